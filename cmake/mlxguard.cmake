@@ -1,0 +1,84 @@
+# How every target of this project is built: one place for the standard, warnings and hardening.
+include(CheckCXXCompilerFlag)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+endif()
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(fmt REQUIRED)
+
+set(MLXGUARD_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+
+add_library(mlxguard_flags INTERFACE)
+target_compile_features(mlxguard_flags INTERFACE cxx_std_20)
+target_compile_options(mlxguard_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast -Wnon-virtual-dtor -Werror
+  -D_GLIBCXX_ASSERTIONS -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+if(NOT MLXGUARD_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  # The fortified headers want optimisation, and hide bugs from the sanitizers.
+  target_compile_options(mlxguard_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+endif()
+target_link_options(mlxguard_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
+if(MLXGUARD_SANITIZE)
+  target_compile_options(mlxguard_flags INTERFACE
+    -fsanitize=${MLXGUARD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(mlxguard_flags INTERFACE -fsanitize=${MLXGUARD_SANITIZE})
+endif()
+
+# mlxguard_library(NAME SOURCES a.cpp... [TESTS a_test.cpp...] [DEPENDS base...] [LINK pkg...] [TEST_LINK ...])
+# A folder of src/: static library mlxguard_NAME, alias mlxguard::NAME, and its doctest program NAME_test.
+function(mlxguard_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;TESTS;DEPENDS;LINK;TEST_LINK" ${ARGN})
+  set(target mlxguard_${name})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(mlxguard::${name} ALIAS ${target})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${target} PRIVATE mlxguard_flags)
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(${target} PUBLIC mlxguard::${dependency})
+  endforeach()
+  target_link_libraries(${target} PRIVATE ${ARG_LINK})
+  if(ARG_TESTS)
+    mlxguard_test(${name} SOURCES ${ARG_TESTS} DEPENDS ${name} LINK ${ARG_TEST_LINK})
+  endif()
+endfunction()
+
+# mlxguard_test(NAME SOURCES ... DEPENDS ... [LINK ...]): doctest program build/bin/tests/NAME_test, one
+# ctest entry, labelled by folder.
+function(mlxguard_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  set(target ${name}_test)
+  add_executable(${target} ${ARG_SOURCES} "${PROJECT_SOURCE_DIR}/tests/support/doctest_main.cpp")
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
+  target_compile_definitions(${target} PRIVATE MLXGUARD_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${target} PRIVATE mlxguard_flags ${ARG_LINK})
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(${target} PRIVATE mlxguard::${dependency})
+  endforeach()
+  add_test(NAME ${name} COMMAND ${target})
+  set_tests_properties(${name} PROPERTIES LABELS "unit;${name}" TIMEOUT 300)
+endfunction()
+
+# mlxguard_program(NAME SOURCES ... DEPENDS ... [LINK ...]): a binary in build/bin.
+function(mlxguard_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+  target_compile_definitions(${name} PRIVATE MLXGUARD_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(${name} PRIVATE mlxguard_flags ${ARG_LINK})
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(${name} PRIVATE mlxguard::${dependency})
+  endforeach()
+endfunction()

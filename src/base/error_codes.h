@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one table of everything that can go wrong. A code's number and name never change meaning and
+// are never reused: users match on them, tests compare them, events carry them.
+// Row: X(number, enumerator, "stable.name", exit class, "meaning").
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace mlxguard {
+
+/// What a command's process exits with when it ends in this error (design: exit codes).
+enum class ExitClass : std::uint8_t {
+  kRefused = 1,  ///< looked, and said no: bad signature, invalid input, tampered log
+  kUsage = 2,    ///< wrong command line or configuration
+  kFailed = 3,   ///< could not be carried out: file missing, disk full
+};
+
+// clang-format off
+#define MLXGUARD_ERROR_TABLE(X)                                                                          \
+  /* 1xx: the machine and its files */                                                                   \
+  X(100, kIo,                    "io.failed",                   kFailed,  "an operating-system call failed") \
+  X(101, kNotFound,              "io.not_found",                kFailed,  "the named file or folder does not exist") \
+  X(102, kPermission,            "io.permission",               kFailed,  "the operating system denies access") \
+  X(103, kNoSpace,               "io.no_space",                 kFailed,  "the disk is full or over quota") \
+  X(104, kAlreadyExists,         "io.already_exists",           kUsage,   "the file to create exists already") \
+  X(105, kTooLarge,              "input.too_large",             kRefused, "input exceeds a bound of base/limits.h") \
+  X(106, kOverflow,              "input.overflow",              kRefused, "an integer computed from input does not fit") \
+  X(107, kTruncated,             "input.truncated",             kRefused, "input ends before the value it announces") \
+  X(108, kUnsafePermissions,     "io.unsafe_permissions",       kRefused, "a secret's file is readable or writable by others") \
+  X(109, kInternal,              "internal",                    kFailed,  "a library reported what should not happen") \
+  X(110, kUnsupportedPlatform,   "platform.unsupported",        kFailed,  "this kernel or system lacks what is needed") \
+  /* 2xx: codec */                                                                                       \
+  X(200, kJsonSyntax,            "json.syntax",                 kRefused, "not well-formed JSON (RFC 8259)") \
+  X(201, kJsonDuplicateKey,      "json.duplicate_key",          kRefused, "an object names a key twice") \
+  X(202, kJsonDepth,             "json.depth",                  kRefused, "nested deeper than allowed") \
+  X(203, kJsonType,              "json.type",                   kRefused, "a value has another type than expected") \
+  X(204, kJsonMissing,           "json.missing",                kRefused, "a required member is absent") \
+  X(205, kJsonUnknownKey,        "json.unknown_key",            kRefused, "a member that the schema does not know") \
+  X(206, kJsonRange,             "json.range",                  kRefused, "a number outside of its allowed range") \
+  X(207, kBase64,                "base64.invalid",              kRefused, "not canonical base64 (RFC 4648, padded)") \
+  X(208, kUtf8,                  "utf8.invalid",                kRefused, "not valid UTF-8") \
+  X(209, kHex,                   "hex.invalid",                 kRefused, "not lowercase hexadecimal of even length") \
+  X(210, kPem,                   "pem.invalid",                 kRefused, "not one PEM block of the expected kind") \
+  /* 3xx: crypto and keys */                                                                             \
+  X(300, kCrypto,                "crypto.failed",               kFailed,  "the crypto library reported a failure") \
+  X(301, kKeyFormat,             "key.format",                  kRefused, "not a key of a supported kind") \
+  X(302, kKeyNotFound,           "key.not_found",               kFailed,  "no key of this name in the key folder") \
+  X(303, kKeyExists,             "key.exists",                  kUsage,   "a key of this name exists; keys are never overwritten") \
+  X(304, kKeyPassphrase,         "key.passphrase",              kRefused, "the passphrase does not open the key") \
+  X(305, kKeyPermissions,        "key.permissions",             kRefused, "the key file is accessible to group or others, or not owned by this user") \
+  X(306, kKeyName,               "key.name",                    kUsage,   "not a valid key name") \
+  X(307, kPassphraseMissing,     "key.passphrase_missing",      kUsage,   "no passphrase source was given and there is no terminal") \
+  X(308, kPassphraseWeak,        "key.passphrase_weak",         kUsage,   "the passphrase is shorter than the minimum") \
+  /* 4xx: artifact */                                                                                    \
+  X(400, kArtifactSymlink,       "artifact.symlink",            kRefused, "a symbolic link where only files and folders are allowed") \
+  X(401, kArtifactSpecial,       "artifact.special_file",       kRefused, "a device, fifo or socket inside the model") \
+  X(402, kArtifactName,          "artifact.name",               kRefused, "a file name that is not portable: not UTF-8, absolute, or with ..") \
+  X(403, kArtifactEmpty,         "artifact.empty",              kRefused, "a model without any file") \
+  X(404, kArtifactChanged,       "artifact.changed",            kRefused, "a file changed while it was read") \
+  X(405, kArtifactTooMany,       "artifact.too_many",           kRefused, "more files or deeper folders than allowed") \
+  X(406, kArtifactNotFound,      "artifact.not_found",          kFailed,  "the model folder does not exist") \
+  X(407, kArtifactHardLink,      "artifact.hard_link",          kRefused, "a file reachable under another name outside of the model") \
+  /* 5xx: signature */                                                                                   \
+  X(500, kSignatureMissing,      "signature.missing",           kRefused, "the model has no signature bundle") \
+  X(501, kBundleSyntax,          "signature.bundle_syntax",     kRefused, "the bundle is not JSON of the Sigstore bundle v0.3 form") \
+  X(502, kBundleMediaType,       "signature.media_type",        kRefused, "the bundle is of another media type") \
+  X(503, kBundleField,           "signature.bundle_field",      kRefused, "a bundle or statement member is missing, unknown or malformed") \
+  X(504, kPayloadType,           "signature.payload_type",      kRefused, "the envelope does not carry an in-toto statement") \
+  X(505, kSignatureCount,        "signature.count",             kRefused, "the envelope does not carry exactly one signature") \
+  X(506, kSignatureInvalid,      "signature.invalid",           kRefused, "the signature does not verify under the trusted key") \
+  X(507, kSignerUntrusted,       "signature.untrusted_key",     kRefused, "no trusted key made this signature") \
+  X(508, kPredicateType,         "signature.predicate_type",    kRefused, "the statement is not a model signature") \
+  X(509, kDigestMismatch,        "signature.digest_mismatch",   kRefused, "a file's bytes differ from the signed digest") \
+  X(510, kFileMissing,           "signature.file_missing",      kRefused, "a signed file is not there") \
+  X(511, kFileUnsigned,          "signature.file_unsigned",     kRefused, "a file that the signature does not cover") \
+  X(512, kResourceName,          "signature.resource_name",     kRefused, "a signed name is absolute, escapes the model, or is ambiguous") \
+  X(513, kResourceDuplicate,     "signature.resource_duplicate", kRefused, "a file is listed twice") \
+  X(514, kHashUnsupported,       "signature.hash_unsupported",  kRefused, "a digest algorithm that is not supported") \
+  X(515, kMethodUnsupported,     "signature.method_unsupported", kRefused, "a serialisation method that is not supported") \
+  X(516, kNoTrustedKeys,         "signature.no_trusted_keys",   kUsage,   "nothing can be trusted: no public key is configured") \
+  X(517, kMaterialUnsupported,   "signature.material_unsupported", kRefused, "verification material of a kind that is not supported") \
+  X(518, kNoResources,           "signature.no_resources",      kRefused, "a statement that covers no file") \
+  X(519, kIgnoredRead,           "signature.ignored_read",      kRefused, "a file under an ignored path may not be loaded") \
+  X(520, kRootDigest,            "signature.root_digest",       kRefused, "the subject's digest is not that of the listed resources") \
+  /* 6xx: format */                                                                                      \
+  X(600, kSafetensorsHeader,     "safetensors.header",          kRefused, "a safetensors header that is not well-formed") \
+  X(601, kSafetensorsDtype,      "safetensors.dtype",           kRefused, "an unknown tensor type") \
+  X(602, kSafetensorsShape,      "safetensors.shape",           kRefused, "a shape that is negative, too large, or wraps") \
+  X(603, kSafetensorsOffsets,    "safetensors.offsets",         kRefused, "offsets out of bounds, overlapping, with gaps, or not matching the shape") \
+  X(604, kSafetensorsDuplicate,  "safetensors.duplicate",       kRefused, "two tensors of one name") \
+  X(605, kManifestInvalid,       "manifest.invalid",            kRefused, "mlxguard.json does not describe the function's inputs") \
+  X(606, kFormatUnknown,         "format.unknown",              kRefused, "no engine knows this kind of model") \
+  X(607, kConfigInvalid,         "model.config",                kRefused, "config.json lacks or contradicts what the architecture needs") \
+  /* 7xx: engine */                                                                                      \
+  X(700, kEngineVersion,         "engine.version",              kFailed,  "an mlx runtime older than the oldest tested") \
+  X(701, kEngineLoad,            "engine.load",                 kRefused, "mlx could not load the verified bytes") \
+  X(702, kEngineReader,          "engine.reader",               kFailed,  "a read of the verified bytes failed during evaluation") \
+  X(703, kEngineRun,             "engine.run",                  kFailed,  "mlx reported an error while running") \
+  X(704, kTensorMissing,         "engine.tensor_missing",       kRefused, "the weights lack a tensor that the architecture needs") \
+  X(705, kTensorShape,           "engine.tensor_shape",         kRefused, "a weight has another shape than the architecture needs") \
+  X(706, kTokenizer,             "engine.tokenizer",            kRefused, "the tokenizer file could not be used") \
+  X(707, kOutputInvalid,         "engine.output_invalid",       kFailed,  "the model's output holds NaN or infinity") \
+  /* 8xx: requests */                                                                                    \
+  X(800, kRequestSyntax,         "request.syntax",              kRefused, "not a well-formed request of this protocol") \
+  X(801, kRequestMissing,        "request.missing",             kRefused, "a required member or input is absent") \
+  X(802, kRequestUnknown,        "request.unknown",             kRefused, "a member or input that the model does not have") \
+  X(803, kRequestType,           "request.type",                kRefused, "a value of another type than the model's schema says") \
+  X(804, kRequestShape,          "request.shape",               kRefused, "a shape that the model's schema does not allow") \
+  X(805, kRequestCount,          "request.count",               kRefused, "the data does not have the number of elements of its shape") \
+  X(806, kRequestRange,          "request.range",               kRefused, "a value outside of the model's allowed range") \
+  X(807, kRequestNotFinite,      "request.not_finite",          kRefused, "NaN or infinity where only finite numbers are allowed") \
+  X(808, kRequestTooLarge,       "request.too_large",           kRefused, "the request exceeds a configured bound") \
+  X(809, kModelUnknown,          "request.model_unknown",       kRefused, "no model of this name is served") \
+  X(810, kUnauthenticated,       "auth.missing",                kRefused, "no credentials were given") \
+  X(811, kCredentialsInvalid,    "auth.invalid",                kRefused, "the credentials are not known") \
+  X(812, kQueueFull,             "overload.queue_full",         kRefused, "the model's queue is full") \
+  X(813, kConnectionsFull,       "overload.connections_full",   kRefused, "too many connections") \
+  X(814, kDeadline,              "deadline.exceeded",           kRefused, "the request did not finish in its time") \
+  X(815, kWorkerUnavailable,     "worker.unavailable",          kFailed,  "the model's worker is not running") \
+  X(816, kWorkerDied,            "worker.died",                 kFailed,  "the model's worker died while it held the request") \
+  X(817, kRouteUnknown,          "request.route_unknown",       kRefused, "no such path") \
+  X(818, kMethodNotAllowed,      "request.method",              kRefused, "the path does not take this method") \
+  X(819, kMediaTypeUnsupported,  "request.media_type",          kRefused, "a body of another media type than JSON") \
+  X(820, kTextInvalid,           "request.text",                kRefused, "text with characters that are not allowed") \
+  X(821, kRateLimited,           "overload.rate",               kRefused, "too many requests from this client") \
+  X(822, kHeadersTooLarge,       "request.headers_too_large",   kRefused, "the request's headers exceed their bound") \
+  /* 9xx: sandbox and workers */                                                                         \
+  X(900, kSandbox,               "sandbox.failed",              kFailed,  "a sandbox mechanism could not be put in place") \
+  X(901, kSandboxLevel,          "sandbox.level",               kFailed,  "the isolation level is below the operator's minimum") \
+  X(902, kWorkerStart,           "worker.start",                kFailed,  "the worker did not become ready") \
+  X(903, kWorkerProtocol,        "worker.protocol",             kFailed,  "a message that breaks the protocol between processes") \
+  X(904, kWorkerSeals,           "worker.seals",                kRefused, "a descriptor without the seals that make it immutable") \
+  X(905, kSandboxThreads,        "sandbox.threads",             kFailed,  "a thread was started before the lock, which it would escape") \
+  X(906, kWorkerMemory,          "worker.memory",               kFailed,  "the worker was killed at its memory limit") \
+  X(907, kWorkerSyscall,         "worker.syscall",              kFailed,  "the worker was killed for a forbidden system call") \
+  X(908, kWorkerCpu,             "worker.cpu",                  kFailed,  "the worker was killed at its processor-time limit") \
+  X(909, kWorkerCrash,           "worker.crash",                kFailed,  "the worker crashed") \
+  X(910, kWorkerKilled,          "worker.killed",               kFailed,  "the worker was killed from outside") \
+  X(911, kWorkerOverdue,         "worker.overdue",              kFailed,  "the worker was killed for exceeding a request's deadline") \
+  X(912, kWorkerExited,          "worker.exited",               kFailed,  "the worker ended by itself") \
+  /* 10xx: event log */                                                                                  \
+  X(1000, kLogCheckpoint,        "log.checkpoint",              kRefused, "the log's signed checkpoint is malformed or wrongly signed") \
+  X(1001, kLogEntryChanged,      "log.entry_changed",           kRefused, "an entry does not hash to its leaf") \
+  X(1002, kLogTileChanged,       "log.tile_changed",            kRefused, "a hash tile does not match the entries below it") \
+  X(1003, kLogTruncated,         "log.truncated",               kRefused, "entries that the checkpoint or the index knows are not there") \
+  X(1004, kLogRoot,              "log.root",                    kRefused, "the tree's root is not the checkpoint's") \
+  X(1005, kLogRollback,          "log.rollback",                kRefused, "the log is older than, or not an extension of, a head seen before") \
+  X(1006, kLogKey,               "log.key",                     kFailed,  "the log's signing key is missing or unusable") \
+  X(1007, kLogWrite,             "log.write",                   kFailed,  "an event could not be made durable") \
+  X(1008, kLogEventTooLarge,     "log.event_too_large",         kFailed,  "an event is larger than a log entry may be") \
+  X(1009, kLogJournal,           "log.journal",                 kRefused, "the journal holds a damaged record") \
+  X(1010, kLogIndex,             "log.index",                   kFailed,  "the index could not be opened or rebuilt") \
+  X(1011, kLogNotFound,          "log.not_found",               kFailed,  "there is no log here") \
+  X(1012, kLogEntryMissing,      "log.entry_missing",           kRefused, "an entry bundle inside the log is not there") \
+  X(1013, kLogEntryOrder,        "log.entry_order",             kRefused, "entries stand in another order than they were logged in") \
+  X(1014, kLogEventInvalid,      "log.event_invalid",           kFailed,  "an event of an unknown type or with malformed fields") \
+  /* 11xx: command line and configuration */                                                             \
+  X(1100, kUsage,                "usage",                       kUsage,   "the command line is not understood") \
+  X(1101, kConfig,               "config.invalid",              kUsage,   "the configuration file is not valid") \
+  X(1102, kConfigUnknownKey,     "config.unknown_key",          kUsage,   "the configuration names a key that does not exist") \
+  X(1103, kListenUnsafe,         "config.listen_unsafe",        kUsage,   "a non-loopback address needs both TLS and API keys") \
+  X(1104, kListen,               "config.listen",               kFailed,  "the listening address cannot be used") \
+  X(1105, kTlsMaterial,          "config.tls",                  kUsage,   "the certificate or its key cannot be used") \
+  X(1106, kApiKeyFile,           "config.api_keys",             kUsage,   "the API key file cannot be used")
+// clang-format on
+
+enum class ErrorCode : std::uint16_t {
+#define MLXGUARD_ENUM_ROW(number, enumerator, name, exit_class, meaning) enumerator = (number),
+  MLXGUARD_ERROR_TABLE(MLXGUARD_ENUM_ROW)
+#undef MLXGUARD_ENUM_ROW
+};
+
+struct ErrorCodeRow {
+  ErrorCode code;
+  std::string_view name;
+  ExitClass exit_class;
+  std::string_view meaning;
+};
+
+/// The table's row of a code; every enumerator has one.
+[[nodiscard]] const ErrorCodeRow& describe(ErrorCode code);
+
+/// The stable name of a code, such as "signature.digest_mismatch".
+[[nodiscard]] std::string_view name_of(ErrorCode code);
+
+/// The row with this stable name, or nullptr.
+[[nodiscard]] const ErrorCodeRow* find_error_code(std::string_view name);
+
+}  // namespace mlxguard

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every fixed bound on hostile input, in one place. Units last in the names.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mlxguard::limits {
+
+// JSON
+inline constexpr std::size_t kJsonDepthMax = 64;
+inline constexpr std::size_t kJsonDocumentBytesMax = 64u << 20;
+
+// Models
+inline constexpr std::size_t kModelFilesMax = 100'000;
+inline constexpr std::size_t kModelDepthMax = 32;
+inline constexpr std::size_t kModelPathBytesMax = 4096;
+inline constexpr std::uint64_t kModelBytesMax = 1ull << 42;
+inline constexpr std::size_t kBundleBytesMax = 64u << 20;
+inline constexpr std::size_t kConfigBytesMax = 4u << 20;
+inline constexpr std::size_t kTokenizerBytesMax = 64u << 20;
+
+// Tensors
+inline constexpr std::size_t kSafetensorsHeaderBytesMax = 100'000'000;
+inline constexpr std::size_t kTensorsMax = 100'000;
+inline constexpr std::size_t kTensorNameBytesMax = 1024;
+inline constexpr std::size_t kTensorRankMax = 8;
+inline constexpr std::int64_t kTensorDimensionMax = 2'147'483'647;  // mlx holds dimensions as int32
+inline constexpr std::uint64_t kTensorElementsMax = 1ull << 40;
+
+// Messages between our processes
+inline constexpr std::size_t kIpcInlineBytesMax = 64u << 10;
+inline constexpr std::size_t kIpcPayloadBytesMax = 256u << 20;
+inline constexpr std::size_t kIpcDescriptorsMax = 64;
+inline constexpr std::size_t kModelNameBytesMax = 128;
+
+// Events: a tlog-tiles entry is prefixed by a 16-bit length.
+inline constexpr std::size_t kEventBytesMax = 65'535;
+inline constexpr std::size_t kEventFieldBytesMax = 4096;
+
+// Secrets
+inline constexpr std::size_t kPassphraseBytesMin = 8;
+inline constexpr std::size_t kPassphraseBytesMax = 1024;
+inline constexpr std::size_t kKeyFileBytesMax = 64u << 10;
+
+}  // namespace mlxguard::limits

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Secret: bytes that are locked into memory, kept out of core dumps, and wiped. Move-only, never
+// printed. Locking is best effort (RLIMIT_MEMLOCK); wiping always happens.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/byte_reader.h"
+
+namespace mlxguard::crypto {
+
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::size_t size);
+  [[nodiscard]] static Secret copy_of(Bytes bytes);
+  Secret(Secret&& other) noexcept;
+  Secret& operator=(Secret&& other) noexcept;
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret();
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] Bytes bytes() const { return {data_, size_}; }
+  [[nodiscard]] std::span<std::uint8_t> writable() { return {data_, size_}; }
+  [[nodiscard]] std::string_view text() const { return as_text(bytes()); }
+  /// Keeps the first `size` bytes and wipes the rest.
+  void shrink(std::size_t size);
+
+ private:
+  void wipe() noexcept;
+  std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t mapped_bytes_ = 0;
+};
+
+/// Overwrites memory in a way the compiler keeps.
+void wipe_memory(void* data, std::size_t size) noexcept;
+
+}  // namespace mlxguard::crypto
