@@ -20,17 +20,21 @@ namespace mlxguard::events {
 
 enum class Outcome : std::uint8_t { kSuccess, kRefused, kFailed };
 
+/// "success", "refused" or "failed".
+[[nodiscard]] std::string_view name_of(Outcome outcome);
+[[nodiscard]] std::optional<Outcome> find_outcome(std::string_view name);
+
 /// Never prompt or tensor content: names, codes, counts, sizes, durations, digests.
 using FieldValue = std::variant<std::string, std::int64_t, double, bool>;
 
 struct Event {
   Kind kind;
   Outcome outcome = Outcome::kSuccess;
-  std::string model;                          ///< name of the model, or empty
-  std::optional<ErrorCode> code;              ///< why it was refused or failed
-  std::string message;                        ///< one sentence for people
-  std::vector<std::pair<std::string, FieldValue>> fields;  ///< kind-specific; short snake_case names
-  std::optional<WallTime> time;               ///< set by the sink if absent
+  std::string model{};                        ///< name of the model, or empty
+  std::optional<ErrorCode> code{};            ///< why it was refused or failed
+  std::string message{};                      ///< one sentence for people
+  std::vector<std::pair<std::string, FieldValue>> fields{};  ///< kind-specific; short snake_case names
+  std::optional<WallTime> time{};             ///< set by the sink if absent
 
   Event& with(std::string name, FieldValue value) {
     fields.emplace_back(std::move(name), std::move(value));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace mlxguard::events {
@@ -59,5 +60,7 @@ struct KindRow {
 
 [[nodiscard]] const KindRow& describe(Kind kind);
 [[nodiscard]] const KindRow* find_kind(std::string_view name);
+/// Every row, in the order of the table.
+[[nodiscard]] std::span<const KindRow> all_kinds();
 
 }  // namespace mlxguard::events
