@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Channel: one end of a SOCK_SEQPACKET pair between two of our processes. A message is one packet: a
+// 16-byte header, then its fields. Fields beyond kIpcInlineBytesMax travel in a memfd sealed against any
+// change, so the receiver reads bytes that the sender can no longer alter.
+// Input: whatever the peer sends; the peer may be compromised.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/byte_reader.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "ipc/messages.h"
+#include "ipc/wire.h"
+
+namespace mlxguard::ipc {
+
+/// A read-only view of a message's fields: copied, or mapped from a sealed memfd.
+class Payload {
+ public:
+  Payload() = default;
+  explicit Payload(std::vector<std::uint8_t> bytes) : inline_(std::move(bytes)) {}
+  /// Checks every seal and the size, then maps. Errors: kWorkerSeals.
+  [[nodiscard]] static Result<Payload> map(const UniqueFd& memory, std::size_t size);
+  Payload(Payload&& other) noexcept;
+  Payload& operator=(Payload&& other) noexcept;
+  Payload(const Payload&) = delete;
+  Payload& operator=(const Payload&) = delete;
+  ~Payload();
+  [[nodiscard]] Bytes bytes() const {
+    return mapped_ != nullptr ? Bytes{mapped_, mapped_size_} : Bytes{inline_};
+  }
+
+ private:
+  std::vector<std::uint8_t> inline_;
+  const std::uint8_t* mapped_ = nullptr;
+  std::size_t mapped_size_ = 0;
+};
+
+struct Received {
+  MessageType type{};
+  Payload payload;
+  std::vector<UniqueFd> descriptors;
+
+  /// The message, if it is an `M` whose fields are all well-formed; else kWorkerProtocol.
+  template <class M>
+  [[nodiscard]] Result<M> as() const {
+    if (type != M::kType) {
+      return make_error(ErrorCode::kWorkerProtocol,
+                        "expected message " + std::to_string(static_cast<int>(M::kType)) +
+                            ", received " + std::to_string(static_cast<int>(type)));
+    }
+    M message;
+    Decoder decoder(payload.bytes());
+    message.visit(decoder);
+    MLXGUARD_TRY(decoder.finish());
+    return message;
+  }
+};
+
+/// A message ready to be sent; it keeps the descriptors it carries open until it dies.
+struct Packet {
+  MessageType type{};
+  std::vector<std::uint8_t> bytes;  ///< inline fields, or empty when `memory` holds them
+  UniqueFd memory;
+  std::uint64_t memory_size = 0;
+  std::vector<int> descriptors;  ///< borrowed
+};
+
+/// Lays a message out. Errors: kTooLarge beyond kIpcPayloadBytesMax, kIo.
+[[nodiscard]] Result<Packet> pack(MessageType type, std::vector<std::uint8_t> fields,
+                                  std::span<const int> descriptors = {});
+
+template <class M>
+[[nodiscard]] Result<Packet> pack(const M& message, std::span<const int> descriptors = {}) {
+  Encoder encoder;
+  const_cast<M&>(message).visit(encoder);  // the Encoder only reads
+  return pack(M::kType, std::move(encoder).take(), descriptors);
+}
+
+enum class SendStatus : std::uint8_t { kSent, kWouldBlock };
+
+/// Not thread-safe; one thread sends and receives.
+class Channel {
+ public:
+  Channel() = default;
+  explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  /// Two connected ends, close-on-exec, blocking.
+  [[nodiscard]] static Result<std::pair<Channel, Channel>> pair();
+
+  [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] UniqueFd release() && { return std::move(socket_); }
+  void close() { socket_.reset(); }
+
+  /// Sends without blocking. Errors: kWorkerUnavailable when the peer is gone, kIo.
+  [[nodiscard]] Result<SendStatus> try_send(const Packet& packet);
+  /// Sends, waiting for room; for processes that have nothing else to do.
+  [[nodiscard]] Result<void> send(const Packet& packet);
+  template <class M>
+  [[nodiscard]] Result<void> send(const M& message, std::span<const int> descriptors = {}) {
+    MLXGUARD_TRY_ASSIGN(const Packet packet, pack(message, descriptors));
+    return send(packet);
+  }
+
+  /// A message, or nothing if none is there now. Errors: kWorkerUnavailable when the peer is gone,
+  /// kWorkerProtocol for a malformed packet, kWorkerSeals.
+  [[nodiscard]] Result<std::optional<Received>> try_receive();
+  /// Waits for a message until `deadline`; kDeadline after it.
+  [[nodiscard]] Result<Received> receive(
+      std::optional<std::chrono::steady_clock::time_point> deadline = {});
+
+ private:
+  enum class Wait : std::uint8_t { kNo, kYes };
+  [[nodiscard]] Result<std::optional<Received>> receive_packet(Wait wait);
+  UniqueFd socket_;
+};
+
+}  // namespace mlxguard::ipc

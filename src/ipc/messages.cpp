@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipc/messages.h"
+
+namespace mlxguard::ipc {
+
+WireError WireError::of(const Error& error) {
+  return {std::string(name_of(error.code)), error.message, error.subject,
+          error.expected,                   error.actual,  error.hint};
+}
+
+Error WireError::to_error() const {
+  const ErrorCodeRow* row = find_error_code(code);
+  Error error = make_error(row != nullptr ? row->code : ErrorCode::kInternal, message);
+  error.subject = subject;
+  error.expected = expected;
+  error.actual = actual;
+  error.hint = hint;
+  return error;
+}
+
+WireTensor WireTensor::of(validate::Tensor tensor) {
+  return {std::move(tensor.name), std::string(validate::name_of(tensor.dtype)),
+          std::move(tensor.shape), std::move(tensor.data)};
+}
+
+Result<validate::Tensor> WireTensor::to_tensor() && {
+  const auto type = validate::find_dtype(dtype);
+  if (!type) return make_error(ErrorCode::kWorkerProtocol, "a tensor of an unknown type");
+  return validate::Tensor{std::move(name), *type, std::move(shape), std::move(data)};
+}
+
+ReportEvent ReportEvent::of(std::uint64_t sequence, const events::Event& event) {
+  ReportEvent report;
+  report.sequence = sequence;
+  report.kind = events::describe(event.kind).name;
+  report.outcome = static_cast<std::uint8_t>(event.outcome);
+  report.model = event.model;
+  if (event.code) report.code = name_of(*event.code);
+  report.message = event.message;
+  for (const auto& [name, value] : event.fields) {
+    WireField field;
+    field.name = name;
+    if (const auto* text = std::get_if<std::string>(&value)) {
+      field.text = *text;
+    } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+      field.type = FieldType::kInteger;
+      field.integer = *integer;
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      field.type = FieldType::kNumber;
+      field.number = *number;
+    } else {
+      field.type = FieldType::kBool;
+      field.integer = std::get<bool>(value) ? 1 : 0;
+    }
+    report.fields.push_back(std::move(field));
+  }
+  return report;
+}
+
+Result<events::Event> ReportEvent::to_event() const {
+  const events::KindRow* row = events::find_kind(kind);
+  const ErrorCodeRow* code_row = code.empty() ? nullptr : find_error_code(code);
+  if (row == nullptr || outcome > static_cast<std::uint8_t>(events::Outcome::kFailed) ||
+      (!code.empty() && code_row == nullptr)) {
+    return make_error(ErrorCode::kWorkerProtocol, "an event of an unknown kind, outcome or code");
+  }
+  events::Event event{.kind = row->kind};
+  event.outcome = static_cast<events::Outcome>(outcome);
+  event.model = model;
+  if (code_row != nullptr) event.code = code_row->code;
+  event.message = message;
+  for (const WireField& field : fields) {
+    switch (field.type) {
+      case FieldType::kString:
+        event.with(field.name, field.text);
+        break;
+      case FieldType::kInteger:
+        event.with(field.name, field.integer);
+        break;
+      case FieldType::kNumber:
+        event.with(field.name, field.number);
+        break;
+      case FieldType::kBool:
+        event.with(field.name, field.integer != 0);
+        break;
+    }
+  }
+  return event;
+}
+
+}  // namespace mlxguard::ipc

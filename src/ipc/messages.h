@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every message between our processes, one section per direction. Who may send what is checked by the
+// receiver: a gateway cannot send what only a worker may, since each end decodes its own section only.
+//
+//   supervisor <-> worker    control channel, descriptor 3 of the worker
+//   supervisor <-> gateway   control channel, descriptor 3 of the gateway
+//   gateway    <-> worker    data channel, made by the supervisor, handed to both
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "events/event.h"
+#include "ipc/wire.h"
+#include "validate/tensor.h"
+
+namespace mlxguard::ipc {
+
+enum class MessageType : std::uint16_t {
+  // supervisor -> worker
+  kLoadModel = 1,
+  kModelFiles = 2,
+  kServeChannel = 3,
+  // worker -> supervisor
+  kWorkerLocked = 20,
+  kWorkerReady = 21,
+  kWorkerLoadFailed = 22,
+  // supervisor -> gateway
+  kGatewayConfig = 40,
+  kModelUp = 41,
+  kModelDown = 42,
+  kEventAck = 43,
+  kDrain = 44,
+  // gateway -> supervisor
+  kGatewayReady = 60,
+  kReportEvent = 61,
+  kWorkerOverdue = 62,
+  // gateway -> worker
+  kInferRequest = 80,
+  kEmbedRequest = 81,
+  // worker -> gateway
+  kInferAnswer = 100,
+  kEmbedAnswer = 101,
+  kRequestFailed = 102,
+};
+
+/// An Error without its source line.
+struct WireError {
+  std::string code;  ///< stable name; unknown names become kInternal
+  std::string message, subject, expected, actual, hint;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(code), archive(message), archive(subject), archive(expected), archive(actual),
+        archive(hint);
+  }
+  [[nodiscard]] static WireError of(const Error& error);
+  [[nodiscard]] Error to_error() const;
+};
+
+struct WireTensor {
+  std::string name;
+  std::string dtype;  ///< Open Inference Protocol name
+  std::vector<std::int64_t> shape;
+  std::vector<std::uint8_t> data;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(dtype), archive(shape), archive(data);
+  }
+  [[nodiscard]] static WireTensor of(validate::Tensor tensor);
+  /// kWorkerProtocol for an unknown dtype. Shape and size are the validator's to check.
+  [[nodiscard]] Result<validate::Tensor> to_tensor() &&;
+};
+
+// ---- supervisor -> worker ----------------------------------------------------------------------
+
+/// First of the three: what will come. Followed by ModelFiles until `file_count` files were sent.
+struct LoadModel {
+  static constexpr MessageType kType = MessageType::kLoadModel;
+  std::string name;
+  std::string root_digest;
+  std::uint32_t file_count = 0;
+  std::uint32_t threads = 1;  ///< processor cores the worker may use
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(root_digest), archive(file_count), archive(threads);
+  }
+};
+
+struct ModelFile {
+  std::string name;
+  std::uint64_t size_bytes = 0;
+  std::vector<std::uint8_t> digest;  ///< SHA-256, 32 bytes
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(size_bytes), archive(digest);
+  }
+};
+
+/// One sealed descriptor a file, in order.
+struct ModelFiles {
+  static constexpr MessageType kType = MessageType::kModelFiles;
+  std::vector<ModelFile> files;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(files);
+  }
+};
+
+/// Carries the worker's end of a data channel. A later one replaces it (the gateway was restarted).
+struct ServeChannel {
+  static constexpr MessageType kType = MessageType::kServeChannel;
+  std::uint8_t unused = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(unused);
+  }
+};
+
+// ---- worker -> supervisor ----------------------------------------------------------------------
+
+/// The worker is inside its sandbox and has read nothing yet.
+struct WorkerLocked {
+  static constexpr MessageType kType = MessageType::kWorkerLocked;
+  std::string isolation;  ///< JSON: mechanism -> state, for the log
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(isolation);
+  }
+};
+
+struct WorkerReady {
+  static constexpr MessageType kType = MessageType::kWorkerReady;
+  std::string schema;  ///< validate::ModelSchema::to_wire(); the supervisor passes it on unread
+  std::string runtime;  ///< for example "mlx 0.32.4, OpenBLAS"
+  std::int64_t load_microseconds = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(schema), archive(runtime), archive(load_microseconds);
+  }
+};
+
+struct WorkerLoadFailed {
+  static constexpr MessageType kType = MessageType::kWorkerLoadFailed;
+  WireError error;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(error);
+  }
+};
+
+// ---- supervisor -> gateway ---------------------------------------------------------------------
+
+struct ApiKeyHash {
+  std::string name;                   ///< who, for the log
+  std::vector<std::uint8_t> sha256;   ///< of the key's text
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(sha256);
+  }
+};
+
+/// First message to a gateway; the listening sockets come with it. Times in milliseconds.
+struct GatewayConfig {
+  static constexpr MessageType kType = MessageType::kGatewayConfig;
+  std::vector<ApiKeyHash> api_keys;
+  bool anonymous_allowed = false;
+  std::string tls_certificate_pem;  ///< chain, leaf first; empty: no TLS
+  std::string tls_private_key_pem;
+  std::vector<std::string> models;  ///< every name served, also those whose worker is not up yet
+  std::uint64_t body_bytes_max = 0;
+  std::uint32_t header_bytes_max = 0;
+  std::uint32_t connections_max = 0;
+  std::uint32_t queue_max = 0;      ///< waiting requests, per model
+  std::uint32_t in_flight_max = 0;  ///< requests a worker holds at once
+  std::uint32_t texts_max = 0;      ///< inputs of one embeddings request
+  std::uint64_t text_bytes_max = 0;
+  std::int64_t header_timeout_ms = 0;
+  std::int64_t idle_timeout_ms = 0;
+  std::int64_t request_timeout_ms = 0;
+  bool answer_after_event_durable = true;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(api_keys), archive(anonymous_allowed), archive(tls_certificate_pem),
+        archive(tls_private_key_pem), archive(models), archive(body_bytes_max),
+        archive(header_bytes_max), archive(connections_max), archive(queue_max),
+        archive(in_flight_max), archive(texts_max), archive(text_bytes_max),
+        archive(header_timeout_ms), archive(idle_timeout_ms), archive(request_timeout_ms),
+        archive(answer_after_event_durable);
+  }
+};
+
+/// A worker is ready; the gateway's end of its data channel comes with it.
+struct ModelUp {
+  static constexpr MessageType kType = MessageType::kModelUp;
+  std::string name;
+  std::uint64_t generation = 0;  ///< rises with each start of the model's worker
+  std::string schema;            ///< as the worker sent it
+  std::string root_digest;
+  std::string signer;
+  std::int64_t created_seconds = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(generation), archive(schema), archive(root_digest), archive(signer),
+        archive(created_seconds);
+  }
+};
+
+/// The worker died (or its breaker is open). Requests it held are to be answered 503.
+struct ModelDown {
+  static constexpr MessageType kType = MessageType::kModelDown;
+  std::string name;
+  std::uint64_t generation = 0;
+  WireError reason;
+  std::int64_t retry_after_ms = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(generation), archive(reason), archive(retry_after_ms);
+  }
+};
+
+/// Every reported event up to and including `sequence` is durable.
+struct EventAck {
+  static constexpr MessageType kType = MessageType::kEventAck;
+  std::uint64_t sequence = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(sequence);
+  }
+};
+
+/// Stop accepting, finish what is held, close.
+struct Drain {
+  static constexpr MessageType kType = MessageType::kDrain;
+  std::int64_t grace_ms = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(grace_ms);
+  }
+};
+
+// ---- gateway -> supervisor ---------------------------------------------------------------------
+
+struct GatewayReady {
+  static constexpr MessageType kType = MessageType::kGatewayReady;
+  std::string isolation;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(isolation);
+  }
+};
+
+enum class FieldType : std::uint8_t { kString, kInteger, kNumber, kBool, kLast = kBool };
+
+struct WireField {
+  std::string name;
+  FieldType type = FieldType::kString;
+  std::string text;
+  std::int64_t integer = 0;
+  double number = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(type), archive(text), archive(integer), archive(number);
+  }
+};
+
+/// An event of the request line. The supervisor refuses kinds of other lines and stamps the time.
+struct ReportEvent {
+  static constexpr MessageType kType = MessageType::kReportEvent;
+  std::uint64_t sequence = 0;  ///< 1, 2, 3, ... of this gateway process
+  std::string kind;
+  std::uint8_t outcome = 0;
+  std::string model;
+  std::string code;
+  std::string message;
+  std::vector<WireField> fields;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(sequence), archive(kind), archive(outcome), archive(model), archive(code),
+        archive(message), archive(fields);
+  }
+  [[nodiscard]] static ReportEvent of(std::uint64_t sequence, const events::Event& event);
+  /// kWorkerProtocol for an unknown kind, outcome or code.
+  [[nodiscard]] Result<events::Event> to_event() const;
+};
+
+/// A worker still holds a request past its deadline: the supervisor kills it.
+struct WorkerOverdue {
+  static constexpr MessageType kType = MessageType::kWorkerOverdue;
+  std::string model;
+  std::uint64_t generation = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(model), archive(generation);
+  }
+};
+
+// ---- gateway -> worker -------------------------------------------------------------------------
+
+/// `deadline_ns` is CLOCK_MONOTONIC, the same clock in both processes.
+struct InferRequest {
+  static constexpr MessageType kType = MessageType::kInferRequest;
+  std::uint64_t id = 0;
+  std::int64_t deadline_ns = 0;
+  std::vector<WireTensor> inputs;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(id), archive(deadline_ns), archive(inputs);
+  }
+};
+
+struct EmbedRequest {
+  static constexpr MessageType kType = MessageType::kEmbedRequest;
+  std::uint64_t id = 0;
+  std::int64_t deadline_ns = 0;
+  std::vector<std::string> texts;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(id), archive(deadline_ns), archive(texts);
+  }
+};
+
+// ---- worker -> gateway -------------------------------------------------------------------------
+
+struct InferAnswer {
+  static constexpr MessageType kType = MessageType::kInferAnswer;
+  std::uint64_t id = 0;
+  std::int64_t run_microseconds = 0;
+  std::vector<WireTensor> outputs;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(id), archive(run_microseconds), archive(outputs);
+  }
+};
+
+struct EmbedAnswer {
+  static constexpr MessageType kType = MessageType::kEmbedAnswer;
+  std::uint64_t id = 0;
+  std::int64_t run_microseconds = 0;
+  std::uint32_t dimension = 0;
+  std::vector<float> vectors;              ///< row-major, one row a text
+  std::vector<std::uint32_t> token_counts;  ///< one a text, after truncation
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(id), archive(run_microseconds), archive(dimension), archive(vectors),
+        archive(token_counts);
+  }
+};
+
+struct RequestFailed {
+  static constexpr MessageType kType = MessageType::kRequestFailed;
+  std::uint64_t id = 0;
+  WireError error;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(id), archive(error);
+  }
+};
+
+}  // namespace mlxguard::ipc
