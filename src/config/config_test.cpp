@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <sstream>
+
+using namespace mlxguard;
+using config::parse;
+
+TEST_CASE("config: values replace defaults, relative paths are the file's") {
+  const auto config = parse(R"(
+    [server]
+    listen = "127.0.0.1:9000"
+    state = "state"
+    [models]
+    minilm = "models/minilm"
+    [limits]
+    queue_max = 3
+    [isolation]
+    minimum = "full"
+  )", "/etc/mlxguard").value();
+  CHECK(config.listen == "127.0.0.1:9000");
+  CHECK(config.state == "/etc/mlxguard/state");
+  CHECK(config.models.at(0).second == "/etc/mlxguard/models/minilm");
+  CHECK(config.queue_max == 3);
+  CHECK(config.isolation_minimum == config::IsolationLevel::kFull);
+}
+
+TEST_CASE("config: an unknown key or table is an error that names it") {
+  const auto unknown = parse("[limits]\nbody_bytes = 3\n", ".");
+  CHECK(unknown.error().code == ErrorCode::kConfigUnknownKey);
+  CHECK(unknown.error().subject == "limits.body_bytes");
+  CHECK(parse("[limitz]\n", ".").error().code == ErrorCode::kConfigUnknownKey);
+  CHECK(parse("listen = 'x'\n", ".").error().code == ErrorCode::kConfigUnknownKey);
+}
+
+TEST_CASE("config: a value of another type or out of range is refused") {
+  CHECK(parse("[limits]\nqueue_max = '3'\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[limits]\nqueue_max = -1\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[limits]\nqueue_max = 1.5\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[isolation]\nminimum = 'none'\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[server\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[models]\n'../x' = 'y'\n", ".").error().code == ErrorCode::kConfig);
+}
+
+TEST_CASE("listen: only literal addresses, loopback told apart") {
+  CHECK(config::parse_listen("127.0.0.1:8443").value().loopback);
+  CHECK(config::parse_listen("[::1]:1").value().loopback);
+  CHECK(!config::parse_listen("0.0.0.0:1").value().loopback);
+  CHECK(!config::parse_listen("[::]:1").value().loopback);
+  CHECK(config::parse_listen("example:1").error().code == ErrorCode::kConfig);
+  CHECK(config::parse_listen("127.0.0.1:70000").error().code == ErrorCode::kConfig);
+  CHECK(config::parse_listen("127.0.0.1").error().code == ErrorCode::kConfig);
+}
+
+TEST_CASE("exposure: beyond loopback both TLS and keys are needed") {
+  config::ServeConfig config;
+  CHECK(config::check_exposure(config).has_value());
+  config.listen = "0.0.0.0:8443";
+  CHECK(config::check_exposure(config).error().code == ErrorCode::kListenUnsafe);
+  config.tls_certificate = "c";
+  CHECK(config::check_exposure(config).error().code == ErrorCode::kConfig);
+  config.tls_private_key = "k";
+  CHECK(config::check_exposure(config).has_value());
+  config.allow_anonymous = true;
+  CHECK(config::check_exposure(config).error().code == ErrorCode::kListenUnsafe);
+}
+
+TEST_CASE("example: names every key, with the defaults, and parses") {
+  std::ifstream stream(std::string(MLXGUARD_SOURCE_DIR) + "/mlxguard.toml.example");
+  std::stringstream text;
+  text << stream.rdbuf();
+  const auto example = parse(text.str(), ".");
+  REQUIRE(example.has_value());
+  for (const config::ConfigKey& key : config::keys()) {
+    INFO(std::string(key.name));
+    CHECK(text.str().find(std::string(key.name) + " = ") != std::string::npos);
+  }
+  const config::ServeConfig defaults;
+  CHECK(example->body_bytes_max == defaults.body_bytes_max);
+  CHECK(example->queue_max == defaults.queue_max);
+  CHECK(example->request_timeout_ms == defaults.request_timeout_ms);
+}
