@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every command is given: where the state is, how to print, what time it is. Made in main.cpp.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "crypto/random.h"
+#include "events/log.h"
+#include "output.h"
+
+namespace mlxguard::cli {
+
+/// Options that every command takes.
+struct CommonOptions {
+  std::string state;
+  std::string config_file;
+  bool json = false;
+};
+
+class Session {
+ public:
+  Session(const CommonOptions& options, const config::Environment& environment, bool color_allowed);
+
+  [[nodiscard]] const Output& output() const { return output_; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
+  [[nodiscard]] crypto::Random& random() { return random_; }
+  /// Configuration file's values (defaults without one); `state` is always set.
+  [[nodiscard]] Result<config::ServeConfig> config() const;
+  [[nodiscard]] Result<std::filesystem::path> state() const;
+  [[nodiscard]] Result<std::filesystem::path> keys_folder() const;
+  /// The event log of this state folder, created (0700) when there is none.
+  [[nodiscard]] Result<events::EventLog*> log();
+  /// Ends the log in order: integrates what was appended.
+  [[nodiscard]] Result<void> close();
+
+ private:
+  CommonOptions options_;
+  config::Environment environment_;
+  Output output_;
+  SystemClock clock_;
+  crypto::SystemRandom random_;
+  std::unique_ptr<events::EventLog> log_;
+};
+
+}  // namespace mlxguard::cli
