@@ -27,6 +27,8 @@ inline constexpr std::size_t kTensorNameBytesMax = 1024;
 inline constexpr std::size_t kTensorRankMax = 8;
 inline constexpr std::int64_t kTensorDimensionMax = 2'147'483'647;  // mlx holds dimensions as int32
 inline constexpr std::uint64_t kTensorElementsMax = 1ull << 40;
+inline constexpr std::size_t kSchemaTensorsMax = 256;  // inputs or outputs of one model
+inline constexpr std::int64_t kEmbeddingDimensionMax = 65'536;
 
 // Messages between our processes
 inline constexpr std::size_t kIpcInlineBytesMax = 64u << 10;
@@ -37,6 +39,12 @@ inline constexpr std::size_t kModelNameBytesMax = 128;
 // Events: a tlog-tiles entry is prefixed by a 16-bit length.
 inline constexpr std::size_t kEventBytesMax = 65'535;
 inline constexpr std::size_t kEventFieldBytesMax = 4096;
+inline constexpr std::size_t kEventFieldsMax = 64;
+inline constexpr std::size_t kCheckpointBytesMax = 64u << 10;
+inline constexpr std::size_t kLogGroupEventsMax = 4096;
+inline constexpr std::size_t kLogGroupBytesMax = 4u << 20;
+inline constexpr std::size_t kLogQueueBytesMax = 64u << 20;
+inline constexpr std::size_t kLogSegmentBytesMax = 16u << 20;
 
 // Secrets
 inline constexpr std::size_t kPassphraseBytesMin = 8;

@@ -2,16 +2,328 @@
 #include "ipc/channel.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <random>
+
+#include "base/limits.h"
 
 using namespace mlxguard;
+using namespace mlxguard::ipc;
 
-TEST_CASE("channel: a large message arrives whole, through sealed memory") {
-  auto ends = ipc::Channel::pair().value();
-  ipc::EmbedRequest request;
+namespace {
+
+constexpr std::uint32_t kMagic = 0x316D'676D;
+
+struct RawHeader {
+  std::uint32_t magic = kMagic;
+  std::uint16_t type = static_cast<std::uint16_t>(MessageType::kEventAck);
+  std::uint16_t in_memory = 0;
+  std::uint64_t size = 0;
+};
+
+/// Sends whatever bytes and descriptors a hostile peer could.
+void send_raw(const Channel& from, std::vector<std::uint8_t> bytes, std::vector<int> fds = {}) {
+  iovec part{bytes.data(), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  std::vector<char> control(CMSG_SPACE(sizeof(int) * fds.size()));
+  if (!fds.empty()) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
+    std::memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
+  }
+  REQUIRE(::sendmsg(from.fd(), &message, 0) >= 0);
+}
+
+std::vector<std::uint8_t> header_bytes(const RawHeader& header) {
+  std::vector<std::uint8_t> bytes(sizeof(header));
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  return bytes;
+}
+
+std::vector<std::uint8_t> packet_of(const RawHeader& header, std::size_t body_bytes) {
+  std::vector<std::uint8_t> bytes = header_bytes(header);
+  bytes.resize(bytes.size() + body_bytes);
+  return bytes;
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+UniqueFd memory_of(std::size_t size, int seals) {
+  UniqueFd memory(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  REQUIRE(::ftruncate(memory.get(), static_cast<off_t>(size)) == 0);
+  if (seals != 0) REQUIRE(::fcntl(memory.get(), F_ADD_SEALS, seals) == 0);
+  return memory;
+}
+
+constexpr int kAllSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+
+ErrorCode refusal(Channel& end) {
+  const auto received = end.try_receive();
+  REQUIRE(!received.has_value());
+  return received.error().code;
+}
+
+InferRequest infer_request(std::size_t data_bytes) {
+  InferRequest request;
   request.id = 7;
-  request.texts.emplace_back(300'000, 'x');
-  REQUIRE(ends.first.send(request).has_value());
-  const auto received = ends.second.receive().value().as<ipc::EmbedRequest>().value();
-  CHECK(received.id == 7);
-  CHECK(received.texts == request.texts);
+  request.deadline_ns = -5;
+  request.inputs.push_back(
+      WireTensor{"x", "FP32", {2, -1}, std::vector<std::uint8_t>(data_bytes, 0xab)});
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("ipc: a small message arrives as it was sent") {
+  auto [a, b] = Channel::pair().value();
+  REQUIRE(a.send(infer_request(12)).has_value());
+  const InferRequest back = b.receive().value().as<InferRequest>().value();
+  CHECK(back.id == 7);
+  CHECK(back.deadline_ns == -5);
+  REQUIRE(back.inputs.size() == 1);
+  CHECK(back.inputs[0].name == "x");
+  CHECK(back.inputs[0].shape == std::vector<std::int64_t>{2, -1});
+  CHECK(back.inputs[0].data == std::vector<std::uint8_t>(12, 0xab));
+}
+
+TEST_CASE("ipc: sizes around the inline bound arrive whole") {
+  auto [a, b] = Channel::pair().value();
+  for (const std::size_t size : {std::size_t{0}, limits::kIpcInlineBytesMax - 200,
+                                 limits::kIpcInlineBytesMax - 60, limits::kIpcInlineBytesMax,
+                                 limits::kIpcInlineBytesMax + 1, std::size_t{3} << 20}) {
+    REQUIRE(a.send(infer_request(size)).has_value());
+    const InferRequest back = b.receive().value().as<InferRequest>().value();
+    CHECK(back.inputs[0].data.size() == size);
+  }
+}
+
+TEST_CASE("ipc: a message beyond the bound is not sent") {
+  EmbedRequest request;
+  request.texts.emplace_back(limits::kIpcPayloadBytesMax, 'x');
+  CHECK(pack(request).error().code == ErrorCode::kTooLarge);
+}
+
+TEST_CASE("ipc: descriptors travel with a message and close with it") {
+  auto [a, b] = Channel::pair().value();
+  const std::size_t before = open_descriptors();
+  {
+    const UniqueFd one = memory_of(5, 0);
+    const UniqueFd two = memory_of(6, 0);
+    const std::array fds{one.get(), two.get()};
+    REQUIRE(a.send(ServeChannel{}, fds).has_value());
+    Received received = b.receive().value();
+    REQUIRE(received.descriptors.size() == 2);
+    CHECK(::lseek(received.descriptors[0].get(), 0, SEEK_END) == 5);
+    CHECK(::lseek(received.descriptors[1].get(), 0, SEEK_END) == 6);
+    CHECK((::fcntl(received.descriptors[0].get(), F_GETFD) & FD_CLOEXEC) != 0);
+  }
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("ipc: a large message carries its own memory beside other descriptors") {
+  auto [a, b] = Channel::pair().value();
+  const UniqueFd extra = memory_of(5, 0);
+  const std::array fds{extra.get()};
+  REQUIRE(a.send(infer_request(1 << 20), fds).has_value());
+  Received received = b.receive().value();
+  CHECK(received.as<InferRequest>().value().inputs[0].data.size() == 1 << 20);
+  REQUIRE(received.descriptors.size() == 1);
+  CHECK(::lseek(received.descriptors[0].get(), 0, SEEK_END) == 5);
+}
+
+TEST_CASE("ipc: nothing there is no message, a closed peer is an error") {
+  auto [a, b] = Channel::pair().value();
+  CHECK(!b.try_receive().value().has_value());
+  CHECK(b.receive(std::chrono::steady_clock::now()).error().code == ErrorCode::kDeadline);
+  a.close();
+  CHECK(refusal(b) == ErrorCode::kWorkerUnavailable);
+  const auto sent = b.send(EventAck{1});
+  REQUIRE(!sent.has_value());
+  CHECK(sent.error().code == ErrorCode::kWorkerUnavailable);
+}
+
+TEST_CASE("ipc: a full channel says so instead of blocking") {
+  auto [a, b] = Channel::pair().value();
+  const Packet packet = pack(infer_request(30'000)).value();
+  int sent = 0;
+  while (a.try_send(packet).value() == SendStatus::kSent) REQUIRE(++sent < 10'000);
+  CHECK(sent > 0);
+  REQUIRE(b.receive().has_value());
+}
+
+TEST_CASE("ipc: a peer's malformed packets are refused, each with its code") {
+  auto [a, b] = Channel::pair().value();
+  send_raw(a, {1, 2, 3});
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.magic = 1, .size = 8}, 8));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.size = 9}, 8));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.size = 7}, 8));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.in_memory = 2, .size = 8}, 8));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.in_memory = 1, .size = 8}, 0));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.size = limits::kIpcInlineBytesMax + 1}, limits::kIpcInlineBytesMax + 1));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  send_raw(a, packet_of({.size = limits::kIpcInlineBytesMax + 9}, limits::kIpcInlineBytesMax + 9));
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  // The channel itself survives all of these.
+  REQUIRE(a.send(EventAck{3}).has_value());
+  CHECK(b.receive().value().as<EventAck>().value().sequence == 3);
+}
+
+TEST_CASE("ipc: memory is mapped only with every seal and its exact size") {
+  auto [a, b] = Channel::pair().value();
+  const std::size_t before = open_descriptors();
+  const auto announce = [&a](const UniqueFd& memory, std::uint64_t size) {
+    send_raw(a, header_bytes({.in_memory = 1, .size = size}), {memory.get()});
+  };
+  for (const int missing : {F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE}) {
+    announce(memory_of(8, kAllSeals & ~missing), 8);
+    CHECK(refusal(b) == ErrorCode::kWorkerSeals);
+  }
+  announce(memory_of(8, kAllSeals), 9);
+  CHECK(refusal(b) == ErrorCode::kWorkerSeals);
+  announce(memory_of(8, kAllSeals), 7);
+  CHECK(refusal(b) == ErrorCode::kWorkerSeals);
+  announce(memory_of(8, kAllSeals), limits::kIpcPayloadBytesMax + 1);
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  {
+    std::array<int, 2> pipe_ends{};
+    REQUIRE(::pipe2(pipe_ends.data(), O_CLOEXEC) == 0);
+    const UniqueFd reader(pipe_ends[0]);
+    const UniqueFd writer(pipe_ends[1]);
+    announce(reader, 8);
+    CHECK(refusal(b) == ErrorCode::kWorkerSeals);
+  }
+  announce(memory_of(8, kAllSeals), 8);
+  CHECK(b.try_receive().value()->as<EventAck>().value().sequence == 0);
+  // No refused packet left a descriptor behind.
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("ipc: more descriptors than a message may carry are refused and closed") {
+  auto [a, b] = Channel::pair().value();
+  const UniqueFd memory = memory_of(8, 0);
+  const std::size_t before = open_descriptors();
+  const std::vector<int> many(limits::kIpcDescriptorsMax + 2, memory.get());
+  send_raw(a, packet_of({.size = 8}, 8), many);
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("ipc: a message of another type is refused") {
+  auto [a, b] = Channel::pair().value();
+  REQUIRE(a.send(EventAck{3}).has_value());
+  CHECK(b.receive().value().as<Drain>().error().code == ErrorCode::kWorkerProtocol);
+}
+
+TEST_CASE("ipc: fields that are cut short or followed by more are refused") {
+  Encoder encoder;
+  infer_request(12).visit(encoder);
+  const std::vector<std::uint8_t> whole = std::move(encoder).take();
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    Decoder decoder(Bytes{whole}.first(size));
+    InferRequest request;
+    request.visit(decoder);
+    CHECK(decoder.finish().error().code == ErrorCode::kWorkerProtocol);
+  }
+  std::vector<std::uint8_t> longer = whole;
+  longer.push_back(0);
+  Decoder decoder(longer);
+  InferRequest request;
+  request.visit(decoder);
+  CHECK(decoder.finish().error().code == ErrorCode::kWorkerProtocol);
+}
+
+TEST_CASE("ipc: a count larger than the message allocates nothing") {
+  // A list of texts that claims four thousand million of them in twenty bytes.
+  std::vector<std::uint8_t> bytes(16 + 4 + 4);
+  const std::uint32_t count = 0xffff'ffff;
+  std::memcpy(bytes.data() + 16, &count, sizeof(count));
+  Decoder decoder(bytes);
+  EmbedRequest request;
+  request.visit(decoder);
+  CHECK(decoder.finish().error().code == ErrorCode::kWorkerProtocol);
+  CHECK(request.texts.empty());
+}
+
+TEST_CASE("ipc: random and mutated fields never do more than fail") {
+  std::mt19937 random(20'240'901);
+  Encoder encoder;
+  infer_request(12).visit(encoder);
+  const std::vector<std::uint8_t> whole = std::move(encoder).take();
+  for (int round = 0; round < 20'000; ++round) {
+    std::vector<std::uint8_t> bytes = whole;
+    for (int flips = 0; flips < 3; ++flips) {
+      bytes[random() % bytes.size()] = static_cast<std::uint8_t>(random());
+    }
+    bytes.resize(random() % (bytes.size() + 1));
+    Decoder infer(bytes);
+    InferRequest request;
+    request.visit(infer);
+    (void)infer.finish();
+    Decoder report(bytes);
+    ReportEvent event;
+    event.visit(report);
+    if (report.finish()) (void)event.to_event();
+    Decoder embed(bytes);
+    EmbedAnswer answer;
+    answer.visit(embed);
+    (void)embed.finish();
+  }
+}
+
+TEST_CASE("ipc: an event keeps its kind, code and fields over the wire") {
+  events::Event event{.kind = events::Kind::kRequestRefused, .outcome = events::Outcome::kRefused};
+  event.model = "m";
+  event.code = ErrorCode::kRequestShape;
+  event.with("bytes", std::int64_t{12}).with("route", std::string("/v1/embeddings"));
+  event.with("share", 0.5).with("kept", true);
+  const events::Event back = ReportEvent::of(9, event).to_event().value();
+  CHECK(back.kind == event.kind);
+  CHECK(back.outcome == event.outcome);
+  CHECK(back.code == event.code);
+  CHECK(back.fields == event.fields);
+
+  ReportEvent unknown = ReportEvent::of(9, event);
+  unknown.kind = "no.such";
+  CHECK(unknown.to_event().error().code == ErrorCode::kWorkerProtocol);
+  ReportEvent outcome = ReportEvent::of(9, event);
+  outcome.outcome = 9;
+  CHECK(outcome.to_event().error().code == ErrorCode::kWorkerProtocol);
+  ReportEvent code = ReportEvent::of(9, event);
+  code.code = "no.such";
+  CHECK(code.to_event().error().code == ErrorCode::kWorkerProtocol);
+}
+
+TEST_CASE("ipc: an error keeps its code over the wire, an unknown one becomes internal") {
+  const Error error = make_error(ErrorCode::kEngineRun, "m").about("s").compared("e", "a");
+  const Error back = WireError::of(error).to_error();
+  CHECK(back.code == ErrorCode::kEngineRun);
+  CHECK(back.subject == "s");
+  CHECK(back.expected == "e");
+  WireError unknown = WireError::of(error);
+  unknown.code = "no.such";
+  CHECK(unknown.to_error().code == ErrorCode::kInternal);
 }

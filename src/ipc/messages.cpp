@@ -2,6 +2,32 @@
 #include "ipc/messages.h"
 
 namespace mlxguard::ipc {
+namespace {
+
+WireField wire_field(const std::string& name, const events::FieldValue& value) {
+  struct Visitor {
+    WireField& field;
+    void operator()(const std::string& text) const { field.text = text; }
+    void operator()(std::int64_t integer) const {
+      field.type = FieldType::kInteger;
+      field.integer = integer;
+    }
+    void operator()(double number) const {
+      field.type = FieldType::kNumber;
+      field.number = number;
+    }
+    void operator()(bool flag) const {
+      field.type = FieldType::kBool;
+      field.integer = flag ? 1 : 0;
+    }
+  };
+  WireField field;
+  field.name = name;
+  std::visit(Visitor{field}, value);
+  return field;
+}
+
+}  // namespace
 
 WireError WireError::of(const Error& error) {
   return {std::string(name_of(error.code)), error.message, error.subject,
@@ -37,23 +63,7 @@ ReportEvent ReportEvent::of(std::uint64_t sequence, const events::Event& event) 
   report.model = event.model;
   if (event.code) report.code = name_of(*event.code);
   report.message = event.message;
-  for (const auto& [name, value] : event.fields) {
-    WireField field;
-    field.name = name;
-    if (const auto* text = std::get_if<std::string>(&value)) {
-      field.text = *text;
-    } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-      field.type = FieldType::kInteger;
-      field.integer = *integer;
-    } else if (const auto* number = std::get_if<double>(&value)) {
-      field.type = FieldType::kNumber;
-      field.number = *number;
-    } else {
-      field.type = FieldType::kBool;
-      field.integer = std::get<bool>(value) ? 1 : 0;
-    }
-    report.fields.push_back(std::move(field));
-  }
+  for (const auto& [name, value] : event.fields) report.fields.push_back(wire_field(name, value));
   return report;
 }
 

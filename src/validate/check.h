@@ -29,7 +29,8 @@ class ValidatedInputs {
 [[nodiscard]] Result<ValidatedInputs> check_inputs(const ModelSchema& schema,
                                                    std::vector<Tensor> inputs);
 
-/// The same for what a model answered; NaN or infinity is kOutputInvalid.
+/// The same for what a model answered, in the schema's order. Every violation, NaN and infinity
+/// included, is kOutputInvalid: the fault is the model's, not the client's.
 [[nodiscard]] Result<void> check_outputs(const ModelSchema& schema,
                                          const std::vector<Tensor>& outputs);
 
