@@ -20,6 +20,6 @@ struct WorkerSandboxOptions {
     const WorkerSandboxOptions& options);
 
 /// What a worker may ask of the kernel. A value, so that tests can read it.
-[[nodiscard]] sandbox::SeccompPolicy worker_policy(const WorkerSandboxOptions& options);
+[[nodiscard]] sandbox::SeccompPolicy worker_policy();
 
 }  // namespace mlxguard::worker
