@@ -3,8 +3,11 @@
 // JSON library. Input: bytes chosen by an attacker.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,18 +59,18 @@ class JsonValue {
   /// Serialised again, compactly.
   [[nodiscard]] std::string dump() const;
 
- private:
-  friend class JsonDocument;
-  JsonValue(const void* document, std::size_t position) : document_(document), position_(position) {}
-  const void* document_;
-  std::size_t position_;  ///< index into the document's tape
-
- public:
   /// For numeric arrays on the hot path: appends every number of a (possibly nested, row-major) array
   /// to `out`. Errors: kJsonType for a non-number, kTooLarge beyond `elements_max`.
   [[nodiscard]] Result<void> flatten_doubles(std::vector<double>& out, std::size_t elements_max) const;
   [[nodiscard]] Result<void> flatten_int64s(std::vector<std::int64_t>& out,
                                             std::size_t elements_max) const;
+
+ private:
+  friend class JsonDocument;
+  friend struct JsonAccess;
+  JsonValue() = default;
+  /// The library's own 16-byte reference (document, position), kept opaque.
+  alignas(8) std::array<std::byte, 16> reference_{};
 };
 
 /// Owns a parsed document. Movable; values stay valid across a move.
