@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's per-process limits, as a list that spawn's child applies between clone and exec.
-// Limits: memory here is RLIMIT_DATA (private writable address space, not what is in use) and is only
-// planned where no cgroup counts real memory; the worker then dies of a failed allocation, by SIGSEGV.
+// Limits: memory here is RLIMIT_DATA (private writable address space, not what is in use, so with 1 GiB on
+// top for what is only reserved) and is only planned where no cgroup counts real memory; the worker then
+// dies of a failed allocation, by SIGSEGV.
 #pragma once
 
 #include <sys/resource.h>
