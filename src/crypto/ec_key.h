@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// EC keys for model signatures: P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512, ECDSA in DER
+// (OpenSSF Model Signing v1.0). Private keys exist in memory only as long as they are used.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/byte_reader.h"
+#include "base/result.h"
+#include "crypto/secret.h"
+
+namespace mlxguard::crypto {
+
+enum class Curve : std::uint8_t { kP256, kP384, kP521 };
+[[nodiscard]] std::string_view name_of(Curve curve);
+
+/// Copyable, immutable, thread-safe.
+class EcPublicKey {
+ public:
+  /// One PEM SubjectPublicKeyInfo of a supported curve; else kPem or kKeyFormat.
+  [[nodiscard]] static Result<EcPublicKey> from_pem(std::string_view pem);
+  [[nodiscard]] Curve curve() const;
+  /// As `openssl pkey -pubout` writes it: 64 columns, LF, trailing newline.
+  [[nodiscard]] const std::string& pem() const;
+  /// Lowercase hex SHA-256 of pem(): the `hint` of a bundle.
+  [[nodiscard]] const std::string& fingerprint() const;
+  /// True if `signature` (DER) is over `message`, hashed as the curve says.
+  [[nodiscard]] bool verify(Bytes message, Bytes signature) const;
+
+ private:
+  friend class EcPrivateKey;
+  struct Impl;
+  explicit EcPublicKey(std::shared_ptr<const Impl> impl);
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// Move-only; its numbers are wiped when it dies.
+class EcPrivateKey {
+ public:
+  [[nodiscard]] static Result<EcPrivateKey> generate(Curve curve);
+  /// Encrypted PKCS#8 in PEM: PBES2 with scrypt (N=2^14, r=8, p=8) and AES-256-CBC.
+  [[nodiscard]] Result<Secret> to_encrypted_pem(const Secret& passphrase) const;
+  /// Only encrypted PKCS#8; kPem, kKeyFormat, kKeyPassphrase.
+  [[nodiscard]] static Result<EcPrivateKey> from_encrypted_pem(std::string_view pem,
+                                                               const Secret& passphrase);
+  [[nodiscard]] const EcPublicKey& public_key() const;
+  /// DER ECDSA signature over `message`, hashed as the curve says.
+  [[nodiscard]] Result<std::vector<std::uint8_t>> sign(Bytes message) const;
+
+  EcPrivateKey(EcPrivateKey&&) noexcept;
+  EcPrivateKey& operator=(EcPrivateKey&&) noexcept;
+  ~EcPrivateKey();
+
+ private:
+  struct Impl;
+  explicit EcPrivateKey(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mlxguard::crypto
