@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
+#include <cstring>
 
 #include "base/limits.h"
 #include "base/os_error.h"
@@ -94,6 +96,10 @@ Payload& Payload::operator=(Payload&& other) noexcept {
   return *this;
 }
 
+void Payload::wipe() noexcept {
+  if (!inline_.empty()) ::explicit_bzero(inline_.data(), inline_.size());
+}
+
 Payload::~Payload() {
   if (mapped_ != nullptr) ::munmap(const_cast<std::uint8_t*>(mapped_), mapped_size_);
 }
@@ -174,9 +180,11 @@ Result<void> Channel::send(const Packet& packet) {
 
 Result<std::optional<Received>> Channel::receive_packet(Wait wait) {
   Header header;
-  // One spare byte shows a packet that is longer than a packet may be.
-  std::vector<std::uint8_t> buffer(limits::kIpcInlineBytesMax + 1);
-  std::array<iovec, 2> parts{iovec{&header, sizeof(header)}, iovec{buffer.data(), buffer.size()}};
+  if (buffer_ == nullptr) {
+    buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(limits::kIpcInlineBytesMax);
+  }
+  std::array<iovec, 2> parts{iovec{&header, sizeof(header)},
+                             iovec{buffer_.get(), limits::kIpcInlineBytesMax}};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * (limits::kIpcDescriptorsMax + 1))>
       control{};
   msghdr message{};
@@ -212,11 +220,16 @@ Result<std::optional<Received>> Channel::receive_packet(Wait wait) {
     if (header.in_memory != 0 || header.size != static_cast<std::size_t>(count) - sizeof(header)) {
       return malformed("a packet of another length than it announces");
     }
-    buffer.resize(header.size);
-    received.payload = Payload(std::move(buffer));
+    received.payload = Payload({buffer_.get(), buffer_.get() + header.size});
   }
+  // The control buffer's padding has room for one more than it was made for.
+  if (descriptors.size() > limits::kIpcDescriptorsMax) return malformed("too many descriptors");
   received.descriptors = std::move(descriptors);
   return std::optional<Received>(std::move(received));
+}
+
+void Channel::forget_received() noexcept {
+  if (buffer_ != nullptr) ::explicit_bzero(buffer_.get(), limits::kIpcInlineBytesMax);
 }
 
 Result<std::optional<Received>> Channel::try_receive() { return receive_packet(Wait::kNo); }

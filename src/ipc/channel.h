@@ -36,6 +36,8 @@ class Payload {
   [[nodiscard]] Bytes bytes() const {
     return mapped_ != nullptr ? Bytes{mapped_, mapped_size_} : Bytes{inline_};
   }
+  /// Overwrites copied fields that hold a secret. A mapped memfd is sealed, and gone when it is closed.
+  void wipe() noexcept;
 
  private:
   std::vector<std::uint8_t> inline_;
@@ -117,10 +119,14 @@ class Channel {
   [[nodiscard]] Result<Received> receive(
       std::optional<std::chrono::steady_clock::time_point> deadline = {});
 
+  /// Overwrites what is left of received messages in this channel's buffer; after one with a secret.
+  void forget_received() noexcept;
+
  private:
   enum class Wait : std::uint8_t { kNo, kYes };
   [[nodiscard]] Result<std::optional<Received>> receive_packet(Wait wait);
   UniqueFd socket_;
+  std::unique_ptr<std::uint8_t[]> buffer_;  ///< made at the first receive, used for every later one
 };
 
 }  // namespace mlxguard::ipc

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "validate/convert.h"
+
 namespace mlxguard::validate {
 namespace {
 
@@ -66,19 +68,6 @@ bool has_non_finite(const std::vector<std::uint8_t>& data, Bits exponent_mask) {
   return found;
 }
 
-/// Subnormals included; infinities and NaN were refused before.
-double half_to_double(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 0x1f;
-  const double fraction = bits & 0x3ff;
-  const double size = exponent == 0 ? std::ldexp(fraction, -24)
-                                    : std::ldexp(fraction + 1024.0, exponent - 25);
-  return (bits & 0x8000) != 0 ? -size : size;
-}
-
-double bfloat_to_double(std::uint16_t bits) {
-  return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16));
-}
-
 template <class Bits, class ToDouble>
 Flaw check_floats(const TensorSpec& spec, const std::vector<std::uint8_t>& data,
                   Bits exponent_mask, ToDouble to_double) {
@@ -123,9 +112,9 @@ Flaw check_values(const TensorSpec& spec, const std::vector<std::uint8_t>& data)
     case Dtype::kInt64:
       return check_integers<std::int64_t>(spec, data);
     case Dtype::kFp16:
-      return check_floats<std::uint16_t>(spec, data, 0x7c00, half_to_double);
+      return check_floats<std::uint16_t>(spec, data, 0x7c00, Half::to_double);
     case Dtype::kBf16:
-      return check_floats<std::uint16_t>(spec, data, 0x7f80, bfloat_to_double);
+      return check_floats<std::uint16_t>(spec, data, 0x7f80, BrainFloat::to_double);
     case Dtype::kFp32:
       return check_floats<std::uint32_t>(spec, data, 0x7f80'0000u, [](std::uint32_t bits) {
         return static_cast<double>(std::bit_cast<float>(bits));

@@ -84,7 +84,7 @@ TEST_CASE("schema: refuses members it does not know, at every level") {
   refuse(replaced(kManifest, "\"function\":", "\"extra\": 1, \"function\":"), "");
   refuse(replaced(kManifest, "\"min\": -10.0", "\"minimum\": -10.0"), "inputs[0]");
   refuse(replaced(kManifest, "\"min\": 1,", "\"low\": 0, \"min\": 1,"), "inputs[0].shape[0]");
-  refuse(replaced(kManifest, "\"format\"", "\"format\": \"a\", \"format\""), "");
+  refuse(replaced(kManifest, "\"format\"", "\"format\": \"a\", \"format\""), "format");
 }
 
 TEST_CASE("schema: refuses a model without inputs or outputs") {
