@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mlxguard command. Reads the command line, picks one row of the table, prints how it ended.
+// Trusted: its user. Not trusted: every file it reads.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "commands.h"
+#include "output.h"
+
+namespace {
+
+using namespace mlxguard;
+using namespace mlxguard::cli;
+
+constexpr Command kCommands[] = {
+    {"key", "make and list signing keys", define_key},
+    {"sign", "sign a model with a key of yours", define_sign},
+    {"verify", "check a model against its signature", define_verify},
+    {"run", "one inference in a locked worker, without a server", define_run},
+    {"log", "read, query and verify the event log", define_log},
+};
+
+std::string environment_value(const char* name) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread has been started yet
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+/// `mlxguard serve ...` becomes the supervisor: same process, same arguments.
+int become_supervisor(char** argv, const Output& output) {
+  std::array<char, 4096> self{};
+  const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size() - 1);
+  const std::filesystem::path folder =
+      std::filesystem::path(std::string(self.data(), length > 0 ? static_cast<std::size_t>(length) : 0))
+          .parent_path();
+  const std::string program = (folder / "mlxguard-supervisor").string();
+  ::execv(program.c_str(), argv);
+  output.error(make_error(ErrorCode::kNotFound, "cannot start " + program)
+                   .hinting("mlxguard-supervisor belongs beside mlxguard; run make build"));
+  return static_cast<int>(ExitClass::kFailed);
+}
+
+int finish(Session& session, Result<int> ended) {
+  if (auto closed = session.close(); !closed && ended) ended = std::move(closed).error();
+  if (ended) return *ended;
+  session.output().error(ended.error());
+  return exit_status_of(ended.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Secrets pass through this process: no core dump, no ptrace by the same user.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  const bool color_allowed = environment_value("NO_COLOR").empty();
+  const config::Environment environment{environment_value("XDG_STATE_HOME"),
+                                        environment_value("HOME"), ::geteuid() == 0};
+  const Output plain({false, color_allowed});
+  if (argc >= 2 && std::string_view(argv[1]) == "serve") return become_supervisor(argv + 1, plain);
+
+  CLI::App app{"mlxguard: the secure way to run MLX models."};
+  app.name("mlxguard");
+  app.set_version_flag("--version", "mlxguard " MLXGUARD_VERSION);
+  app.require_subcommand(1);
+  app.footer("mlxguard COMMAND --help says more. Every command takes --json and --state DIR.");
+  Action action;
+  CommonOptions common;
+  const auto chosen = [&](Action picked) { action = std::move(picked); };
+  for (const Command& command : kCommands) {
+    CLI::App* sub =
+        app.add_subcommand(std::string(command.name), std::string(command.meaning));
+    command.define(*sub, chosen);
+  }
+  app.add_subcommand("serve", "serve signed models over HTTP");
+  // Options of every command are added to the innermost commands, where users write them.
+  for (CLI::App* sub : app.get_subcommands({})) {
+    std::vector<CLI::App*> leaves = sub->get_subcommands({});
+    if (leaves.empty()) leaves.push_back(sub);
+    for (CLI::App* leaf : leaves) {
+      leaf->add_option("--state", common.state, "folder for keys and log");
+      leaf->add_option("-c,--config", common.config_file, "configuration file (mlxguard.toml)");
+      leaf->add_flag("--json", common.json, "JSON on standard output");
+    }
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForAllHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& problem) {
+    Output({common.json, color_allowed})
+        .error(make_error(ErrorCode::kUsage, problem.what()).hinting("mlxguard --help"));
+    return static_cast<int>(ExitClass::kUsage);
+  }
+  Session session(common, environment, color_allowed);
+  return finish(session, action(session));
+}

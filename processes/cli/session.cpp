@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include <sys/stat.h>
+
+#include "base/os_error.h"
+
+namespace mlxguard::cli {
+
+Session::Session(const CommonOptions& options, const config::Environment& environment,
+                 bool color_allowed)
+    : options_(options), environment_(environment), output_({options.json, color_allowed}) {}
+
+Result<config::ServeConfig> Session::config() const {
+  config::ServeConfig config;
+  if (!options_.config_file.empty()) {
+    MLXGUARD_TRY_ASSIGN(config, config::load(options_.config_file));
+  }
+  if (!options_.state.empty()) config.state = options_.state;
+  if (config.state.empty()) config.state = config::default_state(environment_);
+  return config;
+}
+
+Result<std::filesystem::path> Session::state() const {
+  MLXGUARD_TRY_ASSIGN(const config::ServeConfig read, config());
+  return read.state;
+}
+
+Result<std::filesystem::path> Session::keys_folder() const {
+  MLXGUARD_TRY_ASSIGN(const std::filesystem::path folder, state());
+  return folder / "keys";
+}
+
+Result<events::EventLog*> Session::log() {
+  if (log_) return log_.get();
+  MLXGUARD_TRY_ASSIGN(const std::filesystem::path folder, state());
+  std::error_code ignored;  // the create below reports what matters
+  std::filesystem::create_directories(folder.parent_path(), ignored);
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return os_error("create", folder.string()).hinting("choose another folder with --state DIR");
+  }
+  MLXGUARD_TRY_ASSIGN(log_, events::EventLog::open_state(folder, clock_, random_));
+  return log_.get();
+}
+
+Result<void> Session::close() {
+  if (!log_) return {};
+  auto flushed = log_->flush();
+  log_.reset();
+  return flushed;
+}
+
+}  // namespace mlxguard::cli

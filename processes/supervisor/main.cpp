@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// The supervisor: opens and verifies models, starts the gateway and the workers, owns the log.
+// Started as `mlxguard serve`. It reads no request and no tensor header.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "admission/model_line.h"
+#include "base/os_error.h"
+#include "codec/json.h"
+#include "crypto/key_store.h"
+#include "serve_options.h"
+#include "signature/trusted_keys.h"
+#include "supervisor.h"
+
+namespace {
+
+using namespace mlxguard;
+using namespace mlxguard::supervisor;
+namespace fs = std::filesystem;
+
+std::string environment_value(const char* name) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread has been started yet
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void print(std::FILE* stream, const std::string& line) {
+  std::fputs((line + "\n").c_str(), stream);
+  std::fflush(stream);
+}
+
+int fail(const Error& error, Output output) {
+  if (output == Output::kJson) {
+    codec::JsonWriter writer;
+    writer.begin_object().key("error").begin_object();
+    writer.field("code", name_of(error.code)).field("message", error.message);
+    writer.field("subject", error.subject).field("expected", error.expected);
+    writer.field("actual", error.actual).field("hint", error.hint);
+    writer.end_object().end_object();
+    print(stdout, writer.text());
+  }
+  const bool named = error.subject.empty() || error.message.find(error.subject) != std::string::npos;
+  print(stderr, "mlxguard: error: " + (named ? "" : error.subject + ": ") + error.message + " [" +
+                    std::string(name_of(error.code)) + "]");
+  print(stderr, "mlxguard: hint: " + (error.hint.empty() ? std::string(describe(error.code).meaning)
+                                                         : error.hint));
+  return static_cast<int>(describe(error.code).exit_class);
+}
+
+sandbox::IsolationLevel level_of(config::IsolationLevel level) {
+  switch (level) {
+    case config::IsolationLevel::kContainer:
+      return sandbox::IsolationLevel::kContainer;
+    case config::IsolationLevel::kNoCgroup:
+      return sandbox::IsolationLevel::kNoCgroup;
+    case config::IsolationLevel::kFull:
+      return sandbox::IsolationLevel::kFull;
+  }
+  return sandbox::IsolationLevel::kFull;
+}
+
+Result<UniqueFd> open_beside_self(const char* name) {
+  std::error_code problem;
+  const fs::path self = fs::read_symlink("/proc/self/exe", problem);
+  auto program = sandbox::open_program((self.parent_path() / name).string());
+  if (!program) {
+    return std::move(program).error().hinting(std::string(name) +
+                                              " belongs beside mlxguard; run make build");
+  }
+  return program;
+}
+
+Result<std::string> read_pem(const fs::path& file) {
+  if (file.empty()) return std::string();
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    return make_error(ErrorCode::kTlsMaterial, "cannot read " + file.string()).about(file.string());
+  }
+  return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+/// Makes $STATE (0700) or checks that nobody else can reach into it.
+Result<void> prepare_state(const fs::path& state) {
+  std::error_code ignored;  // mkdir below reports what matters
+  fs::create_directories(state.parent_path(), ignored);
+  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) return os_error("create", state.string());
+  struct stat status {};
+  if (::stat(state.c_str(), &status) != 0) return os_error("stat", state.string());
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 || status.st_uid != ::geteuid()) {
+    return make_error(ErrorCode::kUnsafePermissions,
+                      "the state folder belongs to, or can be written by, someone else")
+        .about(state.string())
+        .hinting("chmod 700 it, or choose another with --state DIR");
+  }
+  return {};
+}
+
+Result<void> admit_models(Parts& parts) {
+  const config::ServeConfig& config = parts.config;
+  MLXGUARD_TRY_ASSIGN(const signature::TrustedKeys trusted,
+                      signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"),
+                                                   config.public_keys));
+  for (const auto& [name, folder] : config.models) {
+    MLXGUARD_TRY_ASSIGN(signature::VerifiedModel verified,
+                        admission::admit({folder, name}, trusted, *parts.log, *parts.clock));
+    parts.models.push_back(std::make_shared<const signature::VerifiedModel>(std::move(verified)));
+  }
+  return {};
+}
+
+void report_start(events::Sink& log, const Supervisor& supervisor, std::size_t models,
+                  const sandbox::Host& host) {
+  events::Event started{.kind = events::Kind::kServerStarted};
+  started.message = "serving";
+  started.with("url", supervisor.url())
+      .with("models", static_cast<std::int64_t>(models))
+      .with("isolation", std::string(sandbox::name_of(host.level())));
+  if (auto logged = log.append(started); !logged) {
+    print(stderr, "mlxguard: error: an event could not be logged [log.write]");
+  }
+}
+
+void print_ready(const Supervisor& supervisor, const ServeOptions& options,
+                 const std::optional<std::string>& api_key, const sandbox::Host& host) {
+  if (options.output == Output::kJson) return print(stdout, supervisor.ready_json());
+  print(stdout, "serving on " + supervisor.url() + ", isolation " +
+                    std::string(sandbox::name_of(host.level())));
+  for (const auto& [name, folder] : options.config.models) {
+    print(stdout, "  " + name + "  " + folder.string());
+  }
+  if (api_key) print(stdout, "API key, shown this once: " + *api_key);
+}
+
+Result<void> serve(const ServeOptions& options, int signal_fd) {
+  MLXGUARD_TRY(prepare_state(options.config.state));
+  MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
+  const SystemClock clock;
+  crypto::SystemRandom random;
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<events::EventLog> log,
+                      events::EventLog::open_state(options.config.state, clock, random));
+
+  Parts parts;
+  parts.config = options.config;
+  parts.host = &host;
+  parts.log = log.get();
+  parts.clock = &clock;
+  if (auto enough = sandbox::require(host.report(), level_of(options.config.isolation_minimum));
+      !enough) {
+    MLXGUARD_TRY(log->append(events::event_of(events::Kind::kSandboxRefused, enough.error())));
+    return enough;
+  }
+  events::Event probed{.kind = events::Kind::kIsolationProbed};
+  probed.message = "isolation level " + std::string(sandbox::name_of(host.level()));
+  for (const auto& row : host.report().mechanisms()) {
+    probed.with(std::string(sandbox::name_of(row.mechanism)),
+                row.state == sandbox::MechanismState::kActive ? "active " + row.detail
+                                                              : "unavailable: " + row.detail);
+  }
+  MLXGUARD_TRY(log->append(probed));
+
+  MLXGUARD_TRY_ASSIGN(parts.worker_program, open_beside_self("mlxguard-worker"));
+  MLXGUARD_TRY_ASSIGN(parts.gateway_program, open_beside_self("mlxguard-gateway"));
+  MLXGUARD_TRY_ASSIGN(parts.tls_certificate_pem, read_pem(options.config.tls_certificate));
+  MLXGUARD_TRY_ASSIGN(parts.tls_private_key_pem, read_pem(options.config.tls_private_key));
+  if (options.config.allow_anonymous) {
+    // No keys: check_exposure has made sure that only this machine can reach the server.
+  } else if (options.config.api_key_file.empty()) {
+    MLXGUARD_TRY_ASSIGN(parts.api_keys,
+                        load_or_create_api_keys(options.config.state / "api-keys", random));
+  } else {
+    MLXGUARD_TRY_ASSIGN(parts.api_keys, load_api_keys(options.config.api_key_file));
+  }
+  MLXGUARD_TRY_ASSIGN(const auto address, config::parse_listen(options.config.listen));
+  MLXGUARD_TRY_ASSIGN(parts.listener, listen_on(address));
+  MLXGUARD_TRY(admit_models(parts));
+
+  const std::optional<std::string> api_key = parts.api_keys.created;
+  Supervisor supervisor(std::move(parts));
+  MLXGUARD_TRY(supervisor.start());
+  report_start(*log, supervisor, options.config.models.size(), host);
+  print_ready(supervisor, options, api_key, host);
+  MLXGUARD_TRY(supervisor.run(signal_fd));
+  return log->flush();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  ::signal(SIGPIPE, SIG_IGN);
+  // Blocked before any thread exists, so that every thread inherits it and only the signalfd sees them.
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const UniqueFd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+
+  const config::Environment environment{environment_value("XDG_STATE_HOME"),
+                                        environment_value("HOME"), ::geteuid() == 0};
+  auto parsed = parse_command_line(argc, argv, environment);
+  if (!parsed) {
+    bool json = false;
+    for (int i = 1; i < argc; ++i) json = json || std::string_view(argv[i]) == "--json";
+    return fail(parsed.error(), json ? Output::kJson : Output::kText);
+  }
+  if (!parsed->options) {
+    std::fputs(parsed->text.c_str(), stdout);
+    return parsed->exit_status;
+  }
+  auto served = serve(*parsed->options, signal_fd.get());
+  return served ? 0 : fail(served.error(), parsed->options->output);
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// WorkerProcess: a worker around one VerifiedModel, from spawn to verdict. It speaks the control
+// protocol and keeps what the worker says as data. On the model line it is the station "pass": sealed
+// descriptors leave here, paths never do.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "ipc/channel.h"
+#include "sandbox/resource_limits.h"
+#include "sandbox/spawn.h"
+#include "sandbox/verdict.h"
+#include "signature/verified_model.h"
+
+namespace mlxguard::launch {
+
+struct WorkerPlan {
+  const sandbox::Host* host = nullptr;  ///< what this machine allows
+  int program_fd = -1;                  ///< mlxguard-worker, opened; stays the caller's
+  sandbox::ResourceLimits limits;
+  std::uint32_t threads = 1;
+};
+
+enum class Stage : std::uint8_t {
+  kStarting,  ///< spawned; has not said that it is locked
+  kLoading,   ///< locked; has the sealed descriptors
+  kReady,     ///< loaded; answers requests
+  kFailed,    ///< refused its model; `failure()` says why
+};
+
+/// Not thread-safe. Move-only; destroying it kills and reaps the process.
+class WorkerProcess {
+ public:
+  /// Spawns. Errors: kSandbox, kWorkerStart.
+  [[nodiscard]] static Result<WorkerProcess> start(
+      std::shared_ptr<const signature::VerifiedModel> model, const WorkerPlan& plan);
+
+  /// Handles every control message that is waiting, without blocking. A worker that breaks the
+  /// protocol is an error (kWorkerProtocol); one that died is not: its pidfd says so.
+  [[nodiscard]] Result<void> advance();
+  /// Blocks until kReady or kFailed; kDeadline if neither comes in time, kWorkerStart if it died.
+  [[nodiscard]] Result<void> wait_until_ready(std::chrono::steady_clock::time_point deadline);
+
+  /// Makes a data channel: the worker serves one end, the other is returned.
+  [[nodiscard]] Result<ipc::Channel> open_data_channel();
+
+  [[nodiscard]] Stage stage() const { return stage_; }
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+  [[nodiscard]] const std::string& schema() const { return schema_; }
+  [[nodiscard]] const std::string& runtime() const { return runtime_; }
+  [[nodiscard]] const std::string& isolation() const { return isolation_; }
+  [[nodiscard]] std::chrono::microseconds load_time() const { return load_time_; }
+  [[nodiscard]] const sandbox::IsolationReport& spawn_isolation() const { return child_.isolation(); }
+  [[nodiscard]] const signature::VerifiedModel& model() const { return *model_; }
+
+  [[nodiscard]] int control_fd() const { return control_.fd(); }
+  [[nodiscard]] int exit_fd() const;  ///< pidfd: readable when the process has ended
+  [[nodiscard]] int pid() const;
+  void kill(sandbox::KillReason reason);
+  /// Waits for the end; cheap once exit_fd() is readable.
+  [[nodiscard]] Result<sandbox::ExitVerdict> reap();
+
+ private:
+  WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model, sandbox::Child child,
+                ipc::Channel control, std::uint32_t threads);
+  [[nodiscard]] Result<void> handle(const ipc::Received& received);
+  [[nodiscard]] Result<void> send_model();
+
+  std::shared_ptr<const signature::VerifiedModel> model_;
+  sandbox::Child child_;
+  ipc::Channel control_;
+  std::uint32_t threads_;
+  Stage stage_ = Stage::kStarting;
+  std::optional<Error> failure_;
+  std::string schema_, runtime_, isolation_;
+  std::chrono::microseconds load_time_{0};
+};
+
+/// The environment of a worker: no PATH, TMPDIR or LD_*, one OpenBLAS thread until it is locked.
+[[nodiscard]] const std::vector<std::string>& worker_environment();
+
+}  // namespace mlxguard::launch
