@@ -125,6 +125,9 @@ enum class ExitClass : std::uint8_t {
   X(820, kTextInvalid,           "request.text",                kRefused, "text with characters that are not allowed") \
   X(821, kRateLimited,           "overload.rate",               kRefused, "too many requests from this client") \
   X(822, kHeadersTooLarge,       "request.headers_too_large",   kRefused, "the request's headers exceed their bound") \
+  X(823, kRequestTimeout,        "request.timeout",             kRefused, "the client did not send its request in time") \
+  X(824, kLengthRequired,        "request.length_required",     kRefused, "a request that takes a body came without one") \
+  X(825, kMemoryFull,            "overload.memory",             kRefused, "too many bytes of requests are held at once") \
   /* 9xx: sandbox and workers */                                                                         \
   X(900, kSandbox,               "sandbox.failed",              kFailed,  "a sandbox mechanism could not be put in place") \
   X(901, kSandboxLevel,          "sandbox.level",               kFailed,  "the isolation level is below the operator's minimum") \

@@ -179,6 +179,7 @@ struct GatewayConfig {
   std::int64_t idle_timeout_ms = 0;
   std::int64_t request_timeout_ms = 0;
   bool answer_after_event_durable = true;
+  std::uint32_t requests_per_second_max = 0;  ///< of one API key; 0: no bound
   template <class Archive>
   void visit(Archive& archive) {
     archive(api_keys), archive(anonymous_allowed), archive(tls_certificate_pem),
@@ -186,7 +187,7 @@ struct GatewayConfig {
         archive(header_bytes_max), archive(connections_max), archive(queue_max),
         archive(in_flight_max), archive(texts_max), archive(text_bytes_max),
         archive(header_timeout_ms), archive(idle_timeout_ms), archive(request_timeout_ms),
-        archive(answer_after_event_durable);
+        archive(answer_after_event_durable), archive(requests_per_second_max);
   }
 };
 
