@@ -39,7 +39,7 @@ Result<events::EventLog*> Session::log() {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return os_error("create", folder.string()).hinting("choose another folder with --state DIR");
   }
-  MLXGUARD_TRY_ASSIGN(log_, events::EventLog::open_state(folder, clock_, random_));
+  MLXGUARD_TRY_ASSIGN(log_, events::open_state_log(folder, "mlxguard", clock_, random_));
   return log_.get();
 }
 

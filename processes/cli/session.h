@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "crypto/random.h"
-#include "events/log.h"
+#include "events/state_log.h"
 #include "output.h"
 
 namespace mlxguard::cli {
