@@ -104,7 +104,7 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
 
   MLXGUARD_TRY_ASSIGN(Pipe go, make_pipe());
   MLXGUARD_TRY_ASSIGN(Pipe status, make_pipe());
-  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.is_open()) return spawn_error("open /dev/null");
 
   Child child;
@@ -112,8 +112,9 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
     MLXGUARD_TRY_ASSIGN(child.cgroup_,
                         host.cgroups()->create(next_leaf_name(plan.name), plan.limits));
   }
+  const int error_output = plan.error_output < 0 ? null.get() : plan.error_output;
   const ChildOrders orders{go.read.get(), go.write.get(), status.write.get(), null.get(),
-                           plan.error_output, plan.descriptors, moved, rlimits, plan.binary_fd,
+                           error_output, plan.descriptors, moved, rlimits, plan.binary_fd,
                            arguments.data(), environment.data()};
   MLXGUARD_TRY_ASSIGN(Cloned cloned, clone_process(host.namespaces().clone_flags));
   if (cloned.pid == 0) run_child(orders);

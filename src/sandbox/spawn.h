@@ -27,7 +27,7 @@ struct SpawnPlan {
   std::vector<std::string> arguments;    ///< argv[1], ...
   std::vector<std::string> environment;  ///< "NAME=value"; nothing is inherited
   std::vector<int> descriptors;          ///< become 3, 4, ...; stay the caller's too
-  int error_output = 2;                  ///< becomes 1 and 2; 0 is /dev/null
+  int error_output = 2;                  ///< becomes 1 and 2; -1 is /dev/null
   ResourceLimits limits;
 };
 
