@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "events/log.h"
+#include "events/state_log.h"
 
 namespace mlxguard::supervisor {
 

@@ -145,7 +145,7 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   const SystemClock clock;
   crypto::SystemRandom random;
   MLXGUARD_TRY_ASSIGN(const std::unique_ptr<events::EventLog> log,
-                      events::EventLog::open_state(options.config.state, clock, random));
+                      events::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
 
   Parts parts;
   parts.config = options.config;

@@ -376,7 +376,7 @@ Result<void> Supervisor::start() {
     auto received = gateway_->control.receive(gateway_->start_until);
     if (!received) {
       Error error = std::move(received).error();
-      if (error.code != ErrorCode::kWorkerUnavailable) return error.with("starting the gateway");
+      if (error.code != ErrorCode::kWorkerUnavailable) return std::move(error).with("starting the gateway");
       return make_error(ErrorCode::kWorkerStart, "the gateway died while it started: " +
                                                      sandbox::describe(judged(gateway_->child.wait())));
     }

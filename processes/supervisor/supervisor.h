@@ -18,7 +18,7 @@
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "event_relay.h"
-#include "events/log.h"
+#include "events/state_log.h"
 #include "ipc/channel.h"
 #include "launch/worker_process.h"
 #include "limits/restart_policy.h"
