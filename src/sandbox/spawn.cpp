@@ -2,6 +2,7 @@
 #include "sandbox/spawn.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -166,6 +167,8 @@ void Child::end() noexcept {
 
 void Child::kill(KillReason reason) {
   if (verdict_ || !pidfd_.is_open()) return;
+  pollfd dead{pidfd_.get(), POLLIN, 0};
+  if (::poll(&dead, 1, 0) == 1) return;  // of something else, which the verdict shall say
   if (!killed_by_parent_) killed_by_parent_ = reason;
   // Through the pidfd: a pid could by now be another process's.
   ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);

@@ -72,6 +72,8 @@ TEST_CASE("verdict: SIGKILL at the processor-time limit is that limit") {
   CHECK(judge(facts).reason == ExitReason::kKilled);
   facts.usage.cpu_time = 2s;
   CHECK(judge(facts).reason == ExitReason::kCpuTime);
+  facts.killed_by_parent = KillReason::kOverdue;  // too late to be the cause
+  CHECK(judge(facts).reason == ExitReason::kCpuTime);
 }
 
 TEST_CASE("verdict: an exit is an exit, but for the status of a failed start") {
