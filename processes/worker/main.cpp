@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// mlxguard-worker: runs one model inside a sandbox. It is started by the supervisor with one descriptor
+// (the control channel), has no options, and reads no environment: what it may do is fixed here.
+#include <cstdio>
+
+#include "engine/open_gate.h"
+#include "engine/runtime.h"
+#include "sandbox/verdict.h"
+#include "serve.h"
+#include "worker_sandbox.h"
+
+namespace {
+
+constexpr int kControlFd = 3;
+
+int complain(const mlxguard::Error& error, int status) {
+  std::fprintf(stderr, "mlxguard-worker: error: %s [%s]\n", error.message.c_str(),
+               std::string(mlxguard::name_of(error.code)).c_str());
+  return status;
+}
+
+}  // namespace
+
+int main() {
+  using namespace mlxguard;
+  // Nothing before the lock may start a thread: it would stay outside of the sandbox.
+  const auto prepared = engine::prepare_runtime();
+  if (!prepared) return complain(prepared.error(), sandbox::kStartFailedExitStatus);
+  const auto isolation = worker::lock_this_worker({.control_fd = kControlFd});
+  if (!isolation) return complain(isolation.error(), sandbox::kStartFailedExitStatus);
+  engine::refuse_other_paths();
+
+  const SystemClock clock;
+  const auto served = worker::serve(ipc::Channel(UniqueFd(kControlFd)), *isolation, clock);
+  if (!served && served.error().code != ErrorCode::kWorkerUnavailable) {
+    return complain(served.error(), 1);
+  }
+  return 0;
+}
