@@ -3,7 +3,8 @@
 // What no rule names kills the whole process (SIGSYS). Built for the machine's own architecture; a
 // call by any other calling convention (32-bit, x32) kills too.
 // Limits: arguments are compared by value, what a pointer points to cannot be; the kernel does not
-// tell the parent which call killed a process, so a verdict says only that it was one.
+// tell the parent which call killed a process, so a verdict says only that it was one; newer x86-64
+// kernels let uprobe and uretprobe pass every filter (they fail unless the kernel placed them).
 #pragma once
 
 #include <cstdint>

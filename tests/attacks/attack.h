@@ -11,7 +11,8 @@
 namespace mlxguard::attacks {
 
 struct Context {
-  int runner_pid;  ///< as the runner's pid namespace numbers it
+  int runner_pid;      ///< as the runner's pid namespace numbers it
+  long system_call{};  ///< for the attack "call_by_number"
 };
 
 struct Attack {

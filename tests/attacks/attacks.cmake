@@ -2,27 +2,37 @@
 # KILLED: the process is dead before the call is made.
 set(KILLED "verdict policy_syscall")
 
-# --- the worker, as it is ---------------------------------------------------------------------------
-foreach(name open_file open_folder open_above_the_root create_file open_own_memory open_device stat_file
-        thread_opens_file become_dumpable survive_parent raise_rlimit)
-  attack(${name} worker EPERM EPERM)
+set(path_attacks open_file open_folder open_above_the_root create_file open_own_memory open_device
+  stat_file)
+set(self_attacks become_dumpable survive_parent raise_rlimit)
+set(network_attacks tcp_listen udp_send unix_socket netlink_socket connect_given_socket)
+set(process_attacks exec_program exec_memory fork clone_process clone_thread_with_namespace kill_parent
+  abort_parent trace_parent read_parent_memory become_root become_another)
+set(memory_attacks map_writable_and_executable make_written_memory_executable make_own_code_writable
+  map_executable_memfd pkey_mprotect_executable call_by_32_bit_entry call_by_x32_entry)
+set(kernel_attacks io_uring bpf perf_event userfaultfd keyctl mount unshare_user unshare_mount chroot
+  another_filter system_v_memory personality)
+
+# --- both, as they are --------------------------------------------------------------------------------
+foreach(victim worker gateway)
+  foreach(name IN LISTS path_attacks self_attacks)
+    attack(${name} ${victim} EPERM EPERM)
+  endforeach()
+  foreach(name IN LISTS network_attacks process_attacks memory_attacks kernel_attacks)
+    attack(${name} ${victim} ${KILLED} ${KILLED})
+  endforeach()
+  attack(inherited_descriptor ${victim} EBADF EBADF)
+  attack(inherited_environment ${victim} ENOENT ENOENT)
+  attack(thread_before_lock ${victim} "verdict start_failed" "verdict start_failed")
+  attack(write_standard_output ${victim} succeeded succeeded)
 endforeach()
-foreach(name
-        tcp_listen udp_send unix_socket netlink_socket connect_given_socket
-        exec_program exec_memory fork clone_process clone_thread_with_namespace
-        kill_parent abort_parent trace_parent read_parent_memory become_root become_another
-        map_writable_and_executable make_written_memory_executable make_own_code_writable
-        map_executable_memfd pkey_mprotect_executable call_by_32_bit_entry call_by_x32_entry
-        io_uring bpf perf_event userfaultfd keyctl mount unshare_user unshare_mount chroot
-        another_filter system_v_memory personality)
-  attack(${name} worker ${KILLED} ${KILLED})
-endforeach()
-attack(clone3_process worker ENOSYS ENOSYS)
-attack(inherited_descriptor worker EBADF EBADF)
-attack(inherited_environment worker ENOENT ENOENT)
-attack(thread_before_lock worker "verdict start_failed" "verdict start_failed")
+# The worker computes in threads, the gateway has one.
 attack(thread_starts worker succeeded succeeded)
-attack(write_standard_output worker succeeded succeeded)
+attack(thread_opens_file worker EPERM EPERM)
+attack(clone3_process worker ENOSYS ENOSYS)
+foreach(name thread_starts thread_opens_file clone3_process)
+  attack(${name} gateway ${KILLED} ${KILLED})
+endforeach()
 
 # --- limits: counted by cgroups at full, by rlimits in a container ------------------------------------
 attack(eat_memory worker "verdict memory" ENOMEM)
@@ -35,3 +45,46 @@ attack(open_many_descriptors worker EMFILE EMFILE)
 attack(segmentation_fault worker "verdict crash_signal" "verdict crash_signal")
 attack(abort worker "verdict crash_signal" "verdict crash_signal")
 attack(exit_by_itself worker "verdict exited" "verdict exited")
+
+# --- no lock: each of these is an attack indeed ----------------------------------------------------------
+foreach(name open_file open_folder open_above_the_root create_file open_own_memory open_device stat_file
+        thread_opens_file thread_before_lock tcp_listen unix_socket netlink_socket fork clone_process
+        become_dumpable survive_parent raise_rlimit keyctl system_v_memory personality
+        map_writable_and_executable make_written_memory_executable make_own_code_writable
+        map_executable_memfd)
+  attack(${name} unlocked succeeded succeeded)
+endforeach()
+foreach(name exec_program exec_memory)
+  attack(${name} unlocked "verdict exited" "verdict exited")
+endforeach()
+# Spawn's namespaces alone stop some, where there are any; elsewhere they work.
+attack(udp_send unlocked ENETUNREACH succeeded)
+attack(kill_parent unlocked ESRCH succeeded)
+attack(trace_parent unlocked ESRCH succeeded)
+# What a container forbids by itself works in a namespace of one's own.
+attack(become_root unlocked succeeded EPERM)
+attack(unshare_user unlocked succeeded EPERM)
+attack(unshare_mount unlocked succeeded EPERM)
+attack(chroot unlocked succeeded EPERM)
+attack(clone3_process unlocked succeeded ENOSYS)
+
+# --- without seccomp: the layers below stand alone --------------------------------------------------------
+# At full the path does not exist (empty root); in a container Landlock refuses it.
+foreach(name open_file open_above_the_root create_file open_own_memory open_device thread_opens_file
+        exec_program exec_memory)
+  attack(${name} without_seccomp ENOENT EACCES)
+endforeach()
+attack(open_folder without_seccomp EACCES EACCES)  # Landlock, on the empty root itself
+attack(tcp_listen without_seccomp EACCES EACCES)   # Landlock
+attack(udp_send without_seccomp ENETUNREACH succeeded)  # Landlock's gap, closed by the namespace
+attack(stat_file without_seccomp ENOENT succeeded)      # Landlock's gap, closed by the empty root
+attack(kill_parent without_seccomp ESRCH EPERM)         # pid namespace; Landlock
+attack(trace_parent without_seccomp ESRCH EPERM)
+attack(read_parent_memory without_seccomp ESRCH EPERM)
+attack(become_root without_seccomp EPERM EPERM)         # identity and capabilities are gone
+attack(mount without_seccomp EPERM EPERM)
+attack(unshare_mount without_seccomp EPERM EPERM)
+attack(chroot without_seccomp EPERM EPERM)
+foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable)
+  attack(${name} without_seccomp EACCES EACCES)         # the kernel's write-or-execute switch
+endforeach()

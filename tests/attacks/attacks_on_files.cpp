@@ -34,7 +34,7 @@ constexpr std::array kAttacks{
     Attack{"open_above_the_root",
            [](const Context&) { return open_path("/../../../etc/passwd", O_RDONLY); }},
     Attack{"create_file",
-           [](const Context&) { return open_path("/tmp/mlxguard-attack", O_WRONLY | O_CREAT); }},
+           [](const Context&) { return open_path("/tmp", O_WRONLY | O_TMPFILE); }},
     Attack{"open_own_memory",
            [](const Context&) { return open_path("/proc/self/mem", O_RDWR); }},
     Attack{"open_device", [](const Context&) { return open_path("/dev/zero", O_RDONLY); }},

@@ -40,7 +40,13 @@ int open_perf_event(const Context&) {
   return outcome_of(::syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0));
 }
 
+/// Every argument has all bits set, which no condition of a policy accepts.
+int call_by_number(const Context& context) {
+  return outcome_of(::syscall(context.system_call, -1, -1, -1, -1, -1, -1));
+}
+
 constexpr std::array kAttacks{
+    Attack{"call_by_number", call_by_number},
     Attack{"io_uring", start_io_uring},
     Attack{"bpf", load_bpf},
     Attack{"perf_event", open_perf_event},

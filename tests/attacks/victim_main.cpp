@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// victim ATTACK RUNNER_PID: locks itself as its build says, runs one attack and sends its outcome over
+// victim ATTACK RUNNER_PID [NUMBER]: locks itself as its build says, runs one attack and sends its outcome over
 // descriptor 3. Spawned by attack_runner.
 #include <sys/socket.h>
 
@@ -37,12 +37,12 @@ void send_outcome(std::int32_t outcome) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Attack* attack = argc == 3 ? find(argv[1]) : nullptr;
+  const Attack* attack = argc >= 3 ? find(argv[1]) : nullptr;
   if (attack == nullptr) {
     std::fprintf(stderr, "victim: no such attack\n");
     return 2;
   }
-  const Context context{std::atoi(argv[2])};
+  const Context context{std::atoi(argv[2]), argc > 3 ? std::atol(argv[3]) : 0};
   if (attack->before_lock != nullptr) attack->before_lock();
   if (const auto locked = lock_victim(); !locked) {
     std::fprintf(stderr, "victim: %s\n", locked.error().message.c_str());
