@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signature/bundle.h"
+
+#include "base/limits.h"
+#include "codec/json.h"
+#include "codec/text.h"
+
+namespace mlxguard::signature {
+namespace {
+
+using codec::JsonKind;
+using codec::JsonValue;
+
+Error field_error(std::string_view member, std::string message) {
+  return make_error(ErrorCode::kBundleField, std::move(message)).about(std::string(member));
+}
+
+/// The codec's complaint about a member is a malformed bundle; a syntax error keeps its own text.
+template <class T>
+Result<T> as_field(Result<T> result, std::string_view member) {
+  if (result) return result;
+  return field_error(member, std::string(name_of(result.error().code)) + ": " + result.error().message);
+}
+
+Result<void> only(const JsonValue& value, std::string_view where,
+                  std::initializer_list<std::string_view> members) {
+  return as_field(value.only_members(members), where);
+}
+
+Result<std::optional<std::string>> read_public_key(const JsonValue& key) {
+  MLXGUARD_TRY(only(key, "publicKey", {"hint", "rawBytes", "keyDetails"}));
+  const auto hint = key.find("hint");
+  if (!hint) return std::optional<std::string>{};
+  MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(hint->as_string(), "publicKey.hint"));
+  if (text.empty()) return std::optional<std::string>{};
+  if (text.size() != 64 || !codec::from_hex(text)) {
+    return field_error("publicKey.hint", "expected the hexadecimal SHA-256 of a public key");
+  }
+  return std::optional<std::string>(text);
+}
+
+Result<std::optional<std::string>> read_material(const JsonValue& material) {
+  MLXGUARD_TRY(only(material, "verificationMaterial",
+                    {"publicKey", "x509CertificateChain", "certificate", "tlogEntries",
+                     "timestampVerificationData"}));
+  if (material.find("x509CertificateChain") || material.find("certificate")) {
+    return make_error(ErrorCode::kMaterialUnsupported,
+                      "expected a bundle signed with a key, found one signed with a certificate");
+  }
+  if (const auto entries = material.find("tlogEntries");
+      entries && (!entries->is(JsonKind::kArray) || entries->size() != 0)) {
+    return make_error(ErrorCode::kMaterialUnsupported,
+                      "expected no transparency log entries beside a key");
+  }
+  MLXGUARD_TRY_ASSIGN(const JsonValue key, as_field(material.member("publicKey"), "publicKey"));
+  return read_public_key(key);
+}
+
+Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
+  MLXGUARD_TRY_ASSIGN(const JsonValue signatures,
+                      as_field(envelope.member("signatures"), "signatures"));
+  if (!signatures.is(JsonKind::kArray)) return field_error("signatures", "expected an array");
+  if (signatures.size() != 1) {
+    return make_error(ErrorCode::kSignatureCount, "expected one signature, found " +
+                                                      std::to_string(signatures.size()));
+  }
+  std::vector<std::uint8_t> out;
+  MLXGUARD_TRY(signatures.each_element([&](std::size_t, JsonValue entry) -> Result<void> {
+    MLXGUARD_TRY(only(entry, "signatures[0]", {"sig", "keyid"}));
+    if (const auto keyid = entry.find("keyid");
+        keyid && !keyid->is(JsonKind::kNull) && !keyid->is(JsonKind::kString)) {
+      return field_error("signatures[0].keyid", "expected a string or null");
+    }
+    MLXGUARD_TRY_ASSIGN(const JsonValue sig, as_field(entry.member("sig"), "signatures[0].sig"));
+    MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(sig.as_string(), "signatures[0].sig"));
+    MLXGUARD_TRY_ASSIGN(out, as_field(codec::from_base64(text), "signatures[0].sig"));
+    return {};
+  }));
+  return out;
+}
+
+}  // namespace
+
+Result<Bundle> parse_bundle(std::string_view untrusted_text) {
+  auto parsed = codec::JsonDocument::parse(
+      untrusted_text, {.bytes_max = limits::kBundleBytesMax, .depth_max = limits::kJsonDepthMax});
+  if (!parsed) {
+    if (parsed.error().code == ErrorCode::kTooLarge) return std::move(parsed).error();
+    return make_error(ErrorCode::kBundleSyntax, std::string(name_of(parsed.error().code)) + ": " +
+                                                    parsed.error().message);
+  }
+  const JsonValue root = parsed->root();
+  if (!root.is(JsonKind::kObject)) {
+    return make_error(ErrorCode::kBundleSyntax, "expected a JSON object");
+  }
+  MLXGUARD_TRY_ASSIGN(const JsonValue media, as_field(root.member("mediaType"), "mediaType"));
+  MLXGUARD_TRY_ASSIGN(const std::string_view media_type, as_field(media.as_string(), "mediaType"));
+  if (media_type != kBundleMediaType) {
+    return make_error(ErrorCode::kBundleMediaType, "expected a Sigstore bundle v0.3")
+        .compared(std::string(kBundleMediaType), std::string(media_type.substr(0, 128)));
+  }
+  MLXGUARD_TRY(only(root, "bundle", {"mediaType", "verificationMaterial", "dsseEnvelope"}));
+  MLXGUARD_TRY_ASSIGN(const JsonValue material, as_field(root.member("verificationMaterial"),
+                                                         "verificationMaterial"));
+  MLXGUARD_TRY_ASSIGN(const JsonValue envelope,
+                      as_field(root.member("dsseEnvelope"), "dsseEnvelope"));
+  MLXGUARD_TRY(only(envelope, "dsseEnvelope", {"payload", "payloadType", "signatures"}));
+  MLXGUARD_TRY_ASSIGN(const JsonValue type, as_field(envelope.member("payloadType"), "payloadType"));
+  MLXGUARD_TRY_ASSIGN(const std::string_view payload_type,
+                      as_field(type.as_string(), "payloadType"));
+  if (payload_type != kPayloadType) {
+    return make_error(ErrorCode::kPayloadType, "expected an in-toto statement")
+        .compared(std::string(kPayloadType), std::string(payload_type.substr(0, 128)));
+  }
+  Bundle bundle;
+  MLXGUARD_TRY_ASSIGN(bundle.key_hint, read_material(material));
+  MLXGUARD_TRY_ASSIGN(const JsonValue payload, as_field(envelope.member("payload"), "payload"));
+  MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(payload.as_string(), "payload"));
+  MLXGUARD_TRY_ASSIGN(bundle.payload, as_field(codec::from_base64(text), "payload"));
+  MLXGUARD_TRY_ASSIGN(bundle.signature, read_signature(envelope));
+  return bundle;
+}
+
+std::string write_bundle(const Bundle& bundle) {
+  codec::JsonWriter json;
+  json.begin_object().field("mediaType", kBundleMediaType);
+  json.key("verificationMaterial").begin_object();
+  json.key("publicKey").begin_object().field("hint", bundle.key_hint.value_or("")).end_object();
+  json.key("tlogEntries").begin_array().end_array().end_object();
+  json.key("dsseEnvelope").begin_object();
+  json.field("payload", codec::to_base64(bundle.payload)).field("payloadType", kPayloadType);
+  json.key("signatures").begin_array().begin_object();
+  json.field("sig", codec::to_base64(bundle.signature)).field("keyid", "");
+  json.end_object().end_array().end_object().end_object();
+  return std::move(json).take();
+}
+
+std::vector<std::uint8_t> pre_authentication_encoding(Bytes payload) {
+  const std::string head = "DSSEv1 " + std::to_string(kPayloadType.size()) + " " +
+                           std::string(kPayloadType) + " " + std::to_string(payload.size()) + " ";
+  std::vector<std::uint8_t> encoded(head.begin(), head.end());
+  encoded.insert(encoded.end(), payload.begin(), payload.end());
+  return encoded;
+}
+
+}  // namespace mlxguard::signature

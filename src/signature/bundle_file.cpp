@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "signature/bundle_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/limits.h"
+#include "base/os_error.h"
+#include "base/unique_fd.h"
+
+namespace mlxguard::signature {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "x/" names the folder x: its last component is empty otherwise.
+fs::path without_trailing_slash(const fs::path& path) {
+  return path.has_filename() ? path : path.parent_path();
+}
+
+fs::path parent_of(const fs::path& path) {
+  const fs::path parent = path.parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+Result<void> write_all(int fd, std::string_view text, const std::string& name) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return os_error("write", name);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+/// Removes the unfinished file again unless it was put in place.
+class Unfinished {
+ public:
+  Unfinished(int folder, std::string name) : folder_(folder), name_(std::move(name)) {}
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  ~Unfinished() {
+    if (!placed_) ::unlinkat(folder_, name_.c_str(), 0);
+  }
+  void set_placed() { placed_ = true; }
+
+ private:
+  int folder_;
+  std::string name_;
+  bool placed_ = false;
+};
+
+Result<void> replace(int folder, const std::string& name, std::string_view text) {
+  const std::string unfinished_name = "." + name + ".new";
+  // Left by a signer that was killed: the lock on the folder says that none is at work.
+  if (::unlinkat(folder, unfinished_name.c_str(), 0) != 0 && errno != ENOENT) {
+    return os_error("remove", unfinished_name);
+  }
+  const UniqueFd file(::openat(folder, unfinished_name.c_str(),
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!file.is_open()) return os_error("create", unfinished_name);
+  Unfinished unfinished(folder, unfinished_name);
+  MLXGUARD_TRY(write_all(file.get(), text, unfinished_name));
+  if (::fsync(file.get()) != 0) return os_error("sync", unfinished_name);
+  if (::renameat(folder, unfinished_name.c_str(), folder, name.c_str()) != 0) {
+    return os_error("rename", name);
+  }
+  unfinished.set_placed();
+  if (::fsync(folder) != 0) return os_error("sync the folder of", name);
+  return {};
+}
+
+}  // namespace
+
+fs::path bundle_path(const artifact::ModelFolder& folder, const fs::path& model_path) {
+  const fs::path path = without_trailing_slash(model_path);
+  if (folder.is_single_file()) return parent_of(path) / (path.filename().string() + ".sig");
+  return path / artifact::kSignatureFile;
+}
+
+Result<std::string> read_bundle_file(const artifact::ModelFolder& folder, const fs::path& model_path) {
+  const fs::path path = bundle_path(folder, model_path);
+  const auto read = [&]() -> Result<std::string> {
+    if (!folder.is_single_file()) {
+      return folder.read_small(artifact::kSignatureFile, limits::kBundleBytesMax);
+    }
+    MLXGUARD_TRY_ASSIGN(const auto beside, artifact::ModelFolder::open(path.parent_path()));
+    return beside.read_small(path.filename().string(), limits::kBundleBytesMax);
+  };
+  auto text = read();
+  if (!text && text.error().code == ErrorCode::kNotFound) {
+    return make_error(ErrorCode::kSignatureMissing, "expected a signature bundle, found none")
+        .about(path.filename().string())
+        .hinting("sign the model with: mlxguard sign MODEL --key NAME");
+  }
+  return text;
+}
+
+Result<fs::path> put_bundle_file(const artifact::ModelFolder& folder, const fs::path& model_path,
+                                 std::string_view text) {
+  const fs::path path = bundle_path(folder, model_path);
+  const fs::path parent = path.parent_path();
+  const UniqueFd opened(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!opened.is_open()) return os_error("open", parent.string());
+  while (::flock(opened.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return os_error("lock", parent.string());
+  }
+  MLXGUARD_TRY(replace(opened.get(), path.filename().string(), text));
+  return path;
+}
+
+}  // namespace mlxguard::signature
