@@ -67,24 +67,36 @@ attack(unshare_user unlocked succeeded EPERM)
 attack(unshare_mount unlocked succeeded EPERM)
 attack(chroot unlocked succeeded EPERM)
 attack(clone3_process unlocked succeeded ENOSYS)
+# Spawn already sees to this one; the lock renews it, since a change of identity clears it.
+attack(outlive_parent unlocked EPERM EPERM)
+attack(be_dumpable unlocked succeeded succeeded)
+attack(gain_privileges unlocked succeeded EPERM)  # a container forbids it by itself
 
 # --- without seccomp: the layers below stand alone --------------------------------------------------------
-# At full the path does not exist (empty root); in a container Landlock refuses it.
-foreach(name open_file open_above_the_root create_file open_own_memory open_device thread_opens_file
-        exec_program exec_memory)
-  attack(${name} without_seccomp ENOENT EACCES)
-endforeach()
-attack(open_folder without_seccomp EACCES EACCES)  # Landlock, on the empty root itself
-attack(tcp_listen without_seccomp EACCES EACCES)   # Landlock
-attack(udp_send without_seccomp ENETUNREACH succeeded)  # Landlock's gap, closed by the namespace
-attack(stat_file without_seccomp ENOENT succeeded)      # Landlock's gap, closed by the empty root
-attack(kill_parent without_seccomp ESRCH EPERM)         # pid namespace; Landlock
-attack(trace_parent without_seccomp ESRCH EPERM)
-attack(read_parent_memory without_seccomp ESRCH EPERM)
-attack(become_root without_seccomp EPERM EPERM)         # identity and capabilities are gone
-attack(mount without_seccomp EPERM EPERM)
-attack(unshare_mount without_seccomp EPERM EPERM)
-attack(chroot without_seccomp EPERM EPERM)
-foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable)
-  attack(${name} without_seccomp EACCES EACCES)         # the kernel's write-or-execute switch
+foreach(process worker gateway)
+  set(victim ${process}_without_seccomp)
+  # At full the path does not exist (empty root); in a container Landlock refuses it.
+  foreach(name open_file open_above_the_root create_file open_own_memory open_device thread_opens_file
+          exec_program exec_memory)
+    attack(${name} ${victim} ENOENT EACCES)
+  endforeach()
+  attack(open_folder ${victim} EACCES EACCES)       # Landlock, on the empty root itself
+  attack(tcp_listen ${victim} EACCES EACCES)        # Landlock
+  attack(udp_send ${victim} ENETUNREACH succeeded)  # Landlock's gap, closed by the namespace
+  attack(stat_file ${victim} ENOENT succeeded)      # Landlock's gap, closed by the empty root
+  attack(kill_parent ${victim} ESRCH EPERM)         # pid namespace; Landlock
+  attack(trace_parent ${victim} ESRCH EPERM)
+  attack(read_parent_memory ${victim} ESRCH EPERM)
+  # Identity and capabilities are gone.
+  foreach(name become_root mount unshare_mount chroot)
+    attack(${name} ${victim} EPERM EPERM)
+  endforeach()
+  # The kernel's write-or-execute switch.
+  foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable)
+    attack(${name} ${victim} EACCES EACCES)
+  endforeach()
+  # no_new_privs, dumpable and the parent-death signal.
+  foreach(name gain_privileges be_dumpable outlive_parent)
+    attack(${name} ${victim} EPERM EPERM)
+  endforeach()
 endforeach()

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstring>
 
 #include "attack.h"
@@ -45,7 +46,28 @@ int call_by_number(const Context& context) {
   return outcome_of(::syscall(context.system_call, -1, -1, -1, -1, -1, -1));
 }
 
+/// Whether another process of this user may read this one, or a core file be made of it.
+int be_dumpable(const Context&) {
+  const int dumpable = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+  return dumpable == 0 ? EPERM : 0;
+}
+
+/// Whether this process would live on without its parent.
+int outlive_parent(const Context&) {
+  int signal_number = 0;
+  if (::prctl(PR_GET_PDEATHSIG, &signal_number, 0, 0, 0) != 0) return errno;
+  return signal_number == SIGKILL ? EPERM : 0;
+}
+
+/// Whether an exec could raise privileges again.
+int gain_privileges(const Context&) {
+  return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? EPERM : 0;
+}
+
 constexpr std::array kAttacks{
+    Attack{"be_dumpable", be_dumpable},
+    Attack{"outlive_parent", outlive_parent},
+    Attack{"gain_privileges", gain_privileges},
     Attack{"call_by_number", call_by_number},
     Attack{"io_uring", start_io_uring},
     Attack{"bpf", load_bpf},
