@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/ec_key.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/obj_mac.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/x509.h>
+
+#include <array>
+#include <cstring>
+
+#include "base/limits.h"
+#include "crypto/digest.h"
+
+namespace mlxguard::crypto {
+namespace {
+
+template <auto Free>
+struct Freed {
+  template <class T>
+  void operator()(T* pointer) const {
+    Free(pointer);
+  }
+};
+using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+using Context = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
+using Encrypted = std::unique_ptr<X509_SIG, Freed<X509_SIG_free>>;
+using Algorithm = std::unique_ptr<X509_ALGOR, Freed<X509_ALGOR_free>>;
+using Plain = std::unique_ptr<PKCS8_PRIV_KEY_INFO, Freed<PKCS8_PRIV_KEY_INFO_free>>;
+
+// docs/adr/0002-key-encryption.md: the cost of N=2^17, r=8, p=1 within the memory that stock OpenSSL allows.
+constexpr std::uint64_t kScryptN = 1 << 14;
+constexpr std::uint64_t kScryptR = 8;
+constexpr std::uint64_t kScryptP = 8;
+constexpr int kSaltBytes = 16;
+
+struct CurveRow {
+  Curve curve;
+  std::string_view name;
+  std::string_view group;  ///< OpenSSL's name
+  const EVP_MD* (*digest)();
+};
+constexpr CurveRow kCurves[] = {
+    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256},
+    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384},
+    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512},
+};
+
+const CurveRow& row_of(Curve curve) {
+  for (const CurveRow& row : kCurves) {
+    if (row.curve == curve) return row;
+  }
+  MLXGUARD_CHECK(false);
+}
+
+Error crypto_error(const char* doing) {
+  ERR_clear_error();  // the library's texts may quote input; the code is what we report
+  return make_error(ErrorCode::kCrypto, std::string("the crypto library failed to ") + doing);
+}
+
+Result<Curve> curve_of(const EVP_PKEY* key) {
+  std::array<char, 64> group{};
+  std::size_t size = 0;
+  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+      EVP_PKEY_get_group_name(key, group.data(), group.size(), &size) == 1) {
+    for (const CurveRow& row : kCurves) {
+      if (row.group == group.data()) return row.curve;
+    }
+  }
+  return make_error(ErrorCode::kKeyFormat, "expected an EC key of P-256, P-384 or P-521");
+}
+
+Result<std::string> public_pem(EVP_PKEY* key) {
+  const Bio out(BIO_new(BIO_s_mem()));
+  char* data = nullptr;
+  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1) return crypto_error("write a key");
+  const long size = BIO_get_mem_data(out.get(), &data);
+  return std::string(data, static_cast<std::size_t>(size));
+}
+
+std::string hex_sha256(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  for (const std::uint8_t byte : sha256(as_bytes(text))) {
+    hex.push_back(kDigits[byte >> 4]);
+    hex.push_back(kDigits[byte & 15]);
+  }
+  return hex;
+}
+
+/// Exactly one PEM block of this kind, nothing but white space around it.
+Result<std::vector<std::uint8_t>> der_of_pem(std::string_view pem, const char* kind) {
+  if (pem.size() > limits::kKeyFileBytesMax) {
+    return make_error(ErrorCode::kTooLarge, "larger than a key file may be");
+  }
+  const Bio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  const bool read = in != nullptr && PEM_read_bio(in.get(), &name, &header, &data, &size) == 1;
+  const bool wanted = read && std::strcmp(name, kind) == 0 && std::strlen(header) == 0;
+  std::vector<std::uint8_t> der;
+  if (wanted) der.assign(data, data + size);
+  OPENSSL_free(name);
+  OPENSSL_free(header);
+  OPENSSL_clear_free(data, read ? static_cast<std::size_t>(size) : 0);
+  ERR_clear_error();
+  if (!wanted) {
+    return make_error(ErrorCode::kPem, std::string("expected a PEM block \"") + kind + "\"");
+  }
+  const std::string begin = std::string("-----BEGIN ");
+  if (pem.find(begin, pem.find(begin) + 1) != std::string_view::npos) {
+    return make_error(ErrorCode::kPem, "expected one PEM block, found several");
+  }
+  return der;
+}
+
+}  // namespace
+
+std::string_view name_of(Curve curve) { return row_of(curve).name; }
+
+// ---- public keys -----------------------------------------------------------------------------------
+
+struct EcPublicKey::Impl {
+  Key key;
+  Curve curve{};
+  std::string pem;
+  std::string fingerprint;
+};
+
+EcPublicKey::EcPublicKey(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+Curve EcPublicKey::curve() const { return impl_->curve; }
+const std::string& EcPublicKey::pem() const { return impl_->pem; }
+const std::string& EcPublicKey::fingerprint() const { return impl_->fingerprint; }
+
+Result<EcPublicKey> EcPublicKey::from_pem(std::string_view pem) {
+  MLXGUARD_TRY_ASSIGN(const auto der, der_of_pem(pem, PEM_STRING_PUBLIC));
+  const unsigned char* at = der.data();
+  auto impl = std::make_shared<Impl>();
+  impl->key.reset(d2i_PUBKEY(nullptr, &at, static_cast<long>(der.size())));
+  ERR_clear_error();
+  if (impl->key == nullptr || at != der.data() + der.size()) {
+    return make_error(ErrorCode::kKeyFormat, "expected a public key (SubjectPublicKeyInfo)");
+  }
+  MLXGUARD_TRY_ASSIGN(impl->curve, curve_of(impl->key.get()));
+  MLXGUARD_TRY_ASSIGN(impl->pem, public_pem(impl->key.get()));
+  impl->fingerprint = hex_sha256(impl->pem);
+  return EcPublicKey(std::move(impl));
+}
+
+bool EcPublicKey::verify(Bytes message, Bytes signature) const {
+  const Context context(EVP_MD_CTX_new());
+  const bool good =
+      context != nullptr &&
+      EVP_DigestVerifyInit(context.get(), nullptr, row_of(impl_->curve).digest(), nullptr,
+                           impl_->key.get()) == 1 &&
+      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
+                       message.size()) == 1;
+  ERR_clear_error();
+  return good;
+}
+
+// ---- private keys ----------------------------------------------------------------------------------
+
+struct EcPrivateKey::Impl {
+  Key key;
+  EcPublicKey public_key;
+};
+
+EcPrivateKey::EcPrivateKey(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EcPrivateKey::EcPrivateKey(EcPrivateKey&&) noexcept = default;
+EcPrivateKey& EcPrivateKey::operator=(EcPrivateKey&&) noexcept = default;
+EcPrivateKey::~EcPrivateKey() = default;
+const EcPublicKey& EcPrivateKey::public_key() const { return impl_->public_key; }
+
+Result<EcPrivateKey> EcPrivateKey::generate(Curve curve) {
+  Key key(EVP_EC_gen(row_of(curve).group.data()));
+  if (key == nullptr) return crypto_error("make a key");
+  MLXGUARD_TRY_ASSIGN(const std::string pem, public_pem(key.get()));
+  MLXGUARD_TRY_ASSIGN(EcPublicKey public_key, EcPublicKey::from_pem(pem));
+  return EcPrivateKey(std::make_unique<Impl>(Impl{std::move(key), std::move(public_key)}));
+}
+
+Result<Secret> EcPrivateKey::to_encrypted_pem(const Secret& passphrase) const {
+  const Plain plain(EVP_PKEY2PKCS8(impl_->key.get()));
+  Algorithm algorithm(PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), nullptr, kSaltBytes, nullptr,
+                                            kScryptN, kScryptR, kScryptP));
+  if (plain == nullptr || algorithm == nullptr) return crypto_error("prepare key encryption");
+  const Encrypted encrypted(PKCS8_set0_pbe(passphrase.text().data(),
+                                           static_cast<int>(passphrase.size()), plain.get(),
+                                           algorithm.get()));
+  if (encrypted == nullptr) return crypto_error("encrypt a key");
+  static_cast<void>(algorithm.release());  // `encrypted` owns it now
+  const Bio out(BIO_new(BIO_s_secmem()));
+  char* data = nullptr;
+  if (out == nullptr || PEM_write_bio_PKCS8(out.get(), encrypted.get()) != 1) {
+    return crypto_error("write a key");
+  }
+  const long size = BIO_get_mem_data(out.get(), &data);
+  return Secret::copy_of(as_bytes({data, static_cast<std::size_t>(size)}));
+}
+
+Result<EcPrivateKey> EcPrivateKey::from_encrypted_pem(std::string_view pem,
+                                                      const Secret& passphrase) {
+  auto der = der_of_pem(pem, PEM_STRING_PKCS8);
+  if (!der) {
+    // A key without encryption is well-formed PEM of another kind: say so.
+    if (der.error().code == ErrorCode::kPem && pem.find("PRIVATE KEY-----") != pem.npos &&
+        pem.find(PEM_STRING_PKCS8) == pem.npos) {
+      return make_error(ErrorCode::kKeyFormat, "expected an encrypted private key");
+    }
+    return std::move(der).error();
+  }
+  const unsigned char* at = der->data();
+  const Encrypted encrypted(d2i_X509_SIG(nullptr, &at, static_cast<long>(der->size())));
+  ERR_clear_error();
+  if (encrypted == nullptr || at != der->data() + der->size()) {
+    return make_error(ErrorCode::kKeyFormat, "expected an encrypted private key (PKCS#8)");
+  }
+  const Plain plain(PKCS8_decrypt(encrypted.get(), passphrase.text().data(),
+                                  static_cast<int>(passphrase.size())));
+  ERR_clear_error();
+  if (plain == nullptr) {
+    return make_error(ErrorCode::kKeyPassphrase, "the passphrase does not open the key");
+  }
+  Key key(EVP_PKCS82PKEY(plain.get()));
+  ERR_clear_error();
+  if (key == nullptr) return make_error(ErrorCode::kKeyFormat, "expected an EC private key");
+  MLXGUARD_TRY(curve_of(key.get()));
+  MLXGUARD_TRY_ASSIGN(const std::string public_text, public_pem(key.get()));
+  MLXGUARD_TRY_ASSIGN(EcPublicKey public_key, EcPublicKey::from_pem(public_text));
+  return EcPrivateKey(std::make_unique<Impl>(Impl{std::move(key), std::move(public_key)}));
+}
+
+Result<std::vector<std::uint8_t>> EcPrivateKey::sign(Bytes message) const {
+  const Context context(EVP_MD_CTX_new());
+  std::size_t size = 0;
+  if (context == nullptr ||
+      EVP_DigestSignInit(context.get(), nullptr, row_of(impl_->public_key.curve()).digest(), nullptr,
+                         impl_->key.get()) != 1 ||
+      EVP_DigestSign(context.get(), nullptr, &size, message.data(), message.size()) != 1) {
+    return crypto_error("sign");
+  }
+  std::vector<std::uint8_t> signature(size);
+  if (EVP_DigestSign(context.get(), signature.data(), &size, message.data(), message.size()) != 1) {
+    return crypto_error("sign");
+  }
+  signature.resize(size);
+  return signature;
+}
+
+}  // namespace mlxguard::crypto

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/passphrase.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+#include "base/limits.h"
+#include "base/os_error.h"
+#include "base/unique_fd.h"
+#include "crypto/digest.h"
+
+namespace mlxguard::crypto {
+namespace {
+
+Result<Secret> checked(Secret passphrase, PassphraseUse use) {
+  if (passphrase.size() > limits::kPassphraseBytesMax) {
+    return make_error(ErrorCode::kTooLarge, "longer than a passphrase may be");
+  }
+  if (use == PassphraseUse::kCreate && passphrase.size() < limits::kPassphraseBytesMin) {
+    return make_error(ErrorCode::kPassphraseWeak,
+                      "expected a passphrase of at least " +
+                          std::to_string(limits::kPassphraseBytesMin) + " characters");
+  }
+  return passphrase;
+}
+
+void drop_newline(Secret& text) {
+  std::size_t size = text.size();
+  if (size > 0 && text.bytes()[size - 1] == '\n') --size;
+  if (size > 0 && text.bytes()[size - 1] == '\r') --size;
+  text.shrink(size);
+}
+
+/// Echo off as long as this lives, and the terminal's own interrupt keys held back until it is on again:
+/// Ctrl-C must not leave a shell that shows nothing.
+class SilentTerminal {
+ public:
+  explicit SilentTerminal(int fd) : fd_(fd) {
+    sigset_t blocked;
+    ::sigemptyset(&blocked);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}) {
+      ::sigaddset(&blocked, number);
+    }
+    ok_ = ::tcgetattr(fd, &saved_) == 0;
+    termios silent = saved_;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    silent.c_lflag |= ECHONL;
+    // Ctrl-C arrives as a byte instead of a signal while the echo is off.
+    silent.c_lflag &= ~static_cast<tcflag_t>(ISIG);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &saved_mask_);
+    ok_ = ok_ && ::tcsetattr(fd, TCSAFLUSH, &silent) == 0;
+  }
+  ~SilentTerminal() {
+    ::tcsetattr(fd_, TCSAFLUSH, &saved_);
+    ::pthread_sigmask(SIG_SETMASK, &saved_mask_, nullptr);
+  }
+  SilentTerminal(const SilentTerminal&) = delete;
+  SilentTerminal& operator=(const SilentTerminal&) = delete;
+  [[nodiscard]] bool ok() const { return ok_; }
+
+ private:
+  int fd_;
+  bool ok_;
+  termios saved_{};
+  sigset_t saved_mask_{};
+};
+
+constexpr std::uint8_t kInterruptByte = 3;
+
+Result<Secret> ask(int terminal, const std::string& prompt) {
+  const SilentTerminal silent(terminal);
+  if (!silent.ok()) return os_error("ask on the terminal");
+  if (::write(terminal, prompt.data(), prompt.size()) < 0) return os_error("ask on the terminal");
+  Secret text(limits::kPassphraseBytesMax + 2);
+  std::size_t used = 0;
+  while (used < text.size()) {
+    const ssize_t count = ::read(terminal, text.writable().data() + used, text.size() - used);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return os_error("read from the terminal");
+    used += static_cast<std::size_t>(count);
+    if (count == 0 || text.bytes()[used - 1] == '\n') break;
+    if (std::memchr(text.bytes().data(), kInterruptByte, used) != nullptr) break;
+  }
+  text.shrink(used);
+  if (std::memchr(text.bytes().data(), kInterruptByte, used) != nullptr) {
+    return make_error(ErrorCode::kPassphraseMissing, "no passphrase was given");
+  }
+  drop_newline(text);
+  return text;
+}
+
+}  // namespace
+
+Result<Secret> passphrase_from_fd(int fd, PassphraseUse use) {
+  Secret text(limits::kPassphraseBytesMax + 3);
+  std::size_t used = 0;
+  while (used < text.size()) {
+    const ssize_t count = ::read(fd, text.writable().data() + used, text.size() - used);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return os_error("read the passphrase from descriptor", std::to_string(fd));
+    if (count == 0) break;
+    used += static_cast<std::size_t>(count);
+  }
+  text.shrink(used);
+  drop_newline(text);
+  return checked(std::move(text), use);
+}
+
+Result<Secret> passphrase_from_file(const std::filesystem::path& file, PassphraseUse use) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd.is_open()) return os_error("open", file.string());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return os_error("stat", file.string());
+  if (S_ISREG(status.st_mode) && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return make_error(ErrorCode::kUnsafePermissions,
+                      "the passphrase file is accessible to group or others")
+        .about(file.string())
+        .hinting("chmod 600 " + file.filename().string());
+  }
+  return passphrase_from_fd(fd.get(), use);
+}
+
+Result<Secret> passphrase_from_terminal(std::string_view prompt, PassphraseUse use) {
+  const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+  if (!terminal.is_open()) {
+    return make_error(ErrorCode::kPassphraseMissing,
+                      "a passphrase is needed and there is no terminal to ask on")
+        .hinting("give it with --passphrase-file FILE or --passphrase-fd N");
+  }
+  MLXGUARD_TRY_ASSIGN(Secret first, ask(terminal.get(), std::string(prompt) + ": "));
+  MLXGUARD_TRY_ASSIGN(first, checked(std::move(first), use));
+  if (use == PassphraseUse::kOpen) return first;
+  MLXGUARD_TRY_ASSIGN(const Secret second, ask(terminal.get(), "The same again: "));
+  if (!equal_constant_time(first.bytes(), second.bytes())) {
+    return make_error(ErrorCode::kPassphraseMissing, "the two passphrases are not the same");
+  }
+  return first;
+}
+
+}  // namespace mlxguard::crypto
