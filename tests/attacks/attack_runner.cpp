@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // attack_runner VICTIM ATTACK LEVEL EXPECTED: spawns the victim as a worker is spawned, on this machine as
-// it is ("full") or as an unprivileged container would see it ("container"), and compares what came of
-// the attack with EXPECTED: "succeeded", an errno's name, or "verdict REASON".
+// it is ("full"), as an ordinary user ("no-cgroup") or an unprivileged container ("container") would see it,
+// and compares what came of the attack with EXPECTED: "succeeded", an errno's name, or "verdict REASON".
 // Exit: 0 equal, 1 different, 77 if this machine cannot show the level.
 #include <fcntl.h>
 
@@ -15,7 +15,7 @@ using namespace mlxguard;
 
 int main(int argc, char** argv) {
   if (argc != 5) {
-    std::fprintf(stderr, "usage: attack_runner VICTIM ATTACK full|container EXPECTED\n");
+    std::fprintf(stderr, "usage: attack_runner VICTIM ATTACK LEVEL EXPECTED\n");
     return 2;
   }
   const auto program = sandbox::open_program(argv[1]);

@@ -1,4 +1,4 @@
-# What must come of each attack: NAME, VICTIM, at level full, at level container.
+# What must come of each attack: NAME, VICTIM, at level full, in a container[, as an ordinary user].
 # KILLED: the process is dead before the call is made.
 set(KILLED "verdict policy_syscall")
 
@@ -35,7 +35,7 @@ foreach(name thread_starts thread_opens_file clone3_process)
 endforeach()
 
 # --- limits: counted by cgroups at full, by rlimits in a container ------------------------------------
-attack(eat_memory worker "verdict memory" ENOMEM)
+attack(eat_memory worker "verdict memory" ENOMEM ENOMEM)
 attack(eat_processor worker "verdict cpu_time" "verdict cpu_time")
 # A container's processes are counted together with all others of their user, so nothing is limited.
 attack(start_many_threads worker EAGAIN succeeded)
@@ -87,8 +87,10 @@ foreach(process worker gateway)
   attack(kill_parent ${victim} ESRCH EPERM)         # pid namespace; Landlock
   attack(trace_parent ${victim} ESRCH EPERM)
   attack(read_parent_memory ${victim} ESRCH EPERM)
-  # Identity and capabilities are gone.
-  foreach(name become_root mount unshare_mount chroot)
+  # Identity and capabilities are gone. An ordinary user's process is number 0 of its own namespace all along,
+  # which without capabilities is nobody.
+  attack(become_root ${victim} EPERM EPERM succeeded)
+  foreach(name mount unshare_mount chroot)
     attack(${name} ${victim} EPERM EPERM)
   endforeach()
   # The kernel's write-or-execute switch.

@@ -49,12 +49,18 @@ std::vector<sock_filter> container_filter() {
 
 }  // namespace
 
-Result<void> enter_container_like_confinement() {
+Result<void> become_ordinary_user() {
   sandbox::IsolationReport ignored;
   MLXGUARD_TRY(sandbox::drop_identity_and_capabilities(ignored));
-  MLXGUARD_TRY(sandbox::set_no_new_privileges(ignored));
   // A change of identity made this process's own /proc files root's.
   if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return os_error("become dumpable");
+  return {};
+}
+
+Result<void> enter_container_like_confinement() {
+  MLXGUARD_TRY(become_ordinary_user());
+  sandbox::IsolationReport ignored;
+  MLXGUARD_TRY(sandbox::set_no_new_privileges(ignored));
   std::vector<sock_filter> filter = container_filter();
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
   if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) {

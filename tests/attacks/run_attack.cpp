@@ -48,13 +48,14 @@ std::string text_of(int outcome) {
 }  // namespace
 
 Result<std::optional<Host>> host_at_level(const std::string& level) {
-  const bool container = level == name_of(IsolationLevel::kContainer);
-  if (container) MLXGUARD_TRY(enter_container_like_confinement());
+  const auto wanted = find_isolation_level(level);
+  if (wanted == IsolationLevel::kNoCgroup) MLXGUARD_TRY(become_ordinary_user());
+  if (wanted == IsolationLevel::kContainer) MLXGUARD_TRY(enter_container_like_confinement());
   MLXGUARD_TRY_ASSIGN(Host host, Host::probe());
-  if (name_of(host.level()) == level) return std::optional<Host>(std::move(host));
-  if (!container) return std::optional<Host>{};
-  return make_error(ErrorCode::kSandboxLevel,
-                    "expected level container, found " + std::string(name_of(host.level())));
+  if (host.level() == wanted) return std::optional<Host>(std::move(host));
+  if (host.level() < wanted) return std::optional<Host>{};
+  return make_error(ErrorCode::kSandboxLevel, "expected level " + level + ", found " +
+                                                  std::string(name_of(host.level())));
 }
 
 Result<std::string> run_attack(const Host& host, int program, const std::string& attack,
