@@ -1,110 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admission/model_line.h"
 
+#include <optional>
+#include <utility>
+
+#include "admission/model_record.h"
+
 namespace mlxguard::admission {
 namespace {
 
-using events::Event;
-using events::Kind;
+using signature::Findings;
 using signature::Refusal;
+using signature::Verifier;
 using signature::VerifiedModel;
 using signature::VerifyReport;
 
-std::int64_t microseconds_since(const Clock& clock, std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(clock.steady() - start).count();
-}
+/// The line itself. `findings` is what differs, where that is why it ended.
+Result<VerifiedModel> walk(const AdmitRequest& request, const signature::TrustedKeys& trusted,
+                           ModelRecord& record, Findings& findings) {
+  MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(request.path));
+  MLXGUARD_TRY_ASSIGN(Verifier verifier, Verifier::open(std::move(folder), request.path, trusted));
+  MLXGUARD_TRY(record.opened(verifier.report()));
 
-std::string name_of_request(const AdmitRequest& request) {
-  if (!request.name.empty()) return request.name;
-  const auto path = request.path.lexically_normal();
-  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
-}
+  const auto keep_findings = [&](auto result) {
+    findings = verifier.findings();
+    return result;
+  };
+  MLXGUARD_TRY(keep_findings(verifier.check_names()));
+  MLXGUARD_TRY(verifier.take_snapshot(request.progress));
+  MLXGUARD_TRY(record.snapshot(verifier.report()));
 
-Event event_about(Kind kind, const std::string& model, std::string message) {
-  Event event{.kind = kind};
-  event.model = model;
-  event.message = std::move(message);
-  return event;
-}
-
-/// Refusals are durable before anyone is told; if they cannot be, that is the error to tell.
-Error refused(events::Sink& sink, const std::string& model, Error error, std::size_t findings = 1) {
-  Event event = events::event_of(Kind::kModelRefused, error, model);
-  event.outcome = events::Outcome::kRefused;
-  event.with("findings", static_cast<std::int64_t>(findings));
-  if (auto logged = sink.append(event); !logged) return std::move(logged).error();
-  return error;
-}
-
-Result<VerifiedModel> walk(const AdmitRequest& request, const std::string& name,
-                           const signature::TrustedKeys& trusted, events::Sink& sink,
-                           const Clock& clock) {
-  const auto start = clock.steady();
-  MLXGUARD_TRY_ASSIGN(const auto folder, artifact::ModelFolder::open(request.path));
-  const signature::Verifier verifier(trusted);
-  MLXGUARD_TRY_ASSIGN(const auto statement, verifier.open(folder, request.path));
-  MLXGUARD_TRY(sink.append(
-      event_about(Kind::kModelOpened, name, "opened; a trusted key signed its statement")
-          .with("signer", statement.signer())
-          .with("signer_name", statement.signer_name())
-          .with("signed_files", static_cast<std::int64_t>(statement.statement().resources.size()))));
-
-  MLXGUARD_TRY_ASSIGN(VerifiedModel model,
-                      signature::Verifier::verify(statement, folder, name, request.progress));
-  std::int64_t bytes = 0;
-  for (const auto& file : model.files()) bytes += static_cast<std::int64_t>(file.size_bytes);
-  MLXGUARD_TRY(sink.append(
-      event_about(Kind::kModelSnapshot, name, "its bytes are held in sealed memory")
-          .with("files", static_cast<std::int64_t>(model.files().size()))
-          .with("bytes", bytes)));
-  MLXGUARD_TRY(sink.append(
-      event_about(Kind::kModelVerified, name, "every file is exactly as it was signed")
-          .with("root_digest", model.root_digest())
-          .with("signer", model.signer())
-          .with("duration_us", microseconds_since(clock, start))));
+  MLXGUARD_TRY_ASSIGN(VerifiedModel model, keep_findings(verifier.verify(record.model())));
+  MLXGUARD_TRY(record.verified(verifier.report()));
   return model;
+}
+
+Result<VerifyReport> look(const AdmitRequest& request, const signature::TrustedKeys& trusted,
+                          ModelRecord& record, Findings& findings) {
+  MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(request.path));
+  MLXGUARD_TRY_ASSIGN(Verifier verifier, Verifier::open(std::move(folder), request.path, trusted));
+  MLXGUARD_TRY(record.opened(verifier.report()));
+  auto checked = verifier.check_in_place(request.progress);
+  findings = verifier.findings();
+  MLXGUARD_TRY(std::move(checked));
+  MLXGUARD_TRY(record.verified(verifier.report()));
+  return verifier.report();
 }
 
 }  // namespace
 
 Result<VerifiedModel> admit(const AdmitRequest& request, const signature::TrustedKeys& trusted,
                             events::Sink& sink, const Clock& clock) {
-  const std::string name = name_of_request(request);
-  auto model = walk(request, name, trusted, sink, clock);
-  if (!model) return refused(sink, name, std::move(model).error());
+  ModelRecord record(model_name(request.name, request.path), sink, clock);
+  Findings findings;
+  auto model = walk(request, trusted, record, findings);
+  if (!model) return record.refused(std::move(model).error(), findings);
   return model;
 }
 
 Result<std::variant<VerifyReport, Refusal>> verify_only(const AdmitRequest& request,
                                                         const signature::TrustedKeys& trusted,
                                                         events::Sink& sink, const Clock& clock) {
-  const auto start = clock.steady();
-  const std::string name = name_of_request(request);
-  const auto check = [&]() -> Result<std::variant<VerifyReport, Refusal>> {
-    MLXGUARD_TRY_ASSIGN(const auto folder, artifact::ModelFolder::open(request.path));
-    const signature::Verifier verifier(trusted);
-    MLXGUARD_TRY_ASSIGN(const auto statement, verifier.open(folder, request.path));
-    return signature::Verifier::check_files(statement, folder, request.progress);
-  };
-  auto outcome = check();
-  if (!outcome) {
-    Error error = refused(sink, name, std::move(outcome).error());
-    return std::variant<VerifyReport, Refusal>(Refusal{error, {error}});
-  }
-  if (auto* refusal = std::get_if<Refusal>(&*outcome)) {
-    Error told = refused(sink, name, refusal->error, refusal->findings.size());
-    if (told.code != refusal->error.code) return told;  // the log's own failure
-    return outcome;
-  }
-  const auto& report = std::get<VerifyReport>(*outcome);
-  MLXGUARD_TRY(sink.append(
-      event_about(Kind::kModelVerified, name, "every file is exactly as it was signed")
-          .with("root_digest", report.root_digest)
-          .with("signer", report.signer)
-          .with("files", static_cast<std::int64_t>(report.files))
-          .with("bytes", static_cast<std::int64_t>(report.bytes))
-          .with("duration_us", microseconds_since(clock, start))));
-  return outcome;
+  using Answer = std::variant<VerifyReport, Refusal>;
+  ModelRecord record(model_name(request.name, request.path), sink, clock);
+  Findings findings;
+  auto report = look(request, trusted, record, findings);
+  if (report) return Answer(*std::move(report));
+  Error error = record.refused(std::move(report).error(), findings);
+  if (describe(error.code).exit_class != ExitClass::kRefused) return error;
+  if (findings.empty()) findings.push_back(error);
+  return Answer(Refusal{std::move(error), std::move(findings)});
 }
 
 }  // namespace mlxguard::admission

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admission/sign_line.h"
 
+#include "signature/bundle_file.h"
 #include "signature/sign.h"
 
 namespace mlxguard::admission {
@@ -16,6 +17,44 @@ Result<crypto::EcPrivateKey> open_key(const SignRequest& request, const crypto::
   return keys.open(request.key_name, passphrase);
 }
 
+Event key_used(const SignRequest& request, const std::string& model,
+               const crypto::EcPrivateKey& key) {
+  Event used{.kind = Kind::kKeyUsed};
+  used.model = model;
+  used.message = "opened to sign a model";
+  return used.with("key", request.key_name)
+      .with("fingerprint", key.public_key().fingerprint());
+}
+
+/// The record comes before the bundle: there is no signature that the log does not know of.
+Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFolder& folder,
+                            const crypto::EcPrivateKey& key, events::Sink& sink,
+                            const Clock& clock, std::chrono::steady_clock::time_point start) {
+  MLXGUARD_TRY_ASSIGN(const auto model,
+                      signature::sign_model(folder, key, {.progress = request.progress}));
+  Signed result;
+  result.root_digest = model.root_digest;
+  result.signer = key.public_key().fingerprint();
+  result.files = model.files;
+  result.bytes = model.bytes;
+
+  const auto elapsed =
+      std::chrono::duration_cast<std::chrono::microseconds>(clock.steady() - start);
+  Event done{.kind = Kind::kModelSigned};
+  done.model = folder.base_name();
+  done.message = "signed";
+  done.with("root_digest", result.root_digest)
+      .with("signer", result.signer)
+      .with("key", request.key_name)
+      .with("files", static_cast<std::int64_t>(result.files))
+      .with("bytes", static_cast<std::int64_t>(result.bytes))
+      .with("duration_us", std::int64_t{elapsed.count()});
+  MLXGUARD_TRY(sink.append(done));
+  MLXGUARD_TRY_ASSIGN(result.signature_file,
+                      signature::put_bundle_file(folder, request.path, model.bundle));
+  return result;
+}
+
 }  // namespace
 
 Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, events::Sink& sink,
@@ -25,37 +64,18 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, ev
   MLXGUARD_TRY_ASSIGN(const auto folder, artifact::ModelFolder::open(request.path));
   auto key = open_key(request, keys);
   if (!key) {
-    Event event = events::event_of(Kind::kKeyRefused, key.error(), folder.base_name());
-    MLXGUARD_TRY(sink.append(event.with("key", request.key_name)));
+    Event refused = events::event_of(Kind::kKeyRefused, key.error(), folder.base_name());
+    MLXGUARD_TRY(sink.append(refused.with("key", request.key_name)));
     return std::move(key).error();
   }
-  Event used{.kind = Kind::kKeyUsed};
-  used.model = folder.base_name();
-  used.message = "opened to sign a model";
-  used.with("key", request.key_name).with("fingerprint", key->public_key().fingerprint());
-  MLXGUARD_TRY(sink.append(used));
+  MLXGUARD_TRY(sink.append(key_used(request, folder.base_name(), *key)));
 
-  MLXGUARD_TRY_ASSIGN(const auto model, signature::sign_model(folder, *key, request.progress));
-  Signed result;
-  MLXGUARD_TRY_ASSIGN(result.signature_file,
-                      signature::write_bundle_file(request.path, folder.is_single_file(),
-                                                   model.bundle));
-  result.root_digest = model.root_digest;
-  result.signer = key->public_key().fingerprint();
-  result.files = model.files;
-  result.bytes = model.bytes;
-
-  Event done{.kind = Kind::kModelSigned};
-  done.model = folder.base_name();
-  done.message = "signed";
-  done.with("root_digest", result.root_digest)
-      .with("signer", result.signer)
-      .with("files", static_cast<std::int64_t>(result.files))
-      .with("bytes", static_cast<std::int64_t>(result.bytes))
-      .with("duration_us",
-            std::chrono::duration_cast<std::chrono::microseconds>(clock.steady() - start).count());
-  MLXGUARD_TRY(sink.append(done));
-  return result;
+  auto done = sign_and_put(request, folder, *key, sink, clock, start);
+  if (!done) {
+    MLXGUARD_TRY(sink.append(
+        events::event_of(Kind::kModelSigned, done.error(), folder.base_name())));
+  }
+  return done;
 }
 
 }  // namespace mlxguard::admission

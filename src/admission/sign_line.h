@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The signing line: open the key -> hash the model -> sign -> put the bundle in its place. Each use of a key
-// is an event before the signature exists.
+// The signing line: open the model and the key -> hash -> sign -> put the bundle in its place. The use of a key
+// and the signature are on record before the bundle is on disk.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,12 @@ struct Signed {
   std::filesystem::path signature_file;
   std::string root_digest;
   std::string signer;
-  std::size_t files = 0;
+  std::uint64_t files = 0;
   std::uint64_t bytes = 0;
 };
 
+/// Errors: those of ModelFolder and KeyStore (a key that does not open is an event `key.refused`), of
+/// sign_model and put_bundle_file (an event `model.signed` that failed), kLogWrite.
 [[nodiscard]] Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys,
                                   events::Sink& sink, const Clock& clock);
 

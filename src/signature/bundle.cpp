@@ -52,6 +52,13 @@ Result<std::optional<std::string>> read_material(const JsonValue& material) {
     return make_error(ErrorCode::kMaterialUnsupported,
                       "expected no transparency log entries beside a key");
   }
+  if (const auto stamps = material.find("timestampVerificationData")) {
+    MLXGUARD_TRY(only(*stamps, "timestampVerificationData", {"rfc3161Timestamps"}));
+    if (const auto list = stamps->find("rfc3161Timestamps");
+        list && (!list->is(JsonKind::kArray) || list->size() != 0)) {
+      return make_error(ErrorCode::kMaterialUnsupported, "expected no timestamps beside a key");
+    }
+  }
   MLXGUARD_TRY_ASSIGN(const JsonValue key, as_field(material.member("publicKey"), "publicKey"));
   return read_public_key(key);
 }
@@ -65,7 +72,7 @@ Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
                                                       std::to_string(signatures.size()));
   }
   std::vector<std::uint8_t> out;
-  MLXGUARD_TRY(signatures.each_element([&](std::size_t, JsonValue entry) -> Result<void> {
+  const auto read_one = [&](std::size_t, JsonValue entry) -> Result<void> {
     MLXGUARD_TRY(only(entry, "signatures[0]", {"sig", "keyid"}));
     if (const auto keyid = entry.find("keyid");
         keyid && !keyid->is(JsonKind::kNull) && !keyid->is(JsonKind::kString)) {
@@ -75,7 +82,8 @@ Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
     MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(sig.as_string(), "signatures[0].sig"));
     MLXGUARD_TRY_ASSIGN(out, as_field(codec::from_base64(text), "signatures[0].sig"));
     return {};
-  }));
+  };
+  MLXGUARD_TRY(signatures.each_element(read_one));
   return out;
 }
 

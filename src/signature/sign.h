@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signing: a model's files -> statement -> bundle. The bundle's file is replaced in one step.
+// Signing: a model's files -> digests -> statement -> bundle. Writes nothing: put_bundle_file() does.
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "artifact/model_folder.h"
 #include "base/result.h"
@@ -11,22 +12,24 @@
 
 namespace mlxguard::signature {
 
+struct SignOptions {
+  /// Paths below the root that the signature does not cover, besides the default ones.
+  std::vector<std::string> ignored{};
+  artifact::Progress progress{};
+};
+
 struct SignedModel {
-  std::string bundle;  ///< the text of model.sig
+  std::string bundle;  ///< text of the bundle
   std::string root_digest;
-  std::size_t files = 0;
+  std::uint64_t files = 0;
   std::uint64_t bytes = 0;
 };
 
-/// Hashes every file (SHA-256, in the specification's order) and signs. Errors: the artifact codes.
+/// Hashes every file (SHA-256, in the specification's order: bytes of UTF-8) and signs the list. Errors:
+/// kUsage for an ignored path that is none, kArtifactName for a name that no verifier of ours would take,
+/// those of ModelFolder, kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
                                              const crypto::EcPrivateKey& key,
-                                             const artifact::Progress& progress = {});
-
-/// Puts the bundle in its place: written without a name (O_TMPFILE), made durable, linked, renamed. A
-/// kill or a full disk leaves the old bundle or the new one.
-[[nodiscard]] Result<std::filesystem::path> write_bundle_file(const std::filesystem::path& model,
-                                                              bool is_single_file,
-                                                              const std::string& bundle);
+                                             const SignOptions& options = {});
 
 }  // namespace mlxguard::signature

@@ -34,6 +34,13 @@ Result<std::string_view> string_of(const JsonValue& object, std::string_view nam
   return text;
 }
 
+Result<void> only(const JsonValue& object, std::string_view where,
+                  std::initializer_list<std::string_view> members) {
+  auto checked = object.only_members(members);
+  if (checked) return {};
+  return field_error(where, checked.error().message + ": " + checked.error().subject.substr(0, 64));
+}
+
 struct HashName {
   std::string_view name;
   crypto::HashAlgorithm algorithm;
@@ -60,6 +67,11 @@ Result<void> read_serialization(const JsonValue& predicate, Statement& statement
     return make_error(ErrorCode::kMethodUnsupported, "expected the method \"files\"")
         .about(std::string(method.substr(0, 64)));
   }
+  MLXGUARD_TRY(only(serialization, "serialization",
+                    {"method", "hash_type", "allow_symlinks", "ignore_paths"}));
+  // Followed links are not accepted, whatever was signed: the enumeration refuses each link by its name.
+  MLXGUARD_TRY_ASSIGN(const JsonValue links, member_of(serialization, "allow_symlinks"));
+  if (!links.is(JsonKind::kBool)) return field_error("allow_symlinks", "expected true or false");
   MLXGUARD_TRY_ASSIGN(const std::string_view name, string_of(serialization, "hash_type"));
   MLXGUARD_TRY_ASSIGN(hash, hash_of(name));
   statement.algorithm = hash.algorithm;
@@ -70,7 +82,7 @@ Result<void> read_serialization(const JsonValue& predicate, Statement& statement
   return ignored->each_element([&](std::size_t, JsonValue item) -> Result<void> {
     auto path = item.as_string();
     if (!path) return field_error("ignore_paths", "expected strings");
-    // Python records absolute or parent paths of files outside of the model; they match nothing inside.
+    // Paths outside of the model match nothing inside.
     if (is_resource_name(*path) && *path != ".") {
       statement.ignored_paths.emplace_back(*path);
     }
@@ -83,7 +95,7 @@ Result<void> read_resources(const JsonValue& predicate, const HashName& hash,
   MLXGUARD_TRY_ASSIGN(const JsonValue resources, member_of(predicate, "resources"));
   if (!resources.is(JsonKind::kArray)) return field_error("resources", "expected an array");
   std::unordered_set<std::string> seen;
-  MLXGUARD_TRY(resources.each_element([&](std::size_t, JsonValue entry) -> Result<void> {
+  const auto read_one = [&](std::size_t, JsonValue entry) -> Result<void> {
     MLXGUARD_TRY_ASSIGN(const std::string_view name, string_of(entry, "name"));
     MLXGUARD_TRY_ASSIGN(const std::string_view algorithm, string_of(entry, "algorithm"));
     MLXGUARD_TRY_ASSIGN(const std::string_view hex, string_of(entry, "digest"));
@@ -109,13 +121,31 @@ Result<void> read_resources(const JsonValue& predicate, const HashName& hash,
     }
     statement.resources.push_back({std::string(name), 0, *std::move(digest)});
     return {};
-  }));
+  };
+  MLXGUARD_TRY(resources.each_element(read_one));
   if (statement.resources.empty()) {
     return make_error(ErrorCode::kNoResources, "expected at least one file");
   }
   if (seen.contains(".") && seen.size() > 1) {
     return make_error(ErrorCode::kResourceName, "a model that is one file has other files beside it")
         .about(".");
+  }
+  return {};
+}
+
+/// The enumeration never sees what is ignored, so a signed file there could never be checked.
+Result<void> check_not_ignored(const Statement& statement) {
+  const std::unordered_set<std::string_view> ignored(statement.ignored_paths.begin(),
+                                                     statement.ignored_paths.end());
+  for (const artifact::FileDigest& resource : statement.resources) {
+    const std::string_view name = resource.name;
+    for (std::size_t end = name.find('/');; end = name.find('/', end + 1)) {
+      if (ignored.contains(name.substr(0, end))) {
+        return make_error(ErrorCode::kIgnoredRead, "a signed file lies under an ignored path")
+            .about(resource.name);
+      }
+      if (end == std::string_view::npos) break;
+    }
   }
   return {};
 }
@@ -187,9 +217,11 @@ Result<Statement> parse_statement(std::string_view text) {
   Statement statement;
   MLXGUARD_TRY(read_subject(root, statement));
   MLXGUARD_TRY_ASSIGN(const JsonValue predicate, member_of(root, "predicate"));
+  MLXGUARD_TRY(only(predicate, "predicate", {"resources", "serialization"}));
   HashName hash{};
   MLXGUARD_TRY(read_serialization(predicate, statement, hash));
   MLXGUARD_TRY(read_resources(predicate, hash, statement));
+  MLXGUARD_TRY(check_not_ignored(statement));
   const std::string computed = root_digest_of(statement.resources);
   if (computed != statement.root_digest) {
     return make_error(ErrorCode::kRootDigest, "the subject's digest is not that of the listed files")

@@ -30,7 +30,7 @@ struct Statement {
 [[nodiscard]] bool is_resource_name(std::string_view name);
 
 /// Errors: kBundleField, kPredicateType, kHashUnsupported, kMethodUnsupported, kNoResources,
-/// kResourceName, kResourceDuplicate, kRootDigest.
+/// kResourceName, kResourceDuplicate, kIgnoredRead, kArtifactTooMany, kRootDigest.
 [[nodiscard]] Result<Statement> parse_statement(std::string_view text);
 [[nodiscard]] std::string write_statement(const Statement& statement);
 
