@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "artifact/model_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "artifact/safe_open.h"
+#include "base/limits.h"
+#include "base/os_error.h"
+#include "codec/text.h"
+
+namespace mlxguard::artifact {
+namespace {
+
+constexpr std::string_view kSingleFile = ".";
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+using OpenFolder = std::unique_ptr<DIR, CloseFolder>;
+
+bool is_portable(std::string_view name) {
+  return codec::is_utf8(name) && std::none_of(name.begin(), name.end(), [](char c) {
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+         });
+}
+
+/// The path itself or anything below it.
+bool is_ignored(const std::string& name, std::span<const std::string> ignored) {
+  return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& path) {
+    return name == path || (name.size() > path.size() && name.starts_with(path) &&
+                            name[path.size()] == '/');
+  });
+}
+
+/// One walk over the tree, without recursion: what is still to be read is a list, so depth costs memory
+/// that is bounded and no stack.
+class Walk {
+ public:
+  Walk(int root, std::span<const std::string> ignored) : root_(root), ignored_(ignored) {}
+
+  Result<std::vector<FileEntry>> run() {
+    pending_.push_back({".", 0});
+    while (!pending_.empty()) {
+      const Folder folder = std::move(pending_.back());
+      pending_.pop_back();
+      MLXGUARD_TRY(read_folder(folder));
+    }
+    return std::move(files_);
+  }
+
+ private:
+  struct Folder {
+    std::string name;
+    std::size_t depth = 0;
+  };
+
+  Result<void> read_folder(const Folder& folder) {
+    MLXGUARD_TRY_ASSIGN(UniqueFd fd, open_folder(root_, folder.name));
+    const OpenFolder entries(::fdopendir(fd.get()));
+    if (entries == nullptr) return os_error("read", folder.name);
+    const int folder_fd = fd.release();  // closedir closes it
+    for (;;) {
+      errno = 0;
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this function's own
+      const dirent* entry = ::readdir(entries.get());
+      if (entry == nullptr) break;
+      const std::string_view leaf = entry->d_name;
+      if (leaf == "." || leaf == "..") continue;
+      const std::string name =
+          folder.name == "." ? std::string(leaf) : folder.name + "/" + std::string(leaf);
+      MLXGUARD_TRY(take(folder_fd, name, entry->d_name, folder.depth));
+    }
+    if (errno != 0) return os_error("read", folder.name);
+    return {};
+  }
+
+  Result<void> take(int folder_fd, const std::string& name, const char* leaf, std::size_t depth) {
+    if (name == kSignatureFile || is_ignored(name, ignored_)) return {};
+    if (!is_portable(name) || name.size() > limits::kModelPathBytesMax) {
+      return make_error(ErrorCode::kArtifactName,
+                        "expected a file name of UTF-8 without control characters")
+          .about(name.substr(0, 256));
+    }
+    struct stat status {};
+    if (::fstatat(folder_fd, leaf, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno != ENOENT) return os_error("stat", name);
+      return make_error(ErrorCode::kArtifactChanged, "a file disappeared while the model was read")
+          .about(name);
+    }
+    if (S_ISLNK(status.st_mode)) {
+      return make_error(ErrorCode::kArtifactSymlink, "a symbolic link inside the model").about(name);
+    }
+    if (S_ISDIR(status.st_mode)) {
+      if (depth + 1 > limits::kModelDepthMax) {
+        return make_error(ErrorCode::kArtifactTooMany, "folders nested deeper than allowed")
+            .about(name);
+      }
+      pending_.push_back({name, depth + 1});
+    } else if (S_ISREG(status.st_mode)) {
+      files_.push_back({name, static_cast<std::uint64_t>(status.st_size)});
+    } else {
+      return make_error(ErrorCode::kArtifactSpecial, "a device, fifo or socket inside the model")
+          .about(name);
+    }
+    if (files_.size() + pending_.size() > limits::kModelFilesMax) {
+      return make_error(ErrorCode::kArtifactTooMany, "more files than a model may have");
+    }
+    return {};
+  }
+
+  int root_;
+  std::span<const std::string> ignored_;
+  std::vector<Folder> pending_;
+  std::vector<FileEntry> files_;
+};
+
+std::string base_name_of(const std::filesystem::path& path) {
+  std::error_code problem;
+  const auto whole = std::filesystem::absolute(path, problem).lexically_normal();
+  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
+}
+
+Error root_error(const std::filesystem::path& path) {
+  if (errno == ELOOP) {
+    return make_error(ErrorCode::kArtifactSymlink, "the model is a symbolic link")
+        .about(path.string())
+        .hinting("name the folder that it points to");
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return make_error(ErrorCode::kArtifactNotFound, "there is no model here").about(path.string());
+  }
+  return os_error("open", path.string());
+}
+
+}  // namespace
+
+Result<ModelFolder> ModelFolder::open(const std::filesystem::path& path) {
+  // A trailing slash would make the kernel follow a link that the name itself is.
+  const std::filesystem::path named =
+      path.has_filename() || path == path.root_path() ? path : path.parent_path();
+  ModelFolder folder;
+  folder.base_name_ = base_name_of(path);
+  folder.root_ = UniqueFd(
+      ::open(named.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!folder.root_.is_open()) return root_error(path);
+  struct stat status {};
+  if (::fstat(folder.root_.get(), &status) != 0) return os_error("stat", path.string());
+  folder.single_file_ = S_ISREG(status.st_mode);
+  if (!folder.single_file_ && !S_ISDIR(status.st_mode)) {
+    return make_error(ErrorCode::kArtifactSpecial, "expected a folder or a regular file")
+        .about(path.string());
+  }
+  return folder;
+}
+
+bool ModelFolder::is_single_file() const { return single_file_; }
+const std::string& ModelFolder::base_name() const { return base_name_; }
+
+Result<UniqueFd> ModelFolder::open_file(const std::string& name) const {
+  if (!single_file_) return open_regular(root_.get(), name);
+  MLXGUARD_CHECK(name == kSingleFile);
+  // The file itself is the root: a second description of it, with an offset of its own.
+  const std::string self = "/proc/self/fd/" + std::to_string(root_.get());
+  UniqueFd fd(::open(self.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.is_open()) return os_error("open", base_name_);
+  return fd;
+}
+
+Result<std::string> ModelFolder::read_small(std::string_view name, std::size_t bytes_max) const {
+  MLXGUARD_CHECK(!single_file_);
+  MLXGUARD_TRY_ASSIGN(const UniqueFd fd, open_regular(root_.get(), std::string(name)));
+  std::string text;
+  std::vector<char> buffer(1 << 16);
+  for (;;) {
+    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return os_error("read", name);
+    if (count == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+    if (text.size() > bytes_max) {
+      return make_error(ErrorCode::kTooLarge,
+                        "expected at most " + std::to_string(bytes_max) + " bytes")
+          .about(std::string(name));
+    }
+  }
+}
+
+Result<std::vector<FileEntry>> ModelFolder::enumerate(std::span<const std::string> ignored) const {
+  std::vector<FileEntry> files;
+  if (single_file_) {
+    struct stat status {};
+    if (::fstat(root_.get(), &status) != 0) return os_error("stat", base_name_);
+    files.push_back({std::string(kSingleFile), static_cast<std::uint64_t>(status.st_size)});
+  } else {
+    MLXGUARD_TRY_ASSIGN(files, Walk(root_.get(), ignored).run());
+  }
+  if (files.empty()) {
+    return make_error(ErrorCode::kArtifactEmpty, "expected at least one file").about(base_name_);
+  }
+  std::uint64_t total = 0;
+  for (const FileEntry& file : files) {
+    if (file.size_bytes > limits::kModelBytesMax - total) {
+      return make_error(ErrorCode::kTooLarge, "the model is larger than a model may be");
+    }
+    total += file.size_bytes;
+  }
+  // Bytes of UTF-8 sort as code points do: the specification's order.
+  std::sort(files.begin(), files.end(),
+            [](const FileEntry& a, const FileEntry& b) { return a.name < b.name; });
+  return files;
+}
+
+}  // namespace mlxguard::artifact
