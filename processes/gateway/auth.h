@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// API keys. The gateway knows only SHA-256 hashes of keys, and compares with every one of them in
+// constant time, so that neither a match nor its place shows in the time taken.
+// Input: header values chosen by a client.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "crypto/digest.h"
+#include "ipc/messages.h"
+
+namespace mlxguard::gateway {
+
+enum class Anonymous : std::uint8_t { kRefused, kAllowed };
+
+/// Who asks. Made only by Authenticator.
+class Identity {
+ public:
+  [[nodiscard]] const std::string& name() const { return *name_; }
+
+ private:
+  friend class Authenticator;
+  explicit Identity(const std::string& name) : name_(&name) {}
+  const std::string* name_;  ///< owned by the Authenticator
+};
+
+class Authenticator {
+ public:
+  /// Errors: kWorkerProtocol for a hash that is not a SHA-256.
+  [[nodiscard]] static Result<Authenticator> create(const std::vector<ipc::ApiKeyHash>& keys,
+                                                    Anonymous anonymous);
+
+  /// `authorization` as "Bearer KEY" first, then `x_api_key`. Errors: kUnauthenticated when there is
+  /// neither, kCredentialsInvalid.
+  [[nodiscard]] Result<Identity> authenticate(std::string_view authorization,
+                                              std::string_view x_api_key) const;
+
+ private:
+  struct Key {
+    std::string name;
+    crypto::Sha256Digest hash;
+  };
+  Authenticator(std::vector<Key> keys, Anonymous anonymous)
+      : keys_(std::move(keys)), anonymous_(anonymous) {}
+
+  std::vector<Key> keys_;
+  Anonymous anonymous_;
+  std::string anonymous_name_ = "anonymous";
+};
+
+}  // namespace mlxguard::gateway

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/limits.h"
+#include "control_link.h"
+#include "crypto/secret.h"
+#include "http_session.h"
+#include "models.h"
+#include "request_line.h"
+
+namespace mlxguard::gateway {
+namespace {
+
+constexpr std::chrono::seconds kConfigWait{30};
+/// Bodies of all connections together: some at their bound, or very many small ones.
+constexpr std::uint64_t kHeldBodiesAtBound = 4;
+
+struct Start {
+  ipc::GatewayConfig config;
+  std::vector<UniqueFd> listening;
+};
+
+void wipe(std::string& secret) {
+  crypto::wipe_memory(secret.data(), secret.size());
+  secret.clear();
+}
+
+Result<Start> receive_config(ipc::Channel& control) {
+  MLXGUARD_TRY_ASSIGN(ipc::Received received,
+                      control.receive(std::chrono::steady_clock::now() + kConfigWait));
+  auto config = received.as<ipc::GatewayConfig>();
+  received.payload.wipe();
+  control.forget_received();
+  if (!config) return std::move(config).error();
+  if (received.descriptors.empty()) {
+    return make_error(ErrorCode::kWorkerProtocol, "expected a listening socket");
+  }
+  const bool bounded = config->body_bytes_max > 0 && config->header_bytes_max >= 512 &&
+                       config->connections_max > 0 && config->in_flight_max > 0 &&
+                       config->texts_max > 0 && config->text_bytes_max > 0 &&
+                       config->header_timeout_ms > 0 && config->idle_timeout_ms > 0 &&
+                       config->request_timeout_ms > 0;
+  if (!bounded || config->body_bytes_max > limits::kJsonDocumentBytesMax) {
+    return make_error(ErrorCode::kWorkerProtocol, "a configuration without its bounds");
+  }
+  return Start{std::move(*config), std::move(received.descriptors)};
+}
+
+Result<std::optional<TlsContext>> take_tls(ipc::GatewayConfig& config) {
+  if (config.tls_certificate_pem.empty() && config.tls_private_key_pem.empty()) {
+    return std::optional<TlsContext>();
+  }
+  auto context = TlsContext::create(config.tls_certificate_pem, config.tls_private_key_pem);
+  wipe(config.tls_private_key_pem);
+  if (!context) return std::move(context).error();
+  return std::optional<TlsContext>(std::move(*context));
+}
+
+RequestLineOptions line_options(const ipc::GatewayConfig& config) {
+  RequestLineOptions options;
+  options.body_bytes_max = config.body_bytes_max;
+  options.request_timeout = std::chrono::milliseconds(config.request_timeout_ms);
+  options.answer_after_event_durable = config.answer_after_event_durable;
+  options.texts = {config.texts_max, config.text_bytes_max};
+  return options;
+}
+
+HttpServerOptions server_options(const ipc::GatewayConfig& config) {
+  HttpServerOptions options;
+  options.limits = {config.header_bytes_max, config.body_bytes_max};
+  options.connections_max = config.connections_max;
+  options.held_bytes_max =
+      std::max<std::uint64_t>(config.body_bytes_max * kHeldBodiesAtBound, 64u << 20);
+  options.header_timeout = std::chrono::milliseconds(config.header_timeout_ms);
+  options.idle_timeout = std::chrono::milliseconds(config.idle_timeout_ms);
+  options.request_timeout = std::chrono::milliseconds(config.request_timeout_ms);
+  return options;
+}
+
+std::uint64_t random_number(crypto::Random& random) {
+  std::uint64_t number = 0;
+  random.fill({reinterpret_cast<std::uint8_t*>(&number), sizeof(number)});
+  return number;
+}
+
+}  // namespace
+
+struct Gateway::Impl {
+  Impl(ipc::Channel control_channel, const ipc::GatewayConfig& config, Authenticator authenticator,
+       std::optional<TlsContext> tls, const Clock& clock, crypto::Random& random)
+      : models(config.models),
+        control(io.get_executor(), std::move(control_channel)),
+        line(line_options(config), std::move(authenticator),
+             RateLimiter(config.requests_per_second_max, clock), models, control, clock,
+             random_number(random)),
+        server(io, server_options(config), line, std::move(tls)),
+        drain_timer(io.get_executor()) {
+    link_options = {config.queue_max, config.in_flight_max,
+                    std::chrono::milliseconds(config.request_timeout_ms)};
+  }
+  ~Impl() { io.drop_everything(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void model_up(ipc::ModelUp up, UniqueFd channel);
+  void model_down(const ipc::ModelDown& down);
+  void drain(std::chrono::milliseconds grace);
+  void lost(Error why) {
+    reason = std::move(why);
+    io.stop();
+  }
+
+  Io io;
+  Models models;
+  ControlLink control;
+  RequestLine line;
+  HttpServer server;
+  WorkerLinkOptions link_options;
+  Timer drain_timer;
+  std::optional<Error> reason;
+};
+
+void Gateway::Impl::model_up(ipc::ModelUp up, UniqueFd channel) {
+  const auto found = models.find(up.name);
+  auto schema = validate::ModelSchema::from_wire(up.schema);
+  if (!found || !schema) {
+    // The supervisor does not read schemas: what a worker sent may be anything.
+    if (found) control.report_overdue(up.name, up.generation);
+    return;
+  }
+  Model& model = **found;
+  if (model.link != nullptr) {
+    model.link->end(make_error(ErrorCode::kWorkerExited, "a newer worker took its place"));
+  }
+  model.generation = up.generation;
+  model.schema = std::move(*schema);
+  model.known = true;
+  model.root_digest = std::move(up.root_digest);
+  model.signer = std::move(up.signer);
+  model.created_seconds = up.created_seconds;
+  model.retry_after_seconds = 1;
+  model.link = std::make_shared<WorkerLink>(
+      io.get_executor(), ipc::Channel(std::move(channel)), link_options,
+      [this, name = up.name, generation = up.generation] {
+        control.report_overdue(name, generation);
+      });
+  model.link->start();
+}
+
+void Gateway::Impl::model_down(const ipc::ModelDown& down) {
+  const auto found = models.find(down.name);
+  if (!found || (*found)->generation != down.generation) return;
+  Model& model = **found;
+  const std::int64_t seconds = (std::max<std::int64_t>(0, down.retry_after_ms) + 999) / 1000;
+  model.retry_after_seconds = std::max<std::int64_t>(1, seconds);
+  if (model.link == nullptr) return;
+  model.link->end(down.reason.to_error());
+  model.link.reset();
+}
+
+void Gateway::Impl::drain(std::chrono::milliseconds grace) {
+  server.drain([this] { io.stop(); });
+  drain_timer.expires_after(grace);
+  drain_timer.async_wait([this](boost::system::error_code error) {
+    if (!error) io.stop();
+  });
+}
+
+Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Gateway::~Gateway() = default;
+
+Result<std::unique_ptr<Gateway>> Gateway::create(ipc::Channel control, const Clock& clock,
+                                                 crypto::Random& random) {
+  MLXGUARD_TRY_ASSIGN(Start start, receive_config(control));
+  MLXGUARD_TRY_ASSIGN(std::optional<TlsContext> tls, take_tls(start.config));
+  MLXGUARD_TRY_ASSIGN(Authenticator authenticator,
+                      Authenticator::create(start.config.api_keys, start.config.anonymous_allowed
+                                                                       ? Anonymous::kAllowed
+                                                                       : Anonymous::kRefused));
+  auto impl = std::make_unique<Impl>(std::move(control), start.config, std::move(authenticator),
+                                     std::move(tls), clock, random);
+  for (UniqueFd& socket : start.listening) MLXGUARD_TRY(impl->server.listen(std::move(socket)));
+  return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
+}
+
+Result<void> Gateway::run(std::string isolation) {
+  Impl& impl = *impl_;
+  impl.control.start({
+      .model_up = [&impl](ipc::ModelUp up,
+                          UniqueFd channel) { impl.model_up(std::move(up), std::move(channel)); },
+      .model_down = [&impl](const ipc::ModelDown& down) { impl.model_down(down); },
+      .drain = [&impl](std::chrono::milliseconds grace) { impl.drain(grace); },
+      .lost = [&impl](Error why) { impl.lost(std::move(why)); },
+  });
+  impl.control.ready(std::move(isolation));
+  impl.io.run();
+  if (impl.reason) return std::move(*impl.reason);
+  return {};
+}
+
+}  // namespace mlxguard::gateway

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "request_line.h"
+
+#include <array>
+#include <cmath>
+
+namespace mlxguard::gateway {
+
+using validate::ModelKind;
+
+/// The line. Everything else in this file is one of its stations.
+Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& journey) {
+  const RequestHead& head = request.head();
+  auto match = find_route(head.method, head.target);
+  if (match) {
+    journey.route = match->route->pattern;
+    journey.probe = match->route->access == Access::kOpen;
+  }
+
+  // Authenticate, rate. What paths there are is also told only to those who have a key.
+  if (!match || match->route->access == Access::kKeyed) {
+    auto identity = authenticator_.authenticate(head.authorization, head.x_api_key);
+    if (!identity) co_return std::move(identity).error();
+    journey.identity = *identity;
+    MLXGUARD_CO_TRY(rates_.take(identity->name()));
+  }
+  if (!match) co_return std::move(match).error();
+  if (match->route->method == "GET") co_return read_only(*match);
+
+  // Read the body only now: its length is known to be allowed.
+  MLXGUARD_CO_TRY(check_body_head(head));
+  auto body = co_await request.read_body();
+  if (!body) co_return std::move(body).error();
+  journey.bytes_in = static_cast<std::int64_t>(body->size());
+
+  // Decode by the model's schema; validate.
+  auto job = decode(*match, *body, journey);
+  if (!job) co_return std::move(job).error();
+  auto work = validate(*job, journey);
+  if (!work) co_return std::move(work).error();
+
+  // Admit; send; wait for the worker or the deadline.
+  auto link = admit(*journey.model);
+  if (!link) co_return std::move(link).error();
+  journey.sent = true;
+  auto reply = co_await (*link)->ask(std::move(*work), journey.deadline);
+  if (!reply) co_return std::move(reply).error();
+
+  // Check what came back; answer.
+  co_return encode(*job, std::move(*reply), journey);
+}
+
+namespace {
+
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+bool is_json(std::string_view content_type) {
+  constexpr std::string_view kJson = "application/json";
+  if (content_type.size() < kJson.size()) return false;
+  for (std::size_t i = 0; i < kJson.size(); ++i) {
+    const char c = content_type[i];
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (lower != kJson[i]) return false;
+  }
+  const std::string_view rest = content_type.substr(kJson.size());
+  return rest.empty() || rest.front() == ';' || rest.front() == ' ' || rest.front() == '\t';
+}
+
+/// Of a worker's failure: a request that it refused stays a refusal, whatever else is the model's fault.
+/// A compromised worker cannot make the gateway say "wrong key" or leak its message.
+Error of_worker(const Error& error) {
+  const int status = status_of(error.code);
+  const bool about_request = status == 400 || status == 413 || status == 504;
+  const bool about_worker = error.code == ErrorCode::kWorkerDied ||
+                            error.code == ErrorCode::kWorkerUnavailable ||
+                            error.code == ErrorCode::kQueueFull;
+  if (about_worker) return error;
+  Error out = make_error(error.code, std::string(describe(error.code).meaning));
+  if (!about_request && status != 500) out.code = ErrorCode::kWorkerProtocol;
+  return out;
+}
+
+Result<Embeddings> checked(ipc::EmbedAnswer answer, const Model& model, std::size_t texts) {
+  const auto invalid = [](const char* what) { return make_error(ErrorCode::kOutputInvalid, what); };
+  if (answer.dimension == 0 ||
+      answer.dimension != static_cast<std::uint64_t>(model.schema.embedding_dimension)) {
+    return invalid("vectors of another dimension than the model's");
+  }
+  if (answer.vectors.size() != texts * answer.dimension || answer.token_counts.size() != texts) {
+    return invalid("another number of vectors than of texts");
+  }
+  bool finite = true;
+  for (const float value : answer.vectors) finite &= std::isfinite(value);
+  if (!finite) return invalid("a vector with NaN or infinity");
+  Embeddings embeddings{answer.dimension, std::move(answer.vectors), 0};
+  for (const std::uint32_t count : answer.token_counts) embeddings.tokens += count;
+  return embeddings;
+}
+
+events::Kind kind_of(ErrorCode code, bool sent) {
+  switch (code) {
+    case ErrorCode::kUnauthenticated:
+    case ErrorCode::kCredentialsInvalid:
+      return events::Kind::kAuthFailed;
+    case ErrorCode::kRateLimited:
+    case ErrorCode::kQueueFull:
+    case ErrorCode::kConnectionsFull:
+    case ErrorCode::kMemoryFull:
+    case ErrorCode::kLogWrite:
+      return events::Kind::kRequestShed;
+    default:
+      return sent ? events::Kind::kInferenceFailed : events::Kind::kRequestRefused;
+  }
+}
+
+std::int64_t microseconds_since(SteadyTime from, SteadyTime to) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
+}
+
+}  // namespace
+
+RequestLine::RequestLine(RequestLineOptions options, Authenticator authenticator, RateLimiter rates,
+                         Models& models, ControlLink& control, const Clock& clock,
+                         std::uint64_t id_seed)
+    : options_(options),
+      authenticator_(std::move(authenticator)),
+      rates_(std::move(rates)),
+      models_(models),
+      control_(control),
+      clock_(clock),
+      next_id_(id_seed) {}
+
+std::string RequestLine::next_request_id() {
+  std::string text(16, '0');
+  std::uint64_t id = next_id_++;
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit, id >>= 4) {
+    *digit = kHexDigits[id & 0xf];
+  }
+  return text;
+}
+
+RequestLine::Journey RequestLine::begin(std::string_view client_address, const RequestHead& head) {
+  Journey journey;
+  journey.request_id = next_request_id();
+  journey.client_address = client_address;
+  // Only methods that a route has are named: another is the client's own word.
+  for (const Route& route : all_routes()) {
+    if (route.method == head.method) journey.method = route.method;
+  }
+  journey.protocol = protocol_of(head.target);
+  journey.started = clock_.steady();
+  journey.deadline = journey.started + options_.request_timeout;
+  return journey;
+}
+
+Task<Answered> RequestLine::answer(IncomingRequest& request) {
+  Journey journey = begin(request.client_address(), request.head());
+  if (!control_.can_report()) {
+    const Result<std::string> full(
+        make_error(ErrorCode::kLogWrite, "events cannot be made durable at the moment"));
+    co_return co_await end(journey, full);
+  }
+  const Result<std::string> outcome = co_await walk(request, journey);
+  co_return co_await end(journey, outcome);
+}
+
+Task<Answered> RequestLine::refuse(std::string_view client_address, const RequestHead& head,
+                                   Error error) {
+  Journey journey = begin(client_address, head);
+  const Result<std::string> outcome(std::move(error));
+  co_return co_await end(journey, outcome);
+}
+
+Result<void> RequestLine::check_body_head(const RequestHead& head) const {
+  if (!head.has_length) {
+    return make_error(ErrorCode::kLengthRequired, "expected a body with Content-Length");
+  }
+  if (head.content_length > options_.body_bytes_max) {
+    return make_error(ErrorCode::kRequestTooLarge, "expected a body of at most " +
+                                                       std::to_string(options_.body_bytes_max) +
+                                                       " bytes");
+  }
+  if (head.has_content_encoding) {
+    return make_error(ErrorCode::kMediaTypeUnsupported, "encoded bodies are not taken");
+  }
+  if (head.has_binary_tensors) {
+    return make_error(ErrorCode::kMediaTypeUnsupported,
+                      "the binary tensor extension is not supported; send data as JSON (in "
+                      "tritonclient: binary_data=False)");
+  }
+  if (!is_json(head.content_type)) {
+    return make_error(ErrorCode::kMediaTypeUnsupported, "expected Content-Type: application/json");
+  }
+  return {};
+}
+
+Result<std::string> RequestLine::read_only(const Match& match) {
+  switch (match.route->handler) {
+    case Handler::kAlive:
+      return live_body();
+    case Handler::kReady:
+      if (models_.all_up()) return ready_body();
+      return make_error(ErrorCode::kWorkerUnavailable, "not every model is ready");
+    case Handler::kServerMetadata:
+      return server_metadata_body();
+    case Handler::kOpenAiModels:
+      return openai_models_body(models_);
+    default:
+      break;
+  }
+  MLXGUARD_TRY_ASSIGN(const Model* model, models_.find(match.model));
+  if (match.route->handler == Handler::kOpenAiModel) return openai_model_body(*model);
+  if (match.route->handler == Handler::kModelReady && model->up()) return model_ready_body(*model);
+  if (match.route->handler == Handler::kModelMetadata && model->known) {
+    return model_metadata_body(*model);
+  }
+  return make_error(ErrorCode::kWorkerUnavailable, "the model's worker is not running");
+}
+
+Result<RequestLine::Job> RequestLine::decode(const Match& match, std::string_view body,
+                                             Journey& journey) {
+  if (match.route->handler == Handler::kEmbeddings) return decode_embeddings(body, journey);
+  MLXGUARD_TRY_ASSIGN(journey.model, models_.find(match.model));
+  const Model& model = *journey.model;
+  if (!model.known) {
+    return make_error(ErrorCode::kWorkerUnavailable, "the model's worker is not running");
+  }
+  if (model.schema.kind == ModelKind::kFunction) {
+    MLXGUARD_TRY_ASSIGN(auto request, validate::decode_infer_request(body, model.schema));
+    return Job(TensorJob{std::move(request.envelope), std::move(request.inputs)});
+  }
+  MLXGUARD_TRY_ASSIGN(auto request, validate::decode_text_infer_request(body, options_.texts));
+  TextJob job;
+  job.envelope = std::move(request.envelope);
+  job.texts = std::move(request.texts);
+  return Job(std::move(job));
+}
+
+Result<RequestLine::Job> RequestLine::decode_embeddings(std::string_view body, Journey& journey) {
+  MLXGUARD_TRY_ASSIGN(auto request, validate::decode_embeddings_request(body, options_.texts));
+  MLXGUARD_TRY_ASSIGN(journey.model, models_.find(request.model));
+  const Model& model = *journey.model;
+  if (!model.known) {
+    return make_error(ErrorCode::kWorkerUnavailable, "the model's worker is not running");
+  }
+  if (model.schema.kind != ModelKind::kEmbedding) {
+    return make_error(ErrorCode::kRequestUnknown, "this model does not make embeddings")
+        .about("model");
+  }
+  if (request.dimensions && *request.dimensions != model.schema.embedding_dimension) {
+    return make_error(ErrorCode::kRequestRange,
+                      "expected dimensions to be " +
+                          std::to_string(model.schema.embedding_dimension) + " or absent")
+        .about("dimensions");
+  }
+  TextJob job;
+  job.format = request.encoding_format;
+  job.texts = std::move(request.texts);
+  return Job(std::move(job));
+}
+
+Result<Work> RequestLine::validate(Job& job, Journey& journey) const {
+  if (auto* text = std::get_if<TextJob>(&job)) {
+    journey.items = static_cast<std::int64_t>(text->texts.size());
+    auto texts = validate::check_texts(std::move(text->texts), options_.texts);
+    if (texts) return Work(std::move(*texts));
+    return std::move(texts).error().about("input");
+  }
+  auto& tensors = std::get<TensorJob>(job);
+  journey.items = static_cast<std::int64_t>(tensors.inputs.size());
+  MLXGUARD_TRY_ASSIGN(auto inputs,
+                      validate::check_inputs(journey.model->schema, std::move(tensors.inputs)));
+  return Work(std::move(inputs));
+}
+
+Result<std::shared_ptr<WorkerLink>> RequestLine::admit(const Model& model) const {
+  if (!model.up()) {
+    return make_error(ErrorCode::kWorkerUnavailable, "the model's worker is not running");
+  }
+  MLXGUARD_TRY(model.link->has_room());
+  return model.link;
+}
+
+Result<std::string> RequestLine::encode(const Job& job, Reply reply, Journey& journey) const {
+  const Model& model = *journey.model;
+  if (const auto* tensors = std::get_if<TensorJob>(&job)) {
+    auto& answer = std::get<ipc::InferAnswer>(reply);
+    journey.run_us = answer.run_microseconds;
+    std::vector<validate::Tensor> outputs;
+    for (ipc::WireTensor& tensor : answer.outputs) {
+      MLXGUARD_TRY_ASSIGN(validate::Tensor output, std::move(tensor).to_tensor());
+      outputs.push_back(std::move(output));
+    }
+    MLXGUARD_TRY(validate::check_outputs(model.schema, outputs));
+    return infer_body(model, tensors->envelope, outputs);
+  }
+  const auto& text = std::get<TextJob>(job);
+  auto& answer = std::get<ipc::EmbedAnswer>(reply);
+  journey.run_us = answer.run_microseconds;
+  MLXGUARD_TRY_ASSIGN(
+      const Embeddings embeddings,
+      checked(std::move(answer), model, static_cast<std::size_t>(journey.items)));
+  journey.tokens = static_cast<std::int64_t>(embeddings.tokens);
+  if (text.envelope) return text_infer_body(model, *text.envelope, embeddings);
+  return openai_embeddings_body(model, embeddings, text.format);
+}
+
+Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& outcome) {
+  Answered answered{{}, journey.request_id};
+  std::optional<Error> error;
+  if (outcome) {
+    answered.response.body = *outcome;
+  } else {
+    error = journey.sent ? of_worker(outcome.error()) : outcome.error();
+    const std::int64_t wait = journey.model != nullptr ? journey.model->retry_after_seconds : 1;
+    answered.response = error_response(journey.protocol, *error, wait);
+  }
+  const auto event =
+      event_of(journey, answered.response, outcome ? nullptr : &outcome.error());
+  if (!event) co_return answered;
+  if (!control_.can_report()) {
+    // Told later in one event: nothing is lost but the single lines.
+    ++unreported_;
+    co_return answered;
+  }
+  if (unreported_ > 0) {
+    events::Event shed = events::event_of(
+        events::Kind::kRequestShed,
+        make_error(ErrorCode::kLogWrite, "requests were refused while no event could be reported"));
+    shed.with("count", std::exchange(unreported_, 0));
+    control_.report(shed);
+  }
+  const std::uint64_t sequence = control_.report(*event);
+  if (!options_.answer_after_event_durable) co_return answered;
+  const bool durable =
+      co_await control_.durable(sequence, clock_.steady() + options_.request_timeout);
+  if (!durable) {
+    const Error stalled = make_error(ErrorCode::kLogWrite, "the request's event is not durable");
+    answered.response = error_response(journey.protocol, stalled, 1);
+  }
+  co_return answered;
+}
+
+std::optional<events::Event> RequestLine::event_of(const Journey& journey, const Response& response,
+                                                   const Error* error) const {
+  events::Event event{.kind = events::Kind::kInferenceDone};
+  if (journey.probe) return std::nullopt;
+  if (error != nullptr) {
+    event = events::event_of(kind_of(error->code, journey.sent), *error);
+  } else if (journey.model == nullptr) {
+    return std::nullopt;  // a look at what is served
+  }
+  if (journey.model != nullptr) event.model = journey.model->name;
+  event.with("request", journey.request_id);
+  event.with("client", std::string(journey.client_address));
+  if (journey.identity) event.with("key", journey.identity->name());
+  if (!journey.method.empty()) event.with("method", std::string(journey.method));
+  if (!journey.route.empty()) event.with("route", std::string(journey.route));
+  event.with("status", std::int64_t{response.status});
+  event.with("bytes_in", journey.bytes_in);
+  event.with("bytes_out", static_cast<std::int64_t>(response.body.size()));
+  event.with("duration_us", microseconds_since(journey.started, clock_.steady()));
+  if (journey.sent) {
+    event.with("run_us", journey.run_us);
+    event.with("items", journey.items);
+    if (journey.tokens > 0) event.with("tokens", journey.tokens);
+  }
+  return event;
+}
+
+}  // namespace mlxguard::gateway
