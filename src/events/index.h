@@ -36,14 +36,14 @@ struct IndexRow {
 enum class Order : std::uint8_t { kOldestFirst, kNewestFirst };
 
 struct Filter {
-  std::optional<WallTime> since;  ///< at or after
-  std::optional<WallTime> until;  ///< before
-  std::optional<Kind> kind;
-  std::string kind_prefix;  ///< such as "model." for a whole line; empty: any
-  std::string model;
-  std::optional<Outcome> outcome;
-  std::optional<ErrorCode> code;
-  std::optional<std::uint64_t> after_index;
+  std::optional<WallTime> since{};  ///< at or after
+  std::optional<WallTime> until{};  ///< before
+  std::optional<Kind> kind{};
+  std::string kind_prefix{};  ///< such as "model." for a whole line; empty: any
+  std::string model{};
+  std::optional<Outcome> outcome{};
+  std::optional<ErrorCode> code{};
+  std::optional<std::uint64_t> after_index{};
   Order order = Order::kOldestFirst;
   std::size_t limit = 1000;
 };

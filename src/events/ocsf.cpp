@@ -213,14 +213,10 @@ class RecordWriter {
     json_.field("kind", row_.name).field("outcome", name_of(event_.outcome));
     if (event_.code.has_value()) json_.field("code", name_of(*event_.code));
     if (!event_.model.empty()) text("model", event_.model);
-    if (!event_.fields.empty()) {
-      json_.key("fields").begin_object();
-      std::set<std::string> names;
-      const std::size_t count = std::min(event_.fields.size(), bounds_.fields);
-      for (std::size_t i = 0; i < count; ++i) write_field(names, i);
-      if (count < event_.fields.size()) truncated_.insert("fields");
-      json_.end_object();
-    }
+    std::set<std::string> names{"kind", "outcome", "code", "model", "truncated"};
+    const std::size_t count = std::min(event_.fields.size(), bounds_.fields);
+    for (std::size_t i = 0; i < count; ++i) write_field(names, i);
+    if (count < event_.fields.size()) truncated_.insert("fields");
     if (!truncated_.empty()) {
       json_.key("truncated").begin_array();
       for (const std::string& name : truncated_) json_.string(name);
@@ -235,7 +231,7 @@ class RecordWriter {
     const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
     });
-    // A name of another form, or one that stands here already, gets a number instead.
+    // A name of another form, or one that stands here already, gets another: keys stay unique.
     if (!plain || !names.insert(name).second) {
       name = "field_" + std::to_string(i + 1);
       while (!names.insert(name).second) name += "_";

@@ -27,7 +27,7 @@ struct OcsfSource {
 /// Field names that also fill an OCSF attribute of the event's class: `file` or `subject` (file.name),
 /// `path` (file.path), `process`, `pid` (process), `operation` (api), `client_ip`, `client_port`
 /// (src_endpoint), `user` (user.name), `ai_provider` (ai_model), `model_digest` (ai_model.uid). All
-/// fields stand under `unmapped.fields` as they are.
+/// fields stand in `unmapped` as they are, beside kind, outcome, code and model.
 class OcsfWriter {
  public:
   OcsfWriter(OcsfSource source, crypto::Random& random);

@@ -171,8 +171,10 @@ class LogVerifier {
                        "damaged at byte " + std::to_string(damage.offset));
       }
       for (const JournalTail::Gap& gap : tail->gaps) {
-        findings_.file(ErrorCode::kLogJournal, layout::kJournalFolder,
-                       std::to_string(gap.events) + " events are missing");
+        // The journal goes on behind events that neither it nor the checkpoint has.
+        findings_.file(ErrorCode::kLogTruncated, layout::kJournalFolder,
+                       std::to_string(gap.events) + " events before entry " +
+                           std::to_string(from + gap.position + gap.events) + " are missing");
       }
       report_.journal_events += tail->records.size();
       cursor = tail->cursor;

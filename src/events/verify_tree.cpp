@@ -89,7 +89,7 @@ Result<TreeVerifier::Hashes> TreeVerifier::stored(int level, std::uint64_t index
   return std::move(hashes).error();
 }
 
-/// What a tile should hold, by what is stored one step below it.
+/// What a tile should hold, by what is stored below it.
 Result<TreeVerifier::Hashes> TreeVerifier::derived(int level, std::uint64_t index,
                                                    unsigned width) const {
   if (level == 0) {
@@ -103,7 +103,11 @@ Result<TreeVerifier::Hashes> TreeVerifier::derived(int level, std::uint64_t inde
   }
   std::vector<Hash> hashes;
   for (unsigned i = 0; i < width; ++i) {
-    MLXGUARD_TRY_ASSIGN(const Hashes child, stored(level - 1, index * kTileWidth + i, kTileWidth));
+    const std::uint64_t child_index = index * kTileWidth + i;
+    MLXGUARD_TRY_ASSIGN(Hashes child, stored(level - 1, child_index, kTileWidth));
+    if (!child.has_value()) {
+      MLXGUARD_TRY_ASSIGN(child, derived(level - 1, child_index, kTileWidth));
+    }
     if (!child.has_value()) return Hashes();
     hashes.push_back(perfect_root(*child));
   }
@@ -146,8 +150,16 @@ Result<TreeEdge> TreeVerifier::trusted_edge() {
     if (stored_tiles[i].has_value()) {
       edge.replace(levels[i], *stored_tiles[i]);
     } else {
-      tile_finding(levels[i], full_tiles(size_, levels[i]), edge_width(size_, levels[i]), false);
-      if (derived_tiles[i].has_value()) edge.replace(levels[i], *derived_tiles[i]);
+      const std::uint64_t index = full_tiles(size_, levels[i]);
+      const unsigned width = edge_width(size_, levels[i]);
+      tile_finding(levels[i], index, width, false);
+      if (derived_tiles[i].has_value()) {
+        edge.replace(levels[i], *derived_tiles[i]);
+      } else {
+        const std::uint64_t leaves = std::uint64_t{1} << (8 * levels[i]);  // below one hash
+        const std::uint64_t first = index * kTileWidth * leaves;
+        note_missing(first, first + width * leaves - 1);
+      }
     }
   }
   return edge;
@@ -280,6 +292,7 @@ void TreeVerifier::report_mismatches() {
 }
 
 void TreeVerifier::report_missing() {
+  std::sort(missing_.begin(), missing_.end());
   for (const auto& [first, last] : missing_) {
     if (last + 1 == size_) {
       findings_.entries(ErrorCode::kLogTruncated, first, last,
