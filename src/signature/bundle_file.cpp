@@ -21,9 +21,9 @@ fs::path without_trailing_slash(const fs::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-fs::path parent_of(const fs::path& path) {
-  const fs::path parent = path.parent_path();
-  return parent.empty() ? fs::path(".") : parent;
+/// "x/." rather than "x": the folder around a model may be a link, unlike the model itself.
+fs::path folder_around(const fs::path& file) {
+  return file.parent_path() / ".";
 }
 
 Result<void> write_all(int fd, std::string_view text, const std::string& name) {
@@ -77,7 +77,7 @@ Result<void> replace(int folder, const std::string& name, std::string_view text)
 
 fs::path bundle_path(const artifact::ModelFolder& folder, const fs::path& model_path) {
   const fs::path path = without_trailing_slash(model_path);
-  if (folder.is_single_file()) return parent_of(path) / (path.filename().string() + ".sig");
+  if (folder.is_single_file()) return path.parent_path() / (path.filename().string() + ".sig");
   return path / artifact::kSignatureFile;
 }
 
@@ -87,7 +87,7 @@ Result<std::string> read_bundle_file(const artifact::ModelFolder& folder, const 
     if (!folder.is_single_file()) {
       return folder.read_small(artifact::kSignatureFile, limits::kBundleBytesMax);
     }
-    MLXGUARD_TRY_ASSIGN(const auto beside, artifact::ModelFolder::open(path.parent_path()));
+    MLXGUARD_TRY_ASSIGN(const auto beside, artifact::ModelFolder::open(folder_around(path)));
     return beside.read_small(path.filename().string(), limits::kBundleBytesMax);
   };
   auto text = read();
@@ -102,7 +102,7 @@ Result<std::string> read_bundle_file(const artifact::ModelFolder& folder, const 
 Result<fs::path> put_bundle_file(const artifact::ModelFolder& folder, const fs::path& model_path,
                                  std::string_view text) {
   const fs::path path = bundle_path(folder, model_path);
-  const fs::path parent = path.parent_path();
+  const fs::path parent = folder.is_single_file() ? folder_around(path) : path.parent_path();
   const UniqueFd opened(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!opened.is_open()) return os_error("open", parent.string());
   while (::flock(opened.get(), LOCK_EX) != 0) {
