@@ -178,6 +178,16 @@ Result<void> read_sentence_config(const signature::VerifiedModel& model, BertCon
   return {};
 }
 
+/// sentence-transformers would put a default prompt before every text; leaving it out would give other
+/// vectors without a word.
+Result<void> refuse_default_prompt(const signature::VerifiedModel& model) {
+  MLXGUARD_TRY_ASSIGN(const ConfigFile file,
+                      ConfigFile::read(model, "config_sentence_transformers.json"));
+  const auto prompt = file.root().find("default_prompt_name");
+  if (!prompt || prompt->is(JsonKind::kNull)) return {};
+  return file.invalid("default_prompt_name", "prompts are not implemented");
+}
+
 }  // namespace
 
 Result<BertConfig> BertConfig::read(const signature::VerifiedModel& model) {
@@ -189,6 +199,9 @@ Result<BertConfig> BertConfig::read(const signature::VerifiedModel& model) {
   if (model.find("modules.json") != nullptr) MLXGUARD_TRY(read_modules(model, config));
   if (model.find("sentence_bert_config.json") != nullptr) {
     MLXGUARD_TRY(read_sentence_config(model, config));
+  }
+  if (model.find("config_sentence_transformers.json") != nullptr) {
+    MLXGUARD_TRY(refuse_default_prompt(model));
   }
   return config;
 }

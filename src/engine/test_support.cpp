@@ -2,16 +2,25 @@
 #include "engine/test_support.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
 #include "base/check.h"
+#include "engine/runtime.h"
 
 namespace mlxguard::engine::test {
+namespace {
+
+constexpr int kEndedAlone = 42;  // a filter that matches no case would end with 0
+
+}  // namespace
 
 artifact::SnapshotFile sealed_file(const std::string& name, std::string_view bytes) {
   UniqueFd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -71,6 +80,29 @@ std::string safetensors_of(const std::vector<NamedTensor>& tensors, std::size_t 
   std::string file(sizeof(length), '\0');
   std::memcpy(file.data(), &length, sizeof(length));
   return file + header + data;
+}
+
+bool run_alone(const std::string& test_case) {
+  std::string program = "/proc/self/exe";
+  std::string filter = "--test-case=" + test_case;
+  std::string no_skip = "--no-skip";
+  std::string threads = "OPENBLAS_NUM_THREADS=1";
+  char* arguments[] = {program.data(), filter.data(), no_skip.data(), nullptr};
+  char* environment[] = {threads.data(), nullptr};
+  pid_t child = -1;
+  MLXGUARD_CHECK(::posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments,
+                               environment) == 0);
+  int status = -1;
+  MLXGUARD_CHECK(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) && WEXITSTATUS(status) == kEndedAlone;
+}
+
+void end_alone() { std::_Exit(kEndedAlone); }
+
+void require_runtime() {
+  static const bool started =
+      prepare_runtime().has_value() && start_runtime(2).has_value();
+  MLXGUARD_CHECK(started);
 }
 
 }  // namespace mlxguard::engine::test

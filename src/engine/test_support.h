@@ -29,4 +29,13 @@ struct NamedTensor {
 [[nodiscard]] std::string safetensors_of(const std::vector<NamedTensor>& tensors,
                                          std::size_t padding = 0);
 
+/// Runs one skipped test case of this program in a process of its own, with the environment of a worker
+/// and one BLAS thread. True if it got to `end_alone`. Such a case uses REQUIRE only, and its name has no
+/// comma (doctest's filter would split it).
+[[nodiscard]] bool run_alone(const std::string& test_case);
+[[noreturn]] void end_alone();
+
+/// Once in a process: prepare_runtime and start_runtime.
+void require_runtime();
+
 }  // namespace mlxguard::engine::test
