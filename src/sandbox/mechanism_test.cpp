@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstring>
+#include <string>
 #include <thread>
 
 #include "sandbox/landlock.h"
@@ -77,9 +79,11 @@ const SeccompPolicy kExitOnly =
 TEST_CASE("landlock: refuses to open, create, list and remove files") {
   CHECK(under_landlock([] { return errno_of(::open("/etc/passwd", O_RDONLY)); }) == EACCES);
   CHECK(under_landlock([] { return errno_of(::open("/etc", O_RDONLY | O_DIRECTORY)); }) == EACCES);
-  CHECK(under_landlock([] { return errno_of(::open("/tmp/x-landlock", O_CREAT | O_WRONLY, 0600)); }) ==
+  CHECK(under_landlock([] { return errno_of(::open("/tmp", O_TMPFILE | O_WRONLY, 0600)); }) ==
         EACCES);
-  CHECK(under_landlock([] { return errno_of(::mkdir("/tmp/x-landlock", 0700)); }) == EACCES);
+  const std::string folder = "/tmp/mlxguard-test-" + std::to_string(::getpid());
+  CHECK(under_landlock([&] { return errno_of(::mkdir(folder.c_str(), 0700)); }) == EACCES);
+  ::rmdir(folder.c_str());
   CHECK(under_landlock([] { return errno_of(::rmdir("/tmp")); }) != 0);
 }
 

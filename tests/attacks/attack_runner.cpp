@@ -1,22 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// attack_runner VICTIM ATTACK LEVEL EXPECTED: spawns the victim as a worker is spawned, on this machine as
+// attack_runner VICTIM ATTACK LEVEL EXPECTED [NEEDS]: spawns the victim as a worker is spawned, on this machine as
 // it is ("full"), as an ordinary user ("no-cgroup") or an unprivileged container ("container") would see it,
 // and compares what came of the attack with EXPECTED: "succeeded", an errno's name, or "verdict REASON".
-// Exit: 0 equal, 1 different, 77 if this machine cannot show the level.
+// NEEDS is what an older kernel lacks: "landlock4", "landlock6" (its version), "mdwe".
+// Exit: 0 equal, 1 different, 77 if this machine cannot show it.
 #include <fcntl.h>
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "run_attack.h"
+#include "sandbox/landlock.h"
+#include "sandbox/privileges.h"
 #include "sandbox/spawn.h"
 
 using namespace mlxguard;
 
+namespace {
+
+bool kernel_has(std::string_view needed) {
+  if (needed == "landlock4") return sandbox::landlock_abi() >= 4;
+  if (needed == "landlock6") return sandbox::landlock_abi() >= 6;
+  return needed == "mdwe" && sandbox::executable_memory_switch_available();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: attack_runner VICTIM ATTACK LEVEL EXPECTED\n");
+  if (argc != 5 && argc != 6) {
+    std::fprintf(stderr, "usage: attack_runner VICTIM ATTACK LEVEL EXPECTED [NEEDS]\n");
     return 2;
+  }
+  if (argc == 6 && !kernel_has(argv[5])) {
+    std::fprintf(stderr, "skipped: this kernel has no %s\n", argv[5]);
+    return attacks::kSkipped;
   }
   const auto program = sandbox::open_program(argv[1]);
   if (!program) {

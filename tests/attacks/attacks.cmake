@@ -1,4 +1,4 @@
-# What must come of each attack: NAME, VICTIM, at level full, in a container[, as an ordinary user].
+# What must come of each attack: NAME, VICTIM, at level full, in a container.
 # KILLED: the process is dead before the call is made.
 set(KILLED "verdict policy_syscall")
 
@@ -35,7 +35,7 @@ foreach(name thread_starts thread_opens_file clone3_process)
 endforeach()
 
 # --- limits: counted by cgroups at full, by rlimits in a container ------------------------------------
-attack(eat_memory worker "verdict memory" ENOMEM ENOMEM)
+attack(eat_memory worker "verdict memory" ENOMEM NO_CGROUP ENOMEM)
 attack(eat_processor worker "verdict cpu_time" "verdict cpu_time")
 # A container's processes are counted together with all others of their user, so nothing is limited.
 attack(start_many_threads worker EAGAIN succeeded)
@@ -81,21 +81,21 @@ foreach(process worker gateway)
     attack(${name} ${victim} ENOENT EACCES)
   endforeach()
   attack(open_folder ${victim} EACCES EACCES)       # Landlock, on the empty root itself
-  attack(tcp_listen ${victim} EACCES EACCES)        # Landlock
+  attack(tcp_listen ${victim} EACCES EACCES NEEDS landlock4)
   attack(udp_send ${victim} ENETUNREACH succeeded)  # Landlock's gap, closed by the namespace
   attack(stat_file ${victim} ENOENT succeeded)      # Landlock's gap, closed by the empty root
-  attack(kill_parent ${victim} ESRCH EPERM)         # pid namespace; Landlock
+  attack(kill_parent ${victim} ESRCH EPERM CONTAINER_NEEDS landlock6)  # pid namespace; Landlock
   attack(trace_parent ${victim} ESRCH EPERM)
   attack(read_parent_memory ${victim} ESRCH EPERM)
   # Identity and capabilities are gone. An ordinary user's process is number 0 of its own namespace all along,
   # which without capabilities is nobody.
-  attack(become_root ${victim} EPERM EPERM succeeded)
+  attack(become_root ${victim} EPERM EPERM NO_CGROUP succeeded)
   foreach(name mount unshare_mount chroot)
     attack(${name} ${victim} EPERM EPERM)
   endforeach()
   # The kernel's write-or-execute switch.
   foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable)
-    attack(${name} ${victim} EACCES EACCES)
+    attack(${name} ${victim} EACCES EACCES NEEDS mdwe)
   endforeach()
   # no_new_privs, dumpable and the parent-death signal.
   foreach(name gain_privileges be_dumpable outlive_parent)

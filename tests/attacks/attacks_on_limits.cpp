@@ -20,7 +20,7 @@ namespace {
 int eat_memory(const Context&) {
   constexpr std::size_t kStep = 16u << 20;
   constexpr std::size_t kStepsMax = 256;     // 4 GiB
-  constexpr std::size_t kStepsTouched = 16;  // far beyond what a cgroup counts; then address space only
+  constexpr std::size_t kStepsTouched = 6;   // beyond what a cgroup counts; then address space only
   for (std::size_t step = 0; step < kStepsMax; ++step) {
     void* block =
         ::mmap(nullptr, kStep, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
