@@ -34,7 +34,22 @@ class HttpParser::Impl final : public http::basic_parser<true> {
     header_limit(static_cast<std::uint32_t>(limits.header_bytes_max + 1));
   }
 
+  /// The library's parser may not be used again after an error, so the error stays.
   Result<std::size_t> feed(std::span<const char> bytes) {
+    if (refusal_) return *refusal_;
+    auto used = parse(bytes);
+    if (!used) refusal_ = used.error();
+    return used;
+  }
+
+  RequestHead head_;
+  std::string body_;
+  bool reading_body_ = false;
+
+ private:
+  static constexpr std::size_t kChunkHeaderBytesMax = 256;
+
+  Result<std::size_t> parse(std::span<const char> bytes) {
     std::size_t used = 0;
     while (used < bytes.size() && !is_done()) {
       const bool in_head = !is_header_done();
@@ -63,13 +78,6 @@ class HttpParser::Impl final : public http::basic_parser<true> {
     }
     return used;
   }
-
-  RequestHead head_;
-  std::string body_;
-  bool reading_body_ = false;
-
- private:
-  static constexpr std::size_t kChunkHeaderBytesMax = 256;
 
   void refuse(ErrorCode code, std::string message, BeastError& error) {
     refusal_ = make_error(code, std::move(message));
@@ -113,6 +121,9 @@ class HttpParser::Impl final : public http::basic_parser<true> {
         return;
       case http::field::content_encoding:
         head_.has_content_encoding = true;
+        return;
+      case http::field::origin:
+        head_.has_origin = true;
         return;
       case http::field::expect:
         if (first(kExpect, error)) on_expect(value, error);

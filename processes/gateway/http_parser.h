@@ -29,6 +29,7 @@ struct RequestHead {
   std::string x_api_key;
   std::string content_type;
   bool has_content_encoding = false;
+  bool has_origin = false;          ///< a browser sends it for another site's page
   bool has_binary_tensors = false;  ///< Inference-Header-Content-Length
   bool expects_continue = false;
   bool has_length = false;          ///< a Content-Length, or chunked
@@ -43,7 +44,8 @@ class HttpParser {
   HttpParser& operator=(const HttpParser&) = delete;
 
   /// Takes bytes and says how many it used. It stops after the head; call read_body() to go on.
-  /// Errors: kRequestSyntax, kHeadersTooLarge, kRequestTooLarge. The connection is of no use after one.
+  /// Errors: kRequestSyntax, kHeadersTooLarge, kRequestTooLarge. It stays with
+  /// the parser: the connection is of no use any more.
   [[nodiscard]] Result<std::size_t> feed(std::span<const char> bytes);
   [[nodiscard]] bool has_head() const;
   void read_body();

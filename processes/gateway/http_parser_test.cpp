@@ -34,6 +34,7 @@ Outcome parse(const std::string& text, std::size_t step = std::string::npos) {
       const auto used = parser.feed({unread.data(), unread.size()});
       if (!used) {
         outcome.refused = used.error().code;
+        CHECK(parser.feed({unread.data(), unread.size()}).error().code == *outcome.refused);
         return outcome;
       }
       unread.erase(0, *used);
@@ -167,6 +168,19 @@ TEST_CASE("http: what is not HTTP/1.1 is refused") {
   refuse(std::string("GET / HTTP/1.1\r\nHost: h\r\nX: a") + '\0' + "z\r\n\r\n");
   refuse("\x16\x03\x01\x02\x01\x01\x01\xfc\x03\x03\x0d\x0a\x0d\x0a");
   refuse(post("Expect: something\r\n", ""));
+}
+
+TEST_CASE("http: after an error there is only the error") {
+  HttpParser parser(kLimits);
+  const std::string text = post("Transfer-Encoding: chunked\r\n", "2\r\nab\r\n0\r\nX: y\r\n\r\n");
+  const auto head = parser.feed(text);
+  REQUIRE(head.has_value());
+  parser.read_body();
+  const std::string rest = text.substr(*head);
+  for (int again = 0; again < 3; ++again) {
+    CHECK(parser.feed(rest).error().code == ErrorCode::kRequestSyntax);
+  }
+  CHECK(!parser.done());
 }
 
 TEST_CASE("http: random and mutated requests never do more than fail") {

@@ -54,7 +54,13 @@ namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
 
-bool is_json(std::string_view content_type) {
+bool is_json(const RequestHead& head) {
+  const std::string_view content_type = head.content_type;
+  // The inference protocol's own client names no type for JSON. A browser may leave it out too, and
+  // then asks nobody before it sends another site's request: those say where they come from.
+  if (content_type.empty()) {
+    return protocol_of(head.target) == Protocol::kInference && !head.has_origin;
+  }
   constexpr std::string_view kJson = "application/json";
   if (content_type.size() < kJson.size()) return false;
   for (std::size_t i = 0; i < kJson.size(); ++i) {
@@ -188,7 +194,7 @@ Result<void> RequestLine::check_body_head(const RequestHead& head) const {
                       "the binary tensor extension is not supported; send data as JSON (in "
                       "tritonclient: binary_data=False)");
   }
-  if (!is_json(head.content_type)) {
+  if (!is_json(head)) {
     return make_error(ErrorCode::kMediaTypeUnsupported, "expected Content-Type: application/json");
   }
   return {};

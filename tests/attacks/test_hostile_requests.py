@@ -60,7 +60,7 @@ def embed_body(server, **members):
 
 def infer_body(function, data="DEFAULT", shape=None, datatype="FP32", **more):
     columns = function["columns"]
-    text = json.dumps({"inputs": [{"name": function["name"], "shape": shape or [1, columns], "datatype": datatype,
+    text = json.dumps({"inputs": [{"name": function["name"], "shape": [1, columns] if shape is None else shape, "datatype": datatype,
                                    "data": "DATA"} | more]})
     data = json.dumps([0.5] * columns) if data == "DEFAULT" else data
     return text.replace('"DATA"', data).encode()
