@@ -42,6 +42,23 @@ void append_escaped(std::string& out, unsigned char byte) {
   out.push_back(kDigits[byte & 15]);
 }
 
+bool stands_for_itself(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte != 0x7F && byte != '"' && byte != '\\';
+}
+
+/// Most of a text needs no escape: it is copied in runs.
+void append_utf8(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    std::size_t run = 0;
+    while (run < text.size() && stands_for_itself(text[run])) ++run;
+    out.append(text.substr(0, run));
+    if (run == text.size()) return;
+    append_escaped(out, static_cast<unsigned char>(text[run]));
+    text.remove_prefix(run + 1);
+  }
+}
+
 template <class T>
 void append_number(std::string& out, T value) {
   std::array<char, 40> text{};
@@ -102,7 +119,7 @@ JsonWriter& JsonWriter::string(std::string_view text) {
   before_value();
   out_.push_back('"');
   if (is_utf8(text)) {
-    for (const char c : text) append_escaped(out_, static_cast<unsigned char>(c));
+    append_utf8(out_, text);
   } else {
     for (const char c : text) {
       const auto byte = static_cast<unsigned char>(c);

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
+
 #include "base/limits.h"
 #include "codec/json.h"
 #include "events/layout.h"
@@ -116,6 +118,48 @@ std::string string_member(const codec::JsonValue& object, std::string_view name)
   return text.has_value() ? std::string(*text) : std::string();
 }
 
+/// Reads `"<name>":"<text>"` at the front of `rest`, and the comma before it if there is one. Nothing if
+/// another member stands there, or if the text has an escape.
+std::optional<std::string_view> take_member(std::string_view& rest, std::string_view name) {
+  std::string_view at = rest;
+  if (at.starts_with(',')) at.remove_prefix(1);
+  if (!at.starts_with('"') || at.substr(1, name.size()) != name ||
+      at.substr(1 + name.size(), 3) != "\":\"") {
+    return std::nullopt;
+  }
+  at.remove_prefix(name.size() + 4);
+  const std::size_t end = at.find_first_of("\"\\");
+  if (end == std::string_view::npos || at[end] != '"') return std::nullopt;
+  rest = at.substr(end + 1);
+  return at.substr(0, end);
+}
+
+/// The columns of a record in the form that ocsf.cpp writes, without parsing all of it. A quote inside a
+/// JSON string is always escaped, so what is looked for can only stand where a member begins. False
+/// leaves the work to the parser.
+bool read_plain_record(std::string_view line, IndexRow& row) {
+  constexpr std::string_view kTime = "{\"time\":";
+  constexpr std::string_view kOurs = ",\"unmapped\":{\"kind\":";
+  if (!line.starts_with(kTime)) return false;
+  const char* const end_of_line = line.data() + line.size();
+  const auto [after, bad] = std::from_chars(line.data() + kTime.size(), end_of_line, row.time_ms);
+  if (bad != std::errc() || after == end_of_line || *after != ',') return false;
+  const std::size_t ours = line.find(kOurs);
+  if (ours == std::string_view::npos) return false;
+  std::string_view rest = line.substr(ours + std::string_view(",\"unmapped\":{").size());
+  const auto kind = take_member(rest, "kind");
+  const auto outcome = take_member(rest, "outcome");
+  if (!kind.has_value() || !outcome.has_value()) return false;
+  const auto code = take_member(rest, "code");
+  const auto model = take_member(rest, "model");
+  if (!model.has_value() && rest.starts_with(",\"model\"")) return false;  // with an escape
+  row.kind = *kind;
+  row.outcome = *outcome;
+  row.code = code.value_or(std::string_view());
+  row.model = model.value_or(std::string_view());
+  return true;
+}
+
 void remove_files(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
 }
@@ -139,6 +183,8 @@ IndexRow row_of(std::uint64_t index, Bytes entry, std::uint64_t bundle_offset) {
   row.index = index;
   row.bundle_offset = bundle_offset;
   row.bytes = entry.size();
+  if (read_plain_record(as_text(entry), row)) return row;
+  row.time_ms = 0;
   const auto document = codec::JsonDocument::parse(as_text(entry));
   if (!document.has_value() || !document->root().is(codec::JsonKind::kObject)) return row;
   if (const auto time = document->root().find("time"); time.has_value()) {

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "events/doc_table.h"
+#include "events/index.h"
 #include "events/test_log.h"
 
 using namespace mlxguard;          // NOLINT
@@ -102,6 +103,32 @@ TEST_CASE("ocsf: field names that are taken, repeated or no names at all stay ap
   CHECK(*ours->find("a")->as_string() == "1");
   CHECK(*ours->find("field_3")->as_string() == "2");
   CHECK(ours->size() == 2 + 6);
+}
+
+TEST_CASE("index: the columns of a record are those of its JSON, whatever its texts try") {
+  const std::string evil = "x\",\"unmapped\":{\"kind\":\"forged\",\"outcome\":\"success\"";
+  for (const std::string& text : {std::string("plain"), std::string(), evil, evil + "}}",
+                                  std::string("back\\slash\\"), std::string("\"")}) {
+    Event event{.kind = Kind::kModelRefused, .outcome = Outcome::kRefused, .model = text};
+    event.code = ErrorCode::kDigestMismatch;
+    event.message = text;
+    event.with("subject", text).with("user", text).with(text, text);
+    const std::string line = record_of(event);
+    const IndexRow row = row_of(5, as_bytes(line), 2);
+    CHECK(row.kind == "model.refused");
+    CHECK(row.outcome == "refused");
+    CHECK(row.code == "signature.digest_mismatch");
+    CHECK(row.model == text);
+    CHECK(row.time_ms == 1'700'000'000'123);
+    // The same record, spaced so that the parser has to read it.
+    const IndexRow parsed_row = row_of(5, as_bytes(" " + line), 2);
+    CHECK(parsed_row.model == row.model);
+    CHECK(parsed_row.kind == row.kind);
+    CHECK(parsed_row.time_ms == row.time_ms);
+  }
+  for (const char* other : {"", "{}", "nonsense", "{\"time\":1}", "{\"time\":7,\"unmapped\":{}}"}) {
+    CHECK(row_of(0, as_bytes(other), 2).kind.empty());
+  }
 }
 
 TEST_CASE("ocsf: every record of a writer has an id of its own") {
