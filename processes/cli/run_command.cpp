@@ -18,6 +18,7 @@
 #include "progress.h"
 #include "sandbox/host.h"
 #include "signature/trusted_keys.h"
+#include "validate/check.h"
 #include "validate/decode_embeddings.h"
 #include "validate/decode_infer.h"
 #include "validate/encode_tensor.h"
