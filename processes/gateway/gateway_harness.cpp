@@ -98,7 +98,8 @@ ipc::EmbedAnswer embed(const ipc::EmbedRequest& request) {
     for (std::size_t i = 0; i < 8; ++i) {
       answer.vectors.push_back(static_cast<float>(digest[i]) / 255.0f);
     }
-    answer.token_counts.push_back(static_cast<std::uint32_t>(2 + std::count(text.begin(), text.end(), ' ')));
+    const auto spaces = std::count(text.begin(), text.end(), ' ');
+    answer.token_counts.push_back(static_cast<std::uint32_t>(2 + spaces));
   }
   return answer;
 }
@@ -125,6 +126,31 @@ ipc::RequestFailed failed(std::uint64_t id, const std::string& code) {
   failure.error.message = "SECRET-PATH /var/lib/model";
   return failure;
 }
+
+ipc::Packet answer_texts(const std::string& evil, const ipc::EmbedRequest& request) {
+  auto answer = embed(request);
+  if (evil == "nan") answer.vectors[0] = std::numeric_limits<float>::quiet_NaN();
+  if (evil == "dimension") answer.dimension = 4;
+  if (evil == "count") answer.vectors.resize(answer.vectors.size() - 8);
+  if (evil == "id") answer.id += 1000;
+  if (evil == "kind") return must(ipc::pack(ipc::InferAnswer{answer.id, 0, {}}));
+  if (evil.starts_with("fail:")) return must(ipc::pack(failed(answer.id, evil.substr(5))));
+  return must(ipc::pack(answer));
+}
+
+ipc::Packet answer_tensors(const std::string& evil, ipc::InferRequest request) {
+  auto answer = twice(std::move(request));
+  if (evil == "nan") std::memset(answer.outputs[0].data.data(), 0xff, 4);
+  if (evil == "shape") answer.outputs[0].shape = {7, 16};
+  if (evil == "count") answer.outputs[0].data.resize(4);
+  if (evil == "id") answer.id += 1000;
+  if (evil == "dtype") answer.outputs[0].dtype = "WHAT";
+  if (evil == "kind") return must(ipc::pack(ipc::EmbedAnswer{answer.id, 0, 1, {}, {}}));
+  if (evil.starts_with("fail:")) return must(ipc::pack(failed(answer.id, evil.substr(5))));
+  return must(ipc::pack(answer));
+}
+
+[[nodiscard]] bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t number);
 
 class Harness {
  public:
@@ -154,6 +180,33 @@ class Harness {
   bool stalled_ = false;
 };
 
+bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t number) {
+  const std::map<std::string, std::uint32_t*> small{
+      {"header_bytes_max", &config.header_bytes_max},
+      {"connections_max", &config.connections_max},
+      {"queue_max", &config.queue_max},
+      {"in_flight_max", &config.in_flight_max},
+      {"requests_per_second_max", &config.requests_per_second_max},
+  };
+  const std::map<std::string, std::int64_t*> times{
+      {"header_timeout_ms", &config.header_timeout_ms},
+      {"idle_timeout_ms", &config.idle_timeout_ms},
+      {"request_timeout_ms", &config.request_timeout_ms},
+  };
+  if (small.contains(key)) {
+    *small.at(key) = static_cast<std::uint32_t>(number);
+  } else if (times.contains(key)) {
+    *times.at(key) = number;
+  } else if (key == "body_bytes_max") {
+    config.body_bytes_max = static_cast<std::uint64_t>(number);
+  } else if (key == "answer_after_event_durable") {
+    config.answer_after_event_durable = number != 0;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 void Harness::configure(ipc::GatewayConfig& config) {
   const auto hash = crypto::sha256(as_bytes(kApiKey));
   config.api_keys.push_back({"tester", {hash.begin(), hash.end()}});
@@ -176,24 +229,17 @@ void Harness::configure(ipc::GatewayConfig& config) {
   };
   for (std::size_t i = 1; i < arguments_.size(); ++i) {
     const std::string& argument = arguments_[i];
-    const std::string key = argument.substr(0, argument.find('='));
-    const std::string value = argument.find('=') == std::string::npos ? "" : argument.substr(argument.find('=') + 1);
-    const auto number = [&] { return std::stoll(value); };
-    if (key == "body_bytes_max") config.body_bytes_max = static_cast<std::uint64_t>(number());
-    else if (key == "header_bytes_max") config.header_bytes_max = static_cast<std::uint32_t>(number());
-    else if (key == "connections_max") config.connections_max = static_cast<std::uint32_t>(number());
-    else if (key == "queue_max") config.queue_max = static_cast<std::uint32_t>(number());
-    else if (key == "in_flight_max") config.in_flight_max = static_cast<std::uint32_t>(number());
-    else if (key == "header_timeout_ms") config.header_timeout_ms = number();
-    else if (key == "idle_timeout_ms") config.idle_timeout_ms = number();
-    else if (key == "request_timeout_ms") config.request_timeout_ms = number();
-    else if (key == "requests_per_second_max") config.requests_per_second_max = static_cast<std::uint32_t>(number());
-    else if (key == "answer_after_event_durable") config.answer_after_event_durable = number() != 0;
-    else if (key == "anonymous") config.anonymous_allowed = true;
-    else if (key == "tls") {
+    const std::size_t equals = argument.find('=');
+    const std::string key = argument.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : argument.substr(equals + 1);
+    if (key == "anonymous") {
+      config.anonymous_allowed = true;
+    } else if (key == "tls") {
       config.tls_certificate_pem = text_of(value.substr(0, value.find(',')));
       config.tls_private_key_pem = text_of(value.substr(value.find(',') + 1));
-    } else die("unknown argument " + argument);
+    } else if (!set_number(config, key, std::stoll(value))) {
+      die("unknown argument " + argument);
+    }
   }
 }
 
@@ -210,7 +256,7 @@ void Harness::start() {
   }
   auto [mine, theirs] = must(ipc::Channel::pair());
   control_ = std::move(mine);
-  const UniqueFd child_end(::fcntl(theirs.fd(), F_DUPFD_CLOEXEC, 10));
+  UniqueFd child_end(::fcntl(theirs.fd(), F_DUPFD_CLOEXEC, 10));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, child_end.get(), 3);
@@ -220,6 +266,7 @@ void Harness::start() {
   }
   posix_spawn_file_actions_destroy(&actions);
   theirs.close();
+  child_end.reset();
   ipc::GatewayConfig config;
   configure(config);
   const std::array fds{listener.get()};
@@ -250,27 +297,9 @@ void Harness::bring_up(FakeModel& model) {
 }
 
 void Harness::answer(FakeModel& model, const ipc::Received& received) {
-  ipc::Packet packet;
-  if (received.type == ipc::MessageType::kEmbedRequest) {
-    auto answer = embed(must(received.as<ipc::EmbedRequest>()));
-    if (model.evil == "nan") answer.vectors[0] = std::numeric_limits<float>::quiet_NaN();
-    if (model.evil == "dimension") answer.dimension = 4;
-    if (model.evil == "count") answer.vectors.resize(answer.vectors.size() - 8);
-    if (model.evil == "id") answer.id += 1000;
-    packet = must(ipc::pack(answer));
-    if (model.evil == "kind") packet = must(ipc::pack(ipc::InferAnswer{answer.id, 0, {}}));
-    if (model.evil.starts_with("fail:")) packet = must(ipc::pack(failed(answer.id, model.evil.substr(5))));
-  } else {
-    auto answer = twice(must(received.as<ipc::InferRequest>()));
-    if (model.evil == "nan") std::memset(answer.outputs[0].data.data(), 0xff, 4);
-    if (model.evil == "shape") answer.outputs[0].shape = {7, 16};
-    if (model.evil == "count") answer.outputs[0].data.resize(4);
-    if (model.evil == "id") answer.id += 1000;
-    if (model.evil == "dtype") answer.outputs[0].dtype = "WHAT";
-    packet = must(ipc::pack(answer));
-    if (model.evil == "kind") packet = must(ipc::pack(ipc::EmbedAnswer{answer.id, 0, 1, {}, {}}));
-    if (model.evil.starts_with("fail:")) packet = must(ipc::pack(failed(answer.id, model.evil.substr(5))));
-  }
+  ipc::Packet packet = received.type == ipc::MessageType::kEmbedRequest
+                           ? answer_texts(model.evil, must(received.as<ipc::EmbedRequest>()))
+                           : answer_tensors(model.evil, must(received.as<ipc::InferRequest>()));
   if (model.evil == "garbage") packet = must(ipc::pack(ipc::MessageType::kInferAnswer, {1, 2, 3}));
   if (model.evil == "type") packet = must(ipc::pack(ipc::EventAck{999'999}));
   if (model.delay.count() == 0) {

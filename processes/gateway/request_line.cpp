@@ -16,6 +16,9 @@ Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& j
     journey.route = match->route->pattern;
     journey.probe = match->route->access == Access::kOpen;
   }
+  if (!journey.probe && !control_.can_report()) {
+    co_return make_error(ErrorCode::kLogWrite, "events cannot be made durable at the moment");
+  }
 
   // Authenticate, rate. What paths there are is also told only to those who have a key.
   if (!match || match->route->access == Access::kKeyed) {
@@ -52,6 +55,7 @@ Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& j
 
 namespace {
 
+constexpr std::size_t kEventMessageBytesMax = 512;
 constexpr char kHexDigits[] = "0123456789abcdef";
 
 bool is_json(const RequestHead& head) {
@@ -72,18 +76,16 @@ bool is_json(const RequestHead& head) {
   return rest.empty() || rest.front() == ';' || rest.front() == ' ' || rest.front() == '\t';
 }
 
-/// Of a worker's failure: a request that it refused stays a refusal, whatever else is the model's fault.
-/// A compromised worker cannot make the gateway say "wrong key" or leak its message.
+/// A worker's failure as a client may see it: a refused request stays one, all else is the model's fault.
+/// A compromised worker cannot make the gateway say "wrong key", and its message goes to the log only.
 Error of_worker(const Error& error) {
   const int status = status_of(error.code);
-  const bool about_request = status == 400 || status == 413 || status == 504;
-  const bool about_worker = error.code == ErrorCode::kWorkerDied ||
-                            error.code == ErrorCode::kWorkerUnavailable ||
-                            error.code == ErrorCode::kQueueFull;
-  if (about_worker) return error;
-  Error out = make_error(error.code, std::string(describe(error.code).meaning));
-  if (!about_request && status != 500) out.code = ErrorCode::kWorkerProtocol;
-  return out;
+  const bool ours = error.code == ErrorCode::kWorkerDied || error.code == ErrorCode::kQueueFull ||
+                    error.code == ErrorCode::kWorkerUnavailable;
+  if (ours) return error;
+  const bool allowed = status == 400 || status == 413 || status == 500 || status == 504;
+  const ErrorCode code = allowed ? error.code : ErrorCode::kWorkerProtocol;
+  return make_error(code, std::string(describe(code).meaning));
 }
 
 Result<Embeddings> checked(ipc::EmbedAnswer answer, const Model& model, std::size_t texts) {
@@ -161,11 +163,6 @@ RequestLine::Journey RequestLine::begin(std::string_view client_address, const R
 
 Task<Answered> RequestLine::answer(IncomingRequest& request) {
   Journey journey = begin(request.client_address(), request.head());
-  if (!control_.can_report()) {
-    const Result<std::string> full(
-        make_error(ErrorCode::kLogWrite, "events cannot be made durable at the moment"));
-    co_return co_await end(journey, full);
-  }
   const Result<std::string> outcome = co_await walk(request, journey);
   co_return co_await end(journey, outcome);
 }
@@ -320,9 +317,9 @@ Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& out
     error = journey.sent ? of_worker(outcome.error()) : outcome.error();
     const std::int64_t wait = journey.model != nullptr ? journey.model->retry_after_seconds : 1;
     answered.response = error_response(journey.protocol, *error, wait);
+    error->message = outcome.error().message.substr(0, kEventMessageBytesMax);
   }
-  const auto event =
-      event_of(journey, answered.response, outcome ? nullptr : &outcome.error());
+  const auto event = event_of(journey, answered.response, error ? &*error : nullptr);
   if (!event) co_return answered;
   if (!control_.can_report()) {
     // Told later in one event: nothing is lost but the single lines.

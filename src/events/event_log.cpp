@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "events/event_log.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -94,6 +95,7 @@ struct EventLog::Impl {
   std::optional<FileLock> extent_lock;  // DIR/lock, opened a second time: flock is by open file
   std::optional<Integrator> integrator;
 
+  std::atomic<std::uint64_t> size{0};
   std::optional<FileLock> users_lock;  // held shared as long as this lives
 
   mutable std::mutex mutex;  // guards all below
@@ -105,7 +107,6 @@ struct EventLog::Impl {
   bool committing = false;
   bool stopping = false;
   bool dirty = false;
-  std::uint64_t size = 0;
   std::thread commit_thread;
   std::thread integrate_thread;
 };
@@ -254,16 +255,17 @@ void EventLog::Impl::commit_loop() {
     committing = true;
     lock.unlock();
     Result<void> result = commit(group);
-    if (!result.has_value()) result = not_durable(result.error());
+    if (result.has_value()) {
+      size = journal->next_index();  // before the answers: who got one sees its event counted
+    } else {
+      result = not_durable(result.error());
+    }
     for (const Pending& item : group) item.done(result);
     lock.lock();
     committing = false;
-    if (result.has_value()) {
-      size = journal->next_index();
-      if (!dirty) {
-        dirty = true;
-        integrate.notify_one();
-      }
+    if (result.has_value() && !dirty) {
+      dirty = true;
+      integrate.notify_one();
     }
     committed.notify_all();
   }
@@ -367,10 +369,7 @@ Result<void> EventLog::flush() {
 
 Result<void> EventLog::close() { return impl_->stop(); }
 
-std::uint64_t EventLog::size() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->size;
-}
+std::uint64_t EventLog::size() const { return impl_->size; }
 
 const std::string& EventLog::origin() const { return impl_->origin; }
 const Recovery& EventLog::recovery() const { return impl_->recovery; }
