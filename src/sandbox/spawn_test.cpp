@@ -170,7 +170,7 @@ TEST_CASE("spawn: exit status, crash and kill are judged") {
   CHECK_FALSE(child->try_wait()->has_value());
   child->kill(KillReason::kOverdue);
   pollfd dead{child->pidfd(), POLLIN, 0};
-  CHECK(::poll(&dead, 1, 5000) == 1);
+  REQUIRE(::poll(&dead, 1, 5000) == 1);
   const auto verdict = child->wait();
   REQUIRE(verdict.has_value());
   CHECK(verdict->reason == ExitReason::kWallTime);
@@ -258,7 +258,7 @@ TEST_CASE("spawn: the child dies with the thread that spawned it") {
   }).join();
   REQUIRE(child.has_value());
   pollfd dead{child->pidfd(), POLLIN, 0};
-  CHECK(::poll(&dead, 1, 5000) == 1);
+  REQUIRE(::poll(&dead, 1, 5000) == 1);
   CHECK(child->wait()->reason == ExitReason::kKilled);
 }
 
