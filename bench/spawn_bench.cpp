@@ -3,7 +3,7 @@
 //   fork_exec    posix_spawn of a program that links libmlx, with no isolation at all (the peer)
 //   spawn        sandbox::spawn of the same: namespaces, cgroup, rlimits
 //   spawn_lock   the same, and the worker's lock inside
-//   worker       the real mlxguard-worker beside this program, up to "I am locked" (where it is built)
+//   worker       the real mlxguard-worker beside this program, up to "I am locked", if it is built
 // One JSON line each, and one with the ratio that design.md sets a bar for.
 #include <fcntl.h>
 #include <poll.h>

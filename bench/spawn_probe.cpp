@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program that links what a worker links (libmlx, OpenBLAS) and says "ready" on descriptor 3. Built
-// twice: with the worker's lock before that, and without, as the peer that spawn_bench measures against.
+// A program that links what a worker links (libmlx, OpenBLAS) and says "ready" on descriptor 3.
+// Built twice: with the worker's lock before that, and without, as the peer that spawn_bench
+// measures against.
 #include <sys/socket.h>
 
 #include <cstdio>

@@ -78,8 +78,8 @@ Result<sandbox::IsolationReport> lock_this_worker(const WorkerSandboxOptions& op
 
 }  // namespace mlxguard::worker
 
-// glibc 2.33 and later make fstat(2) from newfstatat(2), which also takes paths and is refused above.
-// Defined in the program, this one is what every library of the process finds.
+// glibc 2.33 and later make fstat(2) from newfstatat(2), which also takes paths and is refused
+// above. Defined in the program, this one is what every library of the process finds.
 extern "C" int fstat(int fd, struct stat* out) noexcept {
   return static_cast<int>(::syscall(SYS_fstat, fd, out));
 }

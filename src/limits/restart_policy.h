@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RestartPolicy: when a dead process is started again. The first time at once, then with growing,
-// jittered delays; too many deaths in a short time open a breaker, after which one try at a time decides
-// whether it closes. A pure value: time comes in as an argument, nothing is started here.
+// jittered delays; too many deaths in a short time open a breaker, after which one try at a time
+// decides whether it closes. A pure value: time comes in as an argument, nothing is started here.
 #pragma once
 
 #include <chrono>

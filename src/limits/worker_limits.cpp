@@ -41,7 +41,8 @@ sandbox::ResourceLimits worker_limits(const WorkerLimitsInput& input) {
   limits.cpu_cores_max = static_cast<double>(threads);
   limits.pids_max = kWorkerThreadsFloor + 2 * threads;
   limits.file_bytes_max = kIpcPayloadBytesMax;
-  limits.open_files_max = kWorkerFilesFloor + std::min<std::uint64_t>(input.model_files, kModelFilesMax);
+  const std::uint64_t files = std::min<std::uint64_t>(input.model_files, kModelFilesMax);
+  limits.open_files_max = kWorkerFilesFloor + files;
   return limits;
 }
 

@@ -17,10 +17,11 @@ struct WorkerLimitsInput {
   std::uint64_t memory_bytes_max = 0;  ///< the operator's; 0: from the model's size
 };
 
-/// Memory: three times the model and 512 MiB. The weights themselves lie in the supervisor's sealed memory
-/// and are not charged here; one copy is for an engine that converts or copies them, one for what
-/// evaluation holds beside it, one in reserve, and the floor is for libraries, threads and small models.
-/// Processor time over the whole life is not limited: a server that works is not a runaway.
+/// Memory: three times the model and 512 MiB. The weights themselves lie in the supervisor's sealed
+/// memory and are not charged here; one copy is for an engine that converts or copies them, one for
+/// what evaluation holds beside it, one in reserve, and the floor is for libraries, threads and
+/// small models. Processor time over the whole life is not limited: a server that works is not a
+/// runaway.
 [[nodiscard]] sandbox::ResourceLimits worker_limits(const WorkerLimitsInput& input);
 
 /// The gateway: one thread, one descriptor a connection and some memory for its buffers.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // CgroupLimits: memory, cpu and process limits that the kernel counts and enforces from outside.
-// One interface, three back-ends: v2 (the primary), v1 (where the controllers still live there), none.
-// One leaf a process, made by the parent beside itself, removed with the process; counters start at zero.
-// Limits: pages of a sealed memfd are charged to whoever touched them first, which is not the worker.
+// One interface, three back-ends: v2 (the primary), v1 (where the controllers still live there),
+// none. One leaf a process, made by the parent beside itself, removed with the process; counters
+// start at zero.
+// Limits: pages of a sealed memfd are charged to whoever touched them first, which is not the
+// worker.
 #pragma once
 
 #include <sys/types.h>

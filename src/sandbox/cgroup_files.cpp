@@ -88,7 +88,8 @@ std::optional<std::string_view> find_own_path(std::string_view own, std::string_
 
 bool is_running(std::string_view pid_text) {
   pid_t pid = 0;
-  const auto [end, error] = std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid);
+  const char* const text_end = pid_text.data() + pid_text.size();
+  const auto [end, error] = std::from_chars(pid_text.data(), text_end, pid);
   if (error != std::errc{} || pid <= 0) return true;  // not one of ours: leave it
   return ::kill(pid, 0) == 0 || errno != ESRCH;
 }

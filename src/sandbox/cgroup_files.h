@@ -13,8 +13,8 @@
 
 namespace mlxguard::sandbox {
 
-/// The folder of this process's own cgroup of a controller, "" for the v2 tree; nothing if not mounted.
-/// `mountinfo` and `own` are the texts of /proc/self/mountinfo and /proc/self/cgroup.
+/// The folder of this process's own cgroup of a controller, "" for the v2 tree; nothing if not
+/// mounted. `mountinfo` and `own` are the texts of /proc/self/mountinfo and /proc/self/cgroup.
 [[nodiscard]] std::optional<std::string> find_own_cgroup(std::string_view mountinfo,
                                                          std::string_view own,
                                                          std::string_view controller);
@@ -22,7 +22,8 @@ namespace mlxguard::sandbox {
 /// The same, from this process's files.
 [[nodiscard]] std::optional<std::string> own_cgroup(std::string_view controller);
 
-/// The number after `key ` at a line's start ("oom_kill 1"), or of the whole text if `key` is empty.
+/// The number after `key ` at a line's start ("oom_kill 1"), or of the whole text if `key` is
+/// empty.
 [[nodiscard]] std::optional<std::uint64_t> find_counter(std::string_view text,
                                                         std::string_view key);
 
@@ -31,7 +32,8 @@ Result<void> write_cgroup_file(const std::string& path, std::string_view text);
 [[nodiscard]] std::optional<std::uint64_t> read_counter(const std::string& path,
                                                         std::string_view key = {});
 
-/// mkdir. A leftover of this name is a dead predecessor's with our pid: removed first, if it is empty.
+/// mkdir. A leftover of this name is a dead predecessor's with our pid: removed first, if it is
+/// empty.
 Result<void> make_cgroup(const std::string& folder);
 
 /// rmdir, with a little patience: the kernel may still be letting go of a process just reaped.

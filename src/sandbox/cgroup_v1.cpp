@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cgroup v1: one folder for each controller, each below this process's own cgroup of that controller.
+// cgroup v1: one folder for each controller, each below this process's own cgroup of that
+// controller.
 #include <sys/stat.h>
 
 #include <csignal>

@@ -92,7 +92,8 @@ class LimitsV2 final : public CgroupLimits {
 
 Result<void> lend_controllers(const std::string& parent) {
   const std::string control = parent + "/cgroup.subtree_control";
-  MLXGUARD_TRY_ASSIGN(const std::string available, read_cgroup_file(parent + "/cgroup.controllers"));
+  MLXGUARD_TRY_ASSIGN(const std::string available,
+                      read_cgroup_file(parent + "/cgroup.controllers"));
   for (const std::string_view controller : {"memory", "cpu", "pids"}) {
     if (!has_word(available, controller)) {
       return make_error(ErrorCode::kUnsupportedPlatform,

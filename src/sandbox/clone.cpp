@@ -24,8 +24,9 @@ Result<Cloned> clone_process(unsigned long namespace_flags) {
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  // The older call, since containers answer ENOSYS to clone3, whose flags they cannot filter. Its first
-  // three arguments are in the same order everywhere; the rest is zero. No stack: a copy, as by fork.
+  // The older call, since containers answer ENOSYS to clone3, whose flags they cannot filter. Its
+  // first three arguments are in the same order everywhere; the rest is zero. No stack: a copy, as
+  // by fork.
   int pidfd = -1;
   const long pid = ::syscall(SYS_clone, namespace_flags | CLONE_PIDFD | SIGCHLD, nullptr, &pidfd,
                              nullptr, nullptr);

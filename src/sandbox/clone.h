@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clone system call with a pidfd, and the pipes that parent and child talk over. Internal to sandbox/.
+// The clone system call with a pidfd, and the pipes that parent and child talk over. Internal to
+// sandbox/.
 #pragma once
 
 #include <sys/types.h>
@@ -22,8 +23,9 @@ struct Cloned {
   UniqueFd pidfd;  ///< the parent's
 };
 
-/// Like fork, with namespaces and a pidfd. All signals are blocked in the child, so that no handler of the
-/// parent's runs in it; they are as before in the parent. The child may only make system calls.
+/// Like fork, with namespaces and a pidfd. All signals are blocked in the child, so that no handler
+/// of the parent's runs in it; they are as before in the parent. The child may only make system
+/// calls.
 /// Errors keep the kernel's: kPermission where it does not permit the namespaces.
 [[nodiscard]] Result<Cloned> clone_process(unsigned long namespace_flags);
 

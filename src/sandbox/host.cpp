@@ -19,8 +19,8 @@ namespace {
 /// What the probe's child found, one byte to the parent.
 enum class Trial : unsigned char { kFailed = 'f', kNoRoot = 'r', kSameIdentity = 's', kAll = 'a' };
 
-/// In the child, which is alone in its copy of the process and ends here: allocation is harmless, as
-/// probe() is documented to run before threads.
+/// In the child, which is alone in its copy of the process and ends here: allocation is harmless,
+/// as probe() is documented to run before threads.
 [[noreturn]] void try_in_child(Pipe go, Pipe status) {
   go.write.reset();
   char byte = 0;
@@ -63,8 +63,8 @@ struct NamespaceTrial {
   Trial trial = Trial::kFailed;
 };
 
-/// The strongest set that works: as root with two identities, as an ordinary user, as root where user
-/// namespaces are switched off, none.
+/// The strongest set that works: as root with two identities, as an ordinary user, as root where
+/// user namespaces are switched off, none.
 NamespaceTrial find_namespaces() {
   const bool root = ::geteuid() == 0;
   const NamespacePlan candidates[] = {
@@ -106,7 +106,8 @@ void report_process_switches(IsolationReport& report) {
   if (executable_memory_switch_available()) {
     report.add_active(Mechanism::kNoNewExecutableMemory);
   } else {
-    report.add_unavailable(Mechanism::kNoNewExecutableMemory, "needs Linux 6.3; seccomp refuses it");
+    report.add_unavailable(Mechanism::kNoNewExecutableMemory,
+                           "needs Linux 6.3; seccomp refuses it");
   }
   // Every kernel that has Landlock has these.
   for (const Mechanism each : {Mechanism::kNoNewPrivileges, Mechanism::kNotDumpable,

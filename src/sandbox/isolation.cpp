@@ -13,7 +13,7 @@ constexpr std::array kMechanismNames{
     MLXGUARD_MECHANISM_TABLE(MLXGUARD_MECHANISM_NAME)
 #undef MLXGUARD_MECHANISM_NAME
 };
-static_assert(kMechanismNames.size() <= 32, "the mechanisms no longer fit into a message's 32 bits");
+static_assert(kMechanismNames.size() <= 32, "the mechanisms no longer fit into 32 bits");
 
 constexpr std::array kLevelNames{std::string_view{"none"}, std::string_view{"container"},
                                  std::string_view{"no-cgroup"}, std::string_view{"full"}};

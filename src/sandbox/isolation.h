@@ -87,7 +87,8 @@ class IsolationReport {
 /// kSandboxLevel if the report is below `minimum`; the message names what is missing.
 Result<void> require(const IsolationReport& report, IsolationLevel minimum);
 
-/// kSandboxLevel if a mechanism that was promised (by the probe) was not achieved (by spawn and lock).
+/// kSandboxLevel if a mechanism that was promised (by the probe) was not achieved (by spawn and
+/// lock).
 Result<void> confirm(const IsolationReport& promised, const IsolationReport& achieved);
 
 }  // namespace mlxguard::sandbox

@@ -13,7 +13,8 @@ namespace mlxguard::sandbox {
 /// The kernel's Landlock version, 0 where there is none.
 [[nodiscard]] int landlock_abi();
 
-/// Handles every right that the kernel's version knows (up to 7) and allows none. Needs no_new_privs.
+/// Handles every right that the kernel's version knows (up to 7) and allows none. Needs
+/// no_new_privs.
 /// Errors: kUnsupportedPlatform without Landlock, kSandbox.
 Result<void> landlock_deny_everything(IsolationReport& report);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each mechanism alone, in a child: what it refuses with nothing beside it. Together they overlap (an
-// open is refused four times over), so a missing one shows only here.
+// Each mechanism alone, in a child: what it refuses with nothing beside it. Together they overlap
+// (an open is refused four times over), so a missing one shows only here.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/capability.h>

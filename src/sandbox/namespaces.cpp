@@ -40,7 +40,8 @@ std::string map_text(unsigned own_id, IdMap id_map) {
   return text;
 }
 
-/// Puts the current directory, an empty file system, in the place of the root, and lets go of the old.
+/// Puts the current directory, an empty file system, in the place of the root, and lets go of the
+/// old.
 Result<void> make_current_directory_the_root() {
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return sandbox_error("pivot_root");
   if (::umount2(".", MNT_DETACH) != 0) return sandbox_error("let go of the old root");

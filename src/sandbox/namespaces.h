@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Namespaces: a view of the machine with nothing in it. Spawn makes them at clone, so that the child is
-// first process of its own pid namespace; the lock then exchanges the root for an empty, read-only one.
-// An ordinary user gets them through a user namespace; some containers allow neither (level.h).
+// Namespaces: a view of the machine with nothing in it. Spawn makes them at clone, so that the
+// child is first process of its own pid namespace; the lock then exchanges the root for an empty,
+// read-only one. An ordinary user gets them through a user namespace; some containers allow neither
+// (host.h).
 #pragma once
 
 #include <sys/types.h>
@@ -34,8 +35,8 @@ Result<void> write_id_maps(pid_t child, IdMap id_map);
 /// Adds one row for each namespace of the plan.
 void report_namespaces(const NamespacePlan& plan, IsolationReport& report);
 
-/// Locked process's part: own mount namespace, whose root is an empty read-only tmpfs; no path of the
-/// host exists any more. Reported as unavailable where the kernel does not permit it (EPERM).
+/// Locked process's part: own mount namespace, whose root is an empty read-only tmpfs; no path of
+/// the host exists any more. Reported as unavailable where the kernel does not permit it (EPERM).
 Result<void> enter_empty_root(IsolationReport& report);
 
 }  // namespace mlxguard::sandbox

@@ -161,7 +161,8 @@ bool executable_memory_switch_available() {
 
 Result<void> refuse_new_executable_memory(IsolationReport& report) {
   if (!executable_memory_switch_available()) {
-    report.add_unavailable(Mechanism::kNoNewExecutableMemory, "needs Linux 6.3; seccomp refuses it");
+    report.add_unavailable(Mechanism::kNoNewExecutableMemory,
+                           "needs Linux 6.3; seccomp refuses it");
     return {};
   }
   if (::prctl(kernel::kPrSetMdwe, kernel::kPrMdweRefuseExecGain, 0, 0, 0) != 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a process gives up about itself, one sentence each, for the lock functions of processes/.
-// Order matters and is the lock's: a change of identity clears the parent-death signal and needs the
-// capabilities; no_new_privs has to stand before Landlock and seccomp.
+// Order matters and is the lock's: a change of identity clears the parent-death signal and needs
+// the capabilities; no_new_privs has to stand before Landlock and seccomp.
 #pragma once
 
 #include "base/result.h"
@@ -23,8 +23,9 @@ Result<void> set_no_new_privileges(IsolationReport& report);
 /// No core dump, and no other process of this user may read or trace this one.
 Result<void> refuse_dumps_and_tracers(IsolationReport& report);
 
-/// SIGKILL when the parent's spawning thread ends; kSandbox if the other end of `control_fd` (held by the
-/// parent only) is closed already. A parent outside of the pid namespace has no pid to compare.
+/// SIGKILL when the parent's spawning thread ends; kSandbox if the other end of `control_fd` (held
+/// by the parent only) is closed already. A parent outside of the pid namespace has no pid to
+/// compare.
 Result<void> die_with_parent(IsolationReport& report, int control_fd);
 
 /// Memory once writable can never become executable. Call after dynamic linking.

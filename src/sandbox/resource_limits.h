@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ResourceLimits: how much of the machine a process may use, as one value. cgroup.h enforces the first
-// three where there are cgroups, rlimits.h the rest and a rougher form of the first where there are none.
+// ResourceLimits: how much of the machine a process may use, as one value. cgroup.h enforces the
+// first three where there are cgroups, rlimits.h the rest and a rougher form of the first where
+// there are none.
 #pragma once
 
 #include <cstdint>

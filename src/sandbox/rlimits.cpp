@@ -8,7 +8,8 @@ namespace mlxguard::sandbox {
 namespace {
 
 /// Address space that libraries reserve and hardly touch: thread stacks, and OpenBLAS's buffers (a
-/// worker that uses 30 MB has 600 MB of it). Without it OpenBLAS would wait for ever for its buffer.
+/// worker that uses 30 MB has 600 MB of it). Without it OpenBLAS would wait for ever for its
+/// buffer.
 constexpr std::uint64_t kReservedBytes = 1ull << 30;
 
 }  // namespace
@@ -27,8 +28,8 @@ std::vector<Rlimit> plan_rlimits(const ResourceLimits& limits, RlimitDuty duty) 
   };
   if (limits.file_bytes_max) plan.push_back(both(RLIMIT_FSIZE, *limits.file_bytes_max));
   if (limits.cpu_seconds_max) {
-    // SIGXCPU at the soft limit names the cause; SIGKILL one second later for who ignores it, as the
-    // first process of a pid namespace does.
+    // SIGXCPU at the soft limit names the cause; SIGKILL one second later for who ignores it, as
+    // the first process of a pid namespace does.
     plan.push_back({RLIMIT_CPU, {*limits.cpu_seconds_max, *limits.cpu_seconds_max + 1}});
   }
   if (limits.memory_bytes_max && duty.memory == EnforcedBy::kRlimit) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's per-process limits, as a list that spawn's child applies between clone and exec.
-// Limits: memory here is RLIMIT_DATA (private writable address space, not what is in use, so with 1 GiB on
-// top for what is only reserved) and is only planned where no cgroup counts real memory; the worker then
-// dies of a failed allocation, by SIGSEGV.
+// Limits: memory here is RLIMIT_DATA (private writable address space, not what is in use, so with 1
+// GiB on top for what is only reserved) and is only planned where no cgroup counts real memory; the
+// worker then dies of a failed allocation, by SIGSEGV.
 #pragma once
 
 #include <sys/resource.h>
@@ -23,7 +23,8 @@ enum class EnforcedBy { kCgroup, kRlimit };
 
 struct RlimitDuty {
   EnforcedBy memory = EnforcedBy::kRlimit;
-  /// kRlimit only in a user namespace of its own: elsewhere the kernel counts all processes of the user.
+  /// kRlimit only in a user namespace of its own: elsewhere the kernel counts all processes of the
+  /// user.
   EnforcedBy pids = EnforcedBy::kCgroup;
 };
 

@@ -29,7 +29,8 @@ struct ArgumentCondition {
 [[nodiscard]] ArgumentCondition argument_has(unsigned index, std::uint64_t bits);
 /// No bit of `bits` is set.
 [[nodiscard]] ArgumentCondition argument_lacks(unsigned index, std::uint64_t bits);
-/// Every bit of `set` is set and none of `clear`; one condition, as libseccomp takes one for each argument.
+/// Every bit of `set` is set and none of `clear`; one condition, as libseccomp takes one for each
+/// argument.
 [[nodiscard]] ArgumentCondition argument_has_but_lacks(unsigned index, std::uint64_t set,
                                                        std::uint64_t clear);
 

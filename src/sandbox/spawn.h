@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// spawn: starts a program as a child that owns nothing but what its plan lists: its own namespaces and
-// cgroup, rlimits, an environment and descriptors of its own, no signal handlers, death with its parent.
-// The child keeps its identity until it locks itself, since the dynamic linker still opens files
-// (docs/adr/0003-spawn-and-lock.md). No part of the plan weakens the isolation.
+// spawn: starts a program as a child that owns nothing but what its plan lists: its own namespaces
+// and cgroup, rlimits, an environment and descriptors of its own, no signal handlers, death with
+// its parent. The child keeps its identity until it locks itself, since the dynamic linker still
+// opens files (docs/adr/0003-spawn-and-lock.md). No part of the plan weakens the isolation.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,7 @@
 namespace mlxguard::sandbox {
 
 struct SpawnPlan {
-  int binary_fd = -1;                    ///< the program, opened by open_program; stays the caller's
+  int binary_fd = -1;                    ///< the program, from open_program; stays the caller's
   std::string name;                      ///< its argv[0], and part of its cgroup's name
   std::vector<std::string> arguments;    ///< argv[1], ...
   std::vector<std::string> environment;  ///< "NAME=value"; nothing is inherited
@@ -57,7 +57,8 @@ class Child {
   [[nodiscard]] Result<std::optional<ExitVerdict>> try_wait();
   /// What the cgroup counts now; empty fields where there is none.
   [[nodiscard]] ResourceUsage usage() const;
-  /// Changes memory, cpu and process limits of the running process. kUnsupportedPlatform without cgroups.
+  /// Changes memory, cpu and process limits of the running process. kUnsupportedPlatform without
+  /// cgroups.
   Result<void> limit(const ResourceLimits& limits);
 
  private:
@@ -75,8 +76,8 @@ class Child {
   std::optional<ExitVerdict> verdict_;
 };
 
-/// Starts the program and returns once it has been exec'ed. Call it on a thread that lives as long as
-/// the child is wanted: the kernel's parent-death signal is about the thread, not the process.
+/// Starts the program and returns once it has been exec'ed. Call it on a thread that lives as long
+/// as the child is wanted: the kernel's parent-death signal is about the thread, not the process.
 /// Errors: kWorkerStart, naming the step that failed in the child; kSandbox for the parent's part.
 [[nodiscard]] Result<Child> spawn(const Host& host, const SpawnPlan& plan);
 

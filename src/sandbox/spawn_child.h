@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The child's side of spawn, between clone and exec. The parent may have threads, so a copy of any of
-// their locks may be held for ever here: no allocation, no C++ library, only system calls on memory that
-// the parent prepared.
+// The child's side of spawn, between clone and exec. The parent may have threads, so a copy of any
+// of their locks may be held for ever here: no allocation, no C++ library, only system calls on
+// memory that the parent prepared.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 
 namespace mlxguard::sandbox {
 
-/// Everything that the child needs, prepared before clone; it outlives the call in the child's copy.
+/// Everything that the child needs, prepared before clone; it outlives the call in the child's
+/// copy.
 struct ChildOrders {
   int go_read;         ///< one byte comes when the parent has written id maps and joined the cgroup
   int go_write;        ///< the parent's end, to close here

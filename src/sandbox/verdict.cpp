@@ -30,7 +30,8 @@ bool reached_cpu_limit(const ExitFacts& facts) {
 }
 
 ExitReason reason_of_kill(const ExitFacts& facts) {
-  // The order decides ties: what the kernel counted is a fact, that our own kill won the race is not.
+  // The order decides ties: what the kernel counted is a fact, that our own kill won the race is
+  // not.
   if (facts.usage.oom_kills.value_or(0) > 0) return ExitReason::kMemory;
   if (reached_cpu_limit(facts)) return ExitReason::kCpuTime;
   if (facts.killed_by_parent == KillReason::kOverdue) return ExitReason::kWallTime;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ExitVerdict: why a process is dead, as a value that events, answers and restarts are decided by.
-// Built from facts only the kernel and the parent hold (wait status, cgroup counters, who killed it),
-// so a compromised process cannot choose its verdict beyond exiting or breaking a rule.
-// Limits: the kernel does not tell which system call broke the policy; without a memory cgroup a failed
-// allocation looks like any crash.
+// Built from facts only the kernel and the parent hold (wait status, cgroup counters, who killed
+// it), so a compromised process cannot choose its verdict beyond exiting or breaking a rule.
+// Limits: the kernel does not tell which system call broke the policy; without a memory cgroup a
+// failed allocation looks like any crash.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // An attack is a function run inside a locked process as if its code had been taken over (T10 in
-// docs/threat-model.md). Its outcome is a value: 0 if it succeeded, else the errno it met; where the
-// kernel ends the process instead, the verdict is the outcome. attack_runner compares it exactly.
+// docs/threat-model.md). Its outcome is a value: 0 if it succeeded, else the errno it met; where
+// the kernel ends the process instead, the verdict is the outcome. attack_runner compares it
+// exactly.
 #pragma once
 
 #include <cerrno>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// attack_runner VICTIM ATTACK LEVEL EXPECTED [NEEDS]: spawns the victim as a worker is spawned, on this machine as
-// it is ("full"), as an ordinary user ("no-cgroup") or an unprivileged container ("container") would see it,
-// and compares what came of the attack with EXPECTED: "succeeded", an errno's name, or "verdict REASON".
+// attack_runner VICTIM ATTACK LEVEL EXPECTED [NEEDS]: spawns the victim as a worker is spawned, on
+// this machine as it is ("full"), as an ordinary user ("no-cgroup") or an unprivileged container
+// ("container") would see it, and compares what came of the attack with EXPECTED: "succeeded", an
+// errno's name, or "verdict REASON".
 // NEEDS is what an older kernel lacks: "landlock4", "landlock6" (its version), "mdwe".
 // Exit: 0 equal, 1 different, 77 if this machine cannot show it.
 #include <fcntl.h>

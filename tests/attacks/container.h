@@ -6,10 +6,12 @@
 
 namespace mlxguard::attacks {
 
-/// Root becomes nobody, for good; an ordinary user stays who it is. What is left is what the user may do.
+/// Root becomes nobody, for good; an ordinary user stays who it is. What is left is what the user
+/// may do.
 [[nodiscard]] Result<void> become_ordinary_user();
 
-/// An ordinary user without namespaces and mounts. For good, for this process and all that it starts. A model of a container engine's default profile.
+/// An ordinary user without namespaces and mounts. For good, for this process and all that it
+/// starts. A model of a container engine's default profile.
 [[nodiscard]] Result<void> enter_container_like_confinement();
 
 }  // namespace mlxguard::attacks

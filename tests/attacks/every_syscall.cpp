@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// every_syscall VICTIM worker|gateway LEVEL: makes each system call number there is, each in a victim of its
-// own, with arguments that meet no condition. All must kill but those written here: a second list, so
-// that a policy cannot grow without somebody writing it twice.
+// every_syscall VICTIM worker|gateway LEVEL: makes each system call number there is, each in a
+// victim of its own, with arguments that meet no condition. All must kill but those written here: a
+// second list, so that a policy cannot grow without somebody writing it twice.
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -42,8 +42,8 @@ constexpr std::array kRefusedToBoth{
     SYS_uname, SYS_rt_sigaction, SYS_sigaltstack, SYS_prctl, SYS_sched_setaffinity};
 constexpr std::array kRefusedToWorker{SYS_ioctl, SYS_mbind, SYS_get_mempolicy};
 
-// uretprobe and uprobe of x86-64: newer kernels let them pass every filter, since the kernel itself puts
-// them into traced programs. Called otherwise they end in SIGILL and ENXIO.
+// uretprobe and uprobe of x86-64: newer kernels let them pass every filter, since the kernel itself
+// puts them into traced programs. Called otherwise they end in SIGILL and ENXIO.
 constexpr std::array kBeyondFilters{335, 336};
 
 using Numbers = std::set<long>;

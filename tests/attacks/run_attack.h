@@ -13,8 +13,8 @@ namespace mlxguard::attacks {
 /// ctest's word for "this machine cannot show it".
 inline constexpr int kSkipped = 77;
 
-/// Gives up what the level lacks ("no-cgroup": root; "container": namespaces too), and probes. Nothing if
-/// the machine itself does not reach the level.
+/// Gives up what the level lacks ("no-cgroup": root; "container": namespaces too), and probes.
+/// Nothing if the machine itself does not reach the level.
 [[nodiscard]] Result<std::optional<sandbox::Host>> host_at_level(const std::string& level);
 
 /// What came of the attack: "succeeded", an errno's name, or "verdict REASON".

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// victim ATTACK RUNNER_PID [NUMBER]: locks itself as its build says, runs one attack and sends its outcome over
-// descriptor 3. Spawned by attack_runner.
+// victim ATTACK RUNNER_PID [NUMBER]: locks itself as its build says, runs one attack and sends its
+// outcome over descriptor 3. Spawned by attack_runner.
 #include <sys/socket.h>
 
 #include <cstdint>
