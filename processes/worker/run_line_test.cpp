@@ -82,7 +82,8 @@ struct Line {
   Answer answer_to(const M& message) {
     const auto packet = send(message);
     REQUIRE(packet.has_value());
-    const auto answer = as_received(*packet).as<Answer>();
+    const ipc::Received received = as_received(*packet);
+    const auto answer = received.template as<Answer>();
     REQUIRE(answer.has_value());
     return *answer;
   }
