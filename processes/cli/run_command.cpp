@@ -143,7 +143,8 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
                                   steady_clock::time_point deadline) {
   const validate::TextLimits limits{static_cast<std::size_t>(config.texts_max),
                                     static_cast<std::size_t>(config.text_bytes_max)};
-  MLXGUARD_TRY_ASSIGN(auto decoded, validate::decode_embeddings_request(body, limits));
+  MLXGUARD_TRY_ASSIGN(auto decoded, validate::decode_embeddings_request(body, limits,
+                                                                        validate::ModelMember::kOptional));
   MLXGUARD_TRY_ASSIGN(auto texts, validate::check_texts(std::move(decoded.texts), limits));
   const std::size_t count = texts.texts().size();
   auto request = timed<ipc::EmbedRequest>(deadline);

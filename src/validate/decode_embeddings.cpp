@@ -62,18 +62,21 @@ Result<std::int64_t> dimensions_of(const JsonValue& value) {
 }  // namespace
 
 Result<EmbeddingsRequest> decode_embeddings_request(std::string_view body,
-                                                    const TextLimits& limits) {
+                                                    const TextLimits& limits,
+                                                    ModelMember model_member) {
   MLXGUARD_TRY_ASSIGN(const codec::JsonDocument document, parse_request(body));
   const JsonValue root = document.root();
   MLXGUARD_TRY(only_known(root, {"model", "input", "encoding_format", "dimensions", "user"},
                           "the request"));
   EmbeddingsRequest request;
-  MLXGUARD_TRY_ASSIGN(const JsonValue model, required(root, "model"));
-  MLXGUARD_TRY_ASSIGN(const std::string_view model_name, string_of(model, "model"));
-  if (model_name.size() > limits::kModelNameBytesMax) {
-    return make_error(ErrorCode::kModelUnknown, "no model of this name is served").about("model");
+  if (model_member == ModelMember::kRequired || root.find("model")) {
+    MLXGUARD_TRY_ASSIGN(const JsonValue model, required(root, "model"));
+    MLXGUARD_TRY_ASSIGN(const std::string_view model_name, string_of(model, "model"));
+    if (model_name.size() > limits::kModelNameBytesMax) {
+      return make_error(ErrorCode::kModelUnknown, "no model of this name is served").about("model");
+    }
+    request.model = model_name;
   }
-  request.model = model_name;
   MLXGUARD_TRY_ASSIGN(const JsonValue input, required(root, "input"));
   MLXGUARD_TRY_ASSIGN(request.texts, texts_of(input, limits));
   if (const auto format = root.find("encoding_format")) {

@@ -26,7 +26,12 @@ struct EmbeddingsRequest {
 /// Members: model, input (a string or an array of strings), encoding_format, dimensions, user; any other
 /// is refused. Errors: the codec's for JSON, kRequestSyntax, kRequestMissing, kRequestUnknown,
 /// kRequestType, kRequestRange, kRequestTooLarge; `subject` is the member.
-[[nodiscard]] Result<EmbeddingsRequest> decode_embeddings_request(std::string_view body,
-                                                                  const TextLimits& limits);
+enum class ModelMember : std::uint8_t {
+  kRequired,
+  kOptional,  ///< where the command line names the model
+};
+
+[[nodiscard]] Result<EmbeddingsRequest> decode_embeddings_request(
+    std::string_view body, const TextLimits& limits, ModelMember model_member = ModelMember::kRequired);
 
 }  // namespace mlxguard::validate
