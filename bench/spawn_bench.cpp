@@ -80,6 +80,7 @@ double time_spawn(const sandbox::Host& host, const std::string& program) {
   plan.limits.memory_bytes_max = 512u << 20;
   plan.limits.cpu_cores_max = 2;
   plan.limits.pids_max = 32;
+  plan.cgroup_join = sandbox::CgroupJoin::kWhileLinking;
   auto child = sandbox::spawn(host, plan);
   if (!child) return -1;
   sockets.theirs.reset();

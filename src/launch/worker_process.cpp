@@ -37,6 +37,7 @@ Result<WorkerProcess> WorkerProcess::start(std::shared_ptr<const signature::Veri
   spawn_plan.environment = worker_environment();
   spawn_plan.descriptors = {ends.second.fd()};
   spawn_plan.limits = plan.limits;
+  spawn_plan.cgroup_join = sandbox::CgroupJoin::kWhileLinking;
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*plan.host, spawn_plan));
   return WorkerProcess(std::move(model), std::move(child), std::move(ends.first), plan.threads);
 }

@@ -109,10 +109,6 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
   if (!null.is_open()) return spawn_error("open /dev/null");
 
   Child child;
-  if (host.cgroups() != nullptr) {
-    MLXGUARD_TRY_ASSIGN(child.cgroup_,
-                        host.cgroups()->create(next_leaf_name(plan.name), plan.limits));
-  }
   const int error_output = plan.error_output < 0 ? null.get() : plan.error_output;
   const ChildOrders orders{go.read.get(), go.write.get(), status.write.get(), null.get(),
                            error_output, plan.descriptors, moved, rlimits, plan.binary_fd,
@@ -126,8 +122,10 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
   child.cpu_seconds_max_ = plan.limits.cpu_seconds_max;
   status.write.reset();  // go.read stays open here, so that writing to a dead child is no SIGPIPE
   MLXGUARD_TRY(write_id_maps(child.pid_, host.namespaces().id_map));
-  if (child.cgroup_) MLXGUARD_TRY(child.cgroup_->add(child.pid_));
+  const bool join_first = plan.cgroup_join == CgroupJoin::kBeforeExec;
+  if (join_first) MLXGUARD_TRY(child.join_cgroup(host.cgroups(), plan));
   if (::write(go.write.get(), "g", 1) != 1) return spawn_error("release the child");
+  if (!join_first) MLXGUARD_TRY(child.join_cgroup(host.cgroups(), plan));
   MLXGUARD_TRY(read_outcome(status.read.get()));
 
   report_namespaces(host.namespaces(), child.isolation_);
@@ -138,6 +136,12 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
     }
   }
   return child;
+}
+
+Result<void> Child::join_cgroup(const CgroupLimits* cgroups, const SpawnPlan& plan) {
+  if (cgroups == nullptr) return {};
+  MLXGUARD_TRY_ASSIGN(cgroup_, cgroups->create(next_leaf_name(plan.name), plan.limits));
+  return cgroup_->add(pid_);
 }
 
 Child& Child::operator=(Child&& other) noexcept {

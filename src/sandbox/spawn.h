@@ -21,6 +21,12 @@
 
 namespace mlxguard::sandbox {
 
+/// When the child joins its cgroup. Joining takes the kernel long on a busy machine.
+enum class CgroupJoin {
+  kBeforeExec,    ///< the program runs no instruction outside of its limits
+  kWhileLinking,  ///< for our own programs, which are trusted and get no input until spawn returns
+};
+
 struct SpawnPlan {
   int binary_fd = -1;                    ///< the program, from open_program; stays the caller's
   std::string name;                      ///< its argv[0], and part of its cgroup's name
@@ -29,6 +35,7 @@ struct SpawnPlan {
   std::vector<int> descriptors;          ///< become 3, 4, ...; stay the caller's too
   int error_output = 2;                  ///< becomes 1 and 2; -1 is /dev/null
   ResourceLimits limits;
+  CgroupJoin cgroup_join = CgroupJoin::kBeforeExec;
 };
 
 /// Opens a program for spawn. kNotFound, kPermission.
@@ -64,6 +71,7 @@ class Child {
  private:
   friend Result<Child> spawn(const Host& host, const SpawnPlan& plan);
   Child() = default;
+  [[nodiscard]] Result<void> join_cgroup(const CgroupLimits* cgroups, const SpawnPlan& plan);
   void end() noexcept;
   [[nodiscard]] Result<std::optional<ExitVerdict>> reap(int wait_flags);
 

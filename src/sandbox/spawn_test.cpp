@@ -210,6 +210,17 @@ TEST_CASE("spawn: dropping the child kills it, and leaves no cgroup behind") {
   }
 }
 
+TEST_CASE("spawn: a program that joins its cgroup while it links is in it when spawn returns" *
+          doctest::skip(host().cgroups() == nullptr)) {
+  SpawnPlan plan;
+  plan.cgroup_join = CgroupJoin::kWhileLinking;
+  plan.limits.memory_bytes_max = 32u << 20;
+  auto pipe = make_pipe();
+  auto child = start_shell("while :; do sleep 1; done", pipe->write.get(), plan);
+  REQUIRE(child.has_value());
+  CHECK(child->usage().pids.value_or(0) >= 1);
+}
+
 TEST_CASE("spawn: memory beyond the cgroup's limit is judged as that" *
           doctest::skip(!host().report().has(Mechanism::kMemoryLimit))) {
   SpawnPlan plan;
