@@ -244,6 +244,21 @@ TEST_CASE("spawn: processes beyond the cgroup's limit are refused" *
   CHECK(two_children(2) == "");
 }
 
+TEST_CASE("spawn: a child that wants more processor than its share is slowed down" *
+          doctest::skip(!host().report().has(Mechanism::kCpuLimit))) {
+  SpawnPlan plan;
+  plan.limits.cpu_cores_max = 0.05;
+  auto pipe = make_pipe();
+  auto child = start_shell("while :; do :; done", pipe->write.get(), plan);
+  REQUIRE(child.has_value());
+  std::uint64_t throttled = 0;
+  for (int i = 0; i < 200 && throttled == 0; ++i) {
+    std::this_thread::sleep_for(50ms);
+    throttled = child->usage().cpu_periods_throttled.value_or(0);
+  }
+  CHECK(throttled > 0);
+}
+
 TEST_CASE("spawn: a running child's limits can be read and changed" *
           doctest::skip(!host().report().has(Mechanism::kMemoryLimit))) {
   SpawnPlan plan;
