@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "answers.h"
 
-#include <cstring>
-
 #include "codec/json.h"
 #include "codec/text.h"
-#include "validate/convert.h"
+#include "validate/encode_tensor.h"
 
 namespace mlxguard::gateway {
 namespace {
 
 using codec::JsonWriter;
-using validate::Dtype;
 using validate::ModelKind;
 
 constexpr std::string_view kVersion = "1";
@@ -26,50 +23,6 @@ void write_model(JsonWriter& writer, const Model& model) {
 /// Little-endian bytes of the floats, as OpenAI's clients decode them.
 std::string base64_of(const float* values, std::size_t count) {
   return codec::to_base64({reinterpret_cast<const std::uint8_t*>(values), count * sizeof(float)});
-}
-
-template <class T, class Write>
-void write_elements(const std::vector<std::uint8_t>& data, const Write& write) {
-  for (std::size_t at = 0; at + sizeof(T) <= data.size(); at += sizeof(T)) {
-    T value;
-    std::memcpy(&value, data.data() + at, sizeof(T));
-    write(value);
-  }
-}
-
-void write_data(JsonWriter& writer, const validate::Tensor& tensor) {
-  const auto integer = [&](auto value) { writer.integer(value); };
-  const auto unsigned_integer = [&](auto value) { writer.unsigned_integer(value); };
-  switch (tensor.dtype) {
-    case Dtype::kBool:
-      return write_elements<std::uint8_t>(tensor.data, [&](auto v) { writer.boolean(v != 0); });
-    case Dtype::kUint8:
-      return write_elements<std::uint8_t>(tensor.data, unsigned_integer);
-    case Dtype::kUint16:
-      return write_elements<std::uint16_t>(tensor.data, unsigned_integer);
-    case Dtype::kUint32:
-      return write_elements<std::uint32_t>(tensor.data, unsigned_integer);
-    case Dtype::kUint64:
-      return write_elements<std::uint64_t>(tensor.data, unsigned_integer);
-    case Dtype::kInt8:
-      return write_elements<std::int8_t>(tensor.data, integer);
-    case Dtype::kInt16:
-      return write_elements<std::int16_t>(tensor.data, integer);
-    case Dtype::kInt32:
-      return write_elements<std::int32_t>(tensor.data, integer);
-    case Dtype::kInt64:
-      return write_elements<std::int64_t>(tensor.data, integer);
-    case Dtype::kFp16:
-      return write_elements<std::uint16_t>(
-          tensor.data, [&](auto v) { writer.number(validate::Half::to_double(v)); });
-    case Dtype::kBf16:
-      return write_elements<std::uint16_t>(
-          tensor.data, [&](auto v) { writer.number(validate::BrainFloat::to_double(v)); });
-    case Dtype::kFp32:
-      return write_elements<float>(tensor.data, [&](float v) { writer.number(v); });
-    case Dtype::kFp64:
-      return write_elements<double>(tensor.data, [&](double v) { writer.number(v); });
-  }
 }
 
 void write_tensor_metadata(JsonWriter& writer, const std::vector<validate::TensorSpec>& specs) {
@@ -181,14 +134,7 @@ std::string infer_body(const Model& model, const validate::InferEnvelope& envelo
                        const std::vector<validate::Tensor>& outputs) {
   JsonWriter writer;
   begin_infer_answer(writer, model, envelope);
-  for (const std::size_t at : envelope.outputs) {
-    const validate::Tensor& tensor = outputs[at];
-    writer.begin_object().field("name", tensor.name).key("shape").begin_array();
-    for (const std::int64_t extent : tensor.shape) writer.integer(extent);
-    writer.end_array().field("datatype", name_of(tensor.dtype)).key("data").begin_array();
-    write_data(writer, tensor);
-    writer.end_array().end_object();
-  }
+  for (const std::size_t at : envelope.outputs) validate::write_tensor(writer, outputs[at]);
   writer.end_array().end_object();
   return std::move(writer).take();
 }

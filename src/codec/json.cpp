@@ -101,10 +101,12 @@ ErrorCode code_of(simdjson::error_code code) {
 
 template <class T, class Convert>
 Result<void> flatten(dom::array array, std::vector<T>& out, std::size_t elements_max,
-                     const Convert& convert) {
+                     JsonNesting nesting, const Convert& convert) {
+  // The library's count, which saturates, is never more than what is there.
+  if (nesting == JsonNesting::kRefused) out.reserve(out.size() + array.size());
   for (const dom::element item : array) {
-    if (item.is_array()) {
-      MLXGUARD_TRY(flatten(item.get_array().value_unsafe(), out, elements_max, convert));
+    if (nesting == JsonNesting::kAllowed && item.is_array()) {
+      MLXGUARD_TRY(flatten(item.get_array().value_unsafe(), out, elements_max, nesting, convert));
       continue;
     }
     if (out.size() >= elements_max) {
@@ -240,19 +242,38 @@ Result<void> JsonValue::only_members(std::initializer_list<std::string_view> all
 
 std::string JsonValue::dump() const { return simdjson::minify(of(*this)); }
 
-Result<void> JsonValue::flatten_doubles(std::vector<double>& out, std::size_t elements_max) const {
+Result<void> JsonValue::flatten_doubles(std::vector<double>& out, std::size_t elements_max,
+                                        JsonNesting nesting) const {
   dom::array array;
   if (of(*this).get_array().get(array) != simdjson::SUCCESS) return type_error("an array of numbers", {});
-  return flatten(array, out, elements_max, [](dom::element item, double& value) {
-    return item.is_number() && item.get_double().get(value) == simdjson::SUCCESS;
+  return flatten(array, out, elements_max, nesting, [](dom::element item, double& value) {
+    return item.get_double().get(value) == simdjson::SUCCESS;
   });
 }
 
-Result<void> JsonValue::flatten_int64s(std::vector<std::int64_t>& out,
-                                       std::size_t elements_max) const {
+Result<void> JsonValue::flatten_floats(std::vector<float>& out, std::size_t elements_max,
+                                       JsonNesting nesting) const {
+  dom::array array;
+  if (of(*this).get_array().get(array) != simdjson::SUCCESS) return type_error("an array of numbers", {});
+  // Half a step above the largest float: from here on a number rounds to infinity.
+  constexpr double kBeyond = 0x1.ffffffp127;
+  bool fits = true;
+  MLXGUARD_TRY(flatten(array, out, elements_max, nesting, [&](dom::element item, float& value) {
+    double number = 0;
+    if (item.get_double().get(number) != simdjson::SUCCESS) return false;
+    fits &= std::fabs(number) < kBeyond;
+    value = static_cast<float>(number);
+    return true;
+  }));
+  if (fits) return {};
+  return make_error(ErrorCode::kJsonRange, "expected numbers that a float can hold");
+}
+
+Result<void> JsonValue::flatten_int64s(std::vector<std::int64_t>& out, std::size_t elements_max,
+                                       JsonNesting nesting) const {
   dom::array array;
   if (of(*this).get_array().get(array) != simdjson::SUCCESS) return type_error("an array of integers", {});
-  return flatten(array, out, elements_max,
+  return flatten(array, out, elements_max, nesting,
                  [](dom::element item, std::int64_t& value) {
                    return (item.is_int64() || item.is_uint64()) &&
                           item.get_int64().get(value) == simdjson::SUCCESS;

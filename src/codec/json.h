@@ -24,6 +24,9 @@ struct JsonLimits {
   std::size_t depth_max = limits::kJsonDepthMax;
 };
 
+/// Whether a numeric array may hold arrays.
+enum class JsonNesting : std::uint8_t { kAllowed, kRefused };
+
 enum class JsonKind : std::uint8_t { kNull, kBool, kInteger, kNumber, kString, kArray, kObject };
 
 /// A value inside a JsonDocument; cheap to copy; valid as long as the document lives.
@@ -59,11 +62,16 @@ class JsonValue {
   /// Serialised again, compactly.
   [[nodiscard]] std::string dump() const;
 
-  /// For numeric arrays on the hot path: appends every number of a (possibly nested, row-major) array
-  /// to `out`. Errors: kJsonType for a non-number, kTooLarge beyond `elements_max`.
-  [[nodiscard]] Result<void> flatten_doubles(std::vector<double>& out, std::size_t elements_max) const;
+  /// For numeric arrays on the hot path: appends every number of an array (row-major, if arrays inside
+  /// it are allowed) to `out`. Errors: kJsonType for a non-number, kTooLarge beyond `elements_max`.
+  [[nodiscard]] Result<void> flatten_doubles(std::vector<double>& out, std::size_t elements_max,
+                                             JsonNesting nesting = JsonNesting::kAllowed) const;
+  /// Rounded to nearest; kJsonRange for a number that rounds to infinity.
+  [[nodiscard]] Result<void> flatten_floats(std::vector<float>& out, std::size_t elements_max,
+                                            JsonNesting nesting = JsonNesting::kAllowed) const;
   [[nodiscard]] Result<void> flatten_int64s(std::vector<std::int64_t>& out,
-                                            std::size_t elements_max) const;
+                                            std::size_t elements_max,
+                                            JsonNesting nesting = JsonNesting::kAllowed) const;
 
  private:
   friend class JsonDocument;

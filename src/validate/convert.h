@@ -59,11 +59,12 @@ struct Float16Format {
 using Half = Float16Format<10, 5>;
 using BrainFloat = Float16Format<7, 8>;
 
+/// Numbers smaller than this in size round to a finite float: it lies half a step above the largest one.
+inline constexpr double kFloatBeyond = 0x1.ffffffp127;
+
 /// Rounded to nearest; nothing if it is not finite or rounds to infinity.
 [[nodiscard]] inline std::optional<float> to_float(double value) {
-  // The largest double that still rounds to a finite float lies half a step above the largest float.
-  constexpr double kBeyond = 0x1.ffffffp127;
-  if (!(std::fabs(value) < kBeyond)) return std::nullopt;
+  if (!(std::fabs(value) < kFloatBeyond)) return std::nullopt;
   return static_cast<float>(value);
 }
 

@@ -79,7 +79,7 @@ TEST_CASE("infer: nested data is nested exactly as the shape says") {
   refuse(body_of("[2,3]", "[[[1,2,3],[4,5,6]]]"), ErrorCode::kRequestCount);
   refuse(body_of("[2,3]", "[1,2,3,4,5,[6]]"), ErrorCode::kRequestType);
   refuse(body_of("[6]", "[[1],[2],[3],[4],[5],[6]]"), ErrorCode::kRequestType);
-  refuse(body_of("[6]", "[[1,2,3],[4,5,6]]"), ErrorCode::kRequestCount);
+  refuse(body_of("[6]", "[[1,2,3],[4,5,6]]"), ErrorCode::kRequestType);
   refuse(body_of("[2]", "[[1],[2,3]]"), ErrorCode::kRequestType);
 }
 

@@ -4,12 +4,14 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/limits.h"
 #include "validate/convert.h"
 
 namespace mlxguard::validate {
 namespace {
 
 using codec::JsonKind;
+using codec::JsonNesting;
 using codec::JsonValue;
 
 Error refuse(ErrorCode code, std::string message, const std::string& subject) {
@@ -117,12 +119,29 @@ Result<void> append_element(const TensorSpec& spec, const JsonValue& element,
   MLXGUARD_CHECK(false);
 }
 
-/// One row of elements; a nested array in it is an element of the wrong type.
-Result<void> append_row(const TensorSpec& spec, const JsonValue& row,
-                        std::vector<std::uint8_t>& data) {
+/// One element after another; says exactly what is wrong with which type.
+Result<void> append_elements(const TensorSpec& spec, const JsonValue& row,
+                             std::vector<std::uint8_t>& data) {
   return row.each_element([&](std::size_t, JsonValue element) -> Result<void> {
     return append_element(spec, element, data);
   });
+}
+
+/// The whole row as FP32 at once; false if any of it needs a closer look.
+bool append_floats(const JsonValue& row, std::vector<std::uint8_t>& data) {
+  std::vector<float> numbers;
+  const auto flat = row.flatten_floats(numbers, limits::kTensorElementsMax, JsonNesting::kRefused);
+  if (!flat) return false;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(numbers.data());
+  data.insert(data.end(), bytes, bytes + numbers.size() * sizeof(float));
+  return true;
+}
+
+/// One row of elements; a nested array in it is an element of the wrong type.
+Result<void> append_row(const TensorSpec& spec, const JsonValue& row,
+                        std::vector<std::uint8_t>& data) {
+  if (spec.dtype == Dtype::kFp32 && append_floats(row, data)) return {};
+  return append_elements(spec, row, data);
 }
 
 /// Nested data: every level has exactly the extent that `shape` says.
@@ -166,15 +185,12 @@ Result<std::vector<std::uint8_t>> tensor_data_of(const TensorSpec& spec, const J
     MLXGUARD_TRY(append_nested(spec, value, shape, 0, data));
     return data;
   }
-  if (value.size() != *count) {
-    return refuse(ErrorCode::kRequestCount,
-                  "expected " + std::to_string(*count) + " elements, found " +
-                      std::to_string(value.size()),
-                  spec.name);
-  }
-  data.reserve(*count * size_of(spec.dtype));
   MLXGUARD_TRY(append_row(spec, value, data));
-  return data;
+  const std::size_t found = data.size() / size_of(spec.dtype);
+  if (found == *count) return data;
+  return refuse(ErrorCode::kRequestCount,
+                "expected " + std::to_string(*count) + " elements, found " + std::to_string(found),
+                spec.name);
 }
 
 }  // namespace mlxguard::validate

@@ -7,16 +7,32 @@ namespace mlxguard::validate {
 namespace {
 
 /// `text` is well-formed UTF-8, so a C1 control is exactly the byte 0xc2 and one from 0x80 to 0x9f.
-bool has_control_character(std::string_view text) {
-  unsigned char before = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') return true;
-    if (byte == 0x7f) return true;
-    if (before == 0xc2 && byte >= 0x80 && byte <= 0x9f) return true;
-    before = byte;
+bool has_c1_control(std::string_view text) {
+  for (std::size_t at = text.find('\xc2'); at != std::string_view::npos;
+       at = text.find('\xc2', at + 1)) {
+    // Well-formed, so a byte follows.
+    if (static_cast<unsigned char>(text[at + 1]) <= 0x9f) return true;
   }
   return false;
+}
+
+/// One pass without branches or booleans, which the compiler turns into vector code.
+bool has_control_character(std::string_view text) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  std::uint8_t controls = 0;
+  std::uint8_t c1_leads = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::uint8_t byte = bytes[i];
+    const std::uint8_t below = byte < 0x20 ? 0xff : 0;
+    const std::uint8_t no_tab = byte != '\t' ? 0xff : 0;
+    const std::uint8_t no_line_feed = byte != '\n' ? 0xff : 0;
+    const std::uint8_t no_return = byte != '\r' ? 0xff : 0;
+    const std::uint8_t deleted = byte == 0x7f ? 0xff : 0;
+    const std::uint8_t c1_lead = byte == 0xc2 ? 0xff : 0;
+    controls |= static_cast<std::uint8_t>((below & no_tab & no_line_feed & no_return) | deleted);
+    c1_leads |= c1_lead;
+  }
+  return controls != 0 || (c1_leads != 0 && has_c1_control(text));
 }
 
 }  // namespace
