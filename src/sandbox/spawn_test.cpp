@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -178,6 +180,17 @@ TEST_CASE("spawn: exit status, crash and kill are judged") {
   CHECK(child->wait()->reason == ExitReason::kWallTime);  // the same again
 }
 
+TEST_CASE("spawn: a kill that comes after the end does not explain it") {
+  auto pipe = make_pipe();
+  auto child = start_shell("while :; do sleep 1; done", pipe->write.get());
+  REQUIRE(child.has_value());
+  ::kill(child->pid(), SIGKILL);
+  pollfd dead{child->pidfd(), POLLIN, 0};
+  REQUIRE(::poll(&dead, 1, 5000) == 1);
+  child->kill(KillReason::kOverdue);
+  CHECK(child->wait()->reason == ExitReason::kKilled);
+}
+
 TEST_CASE("spawn: processor time beyond its limit is judged as that") {
   SpawnPlan plan;
   plan.limits.cpu_seconds_max = 1;
@@ -286,6 +299,45 @@ TEST_CASE("spawn: the child dies with the thread that spawned it") {
   pollfd dead{child->pidfd(), POLLIN, 0};
   REQUIRE(::poll(&dead, 1, 5000) == 1);
   CHECK(child->wait()->reason == ExitReason::kKilled);
+}
+
+// The other tests skip what the probe does not find, so it must not overlook anything.
+TEST_CASE("host: finds namespaces where they can be made, for this user and for nobody") {
+  const auto in_child = [](auto test) {
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(test() ? 0 : 1);
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  };
+  const auto become_nobody = [] {
+    return ::geteuid() != 0 || (::setresgid(65534, 65534, 65534) == 0 &&
+                                ::setresuid(65534, 65534, 65534) == 0 &&
+                                ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
+  };
+  const auto can_make_them = [] {
+    return ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                     CLONE_NEWUTS | CLONE_NEWCGROUP) == 0 &&
+           ::mount("none", "/proc", "tmpfs", 0, nullptr) == 0;
+  };
+  const auto finds_them = [] {
+    const auto probed = Host::probe();
+    return probed && probed->level() >= IsolationLevel::kNoCgroup;
+  };
+  CHECK(in_child(can_make_them) == in_child(finds_them));
+  CHECK(in_child([&] { return become_nobody() && can_make_them(); }) ==
+        in_child([&] { return become_nobody() && finds_them(); }));
+}
+
+TEST_CASE("host: finds cgroup limits where their folders can be written") {
+  for (const auto& [controller, mechanism] : {std::pair{"memory", Mechanism::kMemoryLimit},
+                                              std::pair{"cpu", Mechanism::kCpuLimit},
+                                              std::pair{"pids", Mechanism::kPidsLimit}}) {
+    const auto folder = own_cgroup(controller);
+    if (!folder || ::access(folder->c_str(), W_OK) != 0) continue;
+    CAPTURE(controller);
+    CHECK(host().report().has(mechanism));
+  }
 }
 
 TEST_CASE("host: what is probed here reaches the floor") {
