@@ -144,8 +144,8 @@ class Server:
         except queue.Empty:
             self.kill()
             raise AssertionError("no ready line in time:\n" + "\n".join(self.stderr_lines))
-        if line is None:
-            self.process.wait(10)
+        if line is None or "error" in json.loads(line):
+            self.process.wait(30)
             time.sleep(0.1)
             raise ServerDidNotStart(self.process.returncode, "\n".join(self.stderr_lines))
         self.ready = json.loads(line)

@@ -178,8 +178,8 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
   return std::move(json).take();
 }
 
-Result<std::string> infer(Session& session, const Run& options, events::EventLog& log) {
-  // Found out before the log's threads exist: on cgroup v2 the probe may have to move this process.
+Result<std::string> infer(Session& session, const Run& options, const sandbox::Host& host,
+                          events::EventLog& log) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
   std::vector<std::filesystem::path> files(config.public_keys);
   files.insert(files.end(), options.public_keys.begin(), options.public_keys.end());
@@ -187,7 +187,6 @@ Result<std::string> infer(Session& session, const Run& options, events::EventLog
                       signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"), files));
   MLXGUARD_TRY_ASSIGN(const std::string body,
                       read_input(options.input, static_cast<std::size_t>(config.body_bytes_max)));
-  MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
   MLXGUARD_TRY(sandbox::require(host.report(), sandbox::IsolationLevel::kContainer));
   ProgressLine progress(session.output(), session.clock(), "verifying");
   MLXGUARD_TRY_ASSIGN(auto verified,
@@ -230,8 +229,11 @@ Result<std::string> infer(Session& session, const Run& options, events::EventLog
 }
 
 Result<int> run(Session& session, const Run& options) {
+  // Before the log's threads exist: the probe forks, and a child of a process with threads inherits
+  // whatever lock another thread held.
+  MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  MLXGUARD_TRY_ASSIGN(const std::string answer, infer(session, options, *log));
+  MLXGUARD_TRY_ASSIGN(const std::string answer, infer(session, options, host, *log));
   // The answer is JSON either way: --json changes nothing here.
   session.output().line(answer);
   session.output().json_line(answer);
