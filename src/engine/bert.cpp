@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "base/limits.h"
 #include "engine/bert_config.h"
 #include "engine/bert_weights.h"
+#include "engine/cpu_ops.h"
 #include "engine/mlx_guard.h"
 #include "engine/model_file.h"
 #include "engine/tokenizer.h"
@@ -27,12 +27,6 @@ constexpr std::size_t kBatchTokensMax = 2048;
 
 mx::array linear(const mx::array& x, const BertLinear& layer) {
   return mx::addmm(layer.bias, x, layer.weight_transposed);
-}
-
-/// The exact form, by the error function, as BERT's "gelu" means it.
-mx::array gelu(const mx::array& x) {
-  const mx::array half_and_error = mx::erf(mx::multiply(x, mx::array(std::sqrt(0.5f))));
-  return mx::multiply(mx::multiply(x, mx::array(0.5f)), mx::add(half_and_error, mx::array(1.0f)));
 }
 
 mx::array to_heads(const mx::array& x, int heads) {
@@ -148,23 +142,16 @@ class BertModel final : public Model {
     // Padding is token 0: any row of the table will do, the mask hides it.
     std::vector<std::uint32_t> ids(batch.texts.size() * batch.length_tokens, 0);
     std::vector<float> present(ids.size(), 0.0f);
+    std::vector<int> lengths;
     for (std::size_t row = 0; row < batch.texts.size(); ++row) {
       const auto& text = tokens[batch.texts[row]].ids;
       std::copy(text.begin(), text.end(), &ids[row * batch.length_tokens]);
       std::fill_n(&present[row * batch.length_tokens], text.size(), 1.0f);
-    }
-    const bool padded = std::count(present.begin(), present.end(), 0.0f) != 0;
-    const mx::array mask(present.begin(), {rows, length});
-    std::optional<mx::array> attention_mask;
-    if (padded) {
-      const mx::array hidden = mx::where(mx::equal(mask, mx::array(0.0f)),
-                                         mx::array(-std::numeric_limits<float>::infinity()),
-                                         mx::array(0.0f));
-      attention_mask = mx::reshape(hidden, {rows, 1, 1, length});
+      lengths.push_back(static_cast<int>(text.size()));
     }
     mx::array x = embedding_layer(mx::array(ids.begin(), {rows, length}, mx::uint32), length);
-    for (const BertLayer& layer : weights_.layers) x = transformer_layer(x, layer, attention_mask);
-    return finish(x, mask);
+    for (const BertLayer& layer : weights_.layers) x = transformer_layer(x, layer, lengths);
+    return finish(x, mx::array(present.begin(), {rows, length}));
   }
 
   [[nodiscard]] mx::array norm(const mx::array& x, const BertNorm& layer) const {
@@ -181,17 +168,19 @@ class BertModel final : public Model {
   }
 
   [[nodiscard]] mx::array transformer_layer(const mx::array& x, const BertLayer& layer,
-                                            const std::optional<mx::array>& mask) const {
+                                            const std::vector<int>& lengths) const {
     const int heads = static_cast<int>(config_.head_count);
     const float scale =
         1.0f / std::sqrt(static_cast<float>(config_.hidden_size / config_.head_count));
-    const mx::array attended = mx::fast::scaled_dot_product_attention(
-        to_heads(linear(x, layer.query), heads), to_heads(linear(x, layer.key), heads),
-        to_heads(linear(x, layer.value), heads), scale, "", mask);
+    const mx::array scores =
+        mx::matmul(to_heads(linear(x, layer.query), heads),
+                   mx::swapaxes(to_heads(linear(x, layer.key), heads), 2, 3));
+    const mx::array attended = mx::matmul(masked_softmax_op(scores, lengths, scale),
+                                          to_heads(linear(x, layer.value), heads));
     const mx::array merged = mx::reshape(mx::transpose(attended, {0, 2, 1, 3}), x.shape());
     const mx::array y = norm(mx::add(linear(merged, layer.attention_output), x),
                              layer.attention_norm);
-    const mx::array inner = gelu(linear(y, layer.intermediate));
+    const mx::array inner = gelu_op(linear(y, layer.intermediate));
     return norm(mx::add(linear(inner, layer.output), y), layer.output_norm);
   }
 
