@@ -69,8 +69,16 @@ Result<int> verify(Session& session, const Verify& options) {
   if (!outcome) return std::move(outcome).error();
   if (const auto* refusal = std::get_if<signature::Refusal>(&*outcome)) {
     const int status = show_refusal(session, options, *refusal);
-    // The two lines of an error go to standard error for people and scripts alike.
-    if (!session.output().json()) session.output().error(refusal->error);
+    if (!session.output().json()) {
+      // The two lines of an error; the digests stand above already.
+      Error told = refusal->error;
+      told.expected.clear();
+      told.actual.clear();
+      if (told.hint.empty()) {
+        told.hint = "this is not what was signed: restore it, or sign it again if the change is yours";
+      }
+      session.output().error(told);
+    }
     return status;
   }
   const auto& report = std::get<signature::VerifyReport>(*outcome);
