@@ -67,7 +67,12 @@ Error crypto_error(const char* doing) {
 Result<Curve> curve_of(const EVP_PKEY* key) {
   std::array<char, 64> group{};
   std::size_t size = 0;
+  // A curve given by its numbers is refused even where they are those of a known one.
+  int explicit_parameters = 0;
   if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+      EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+                             &explicit_parameters) == 1 &&
+      explicit_parameters == 0 &&
       EVP_PKEY_get_group_name(key, group.data(), group.size(), &size) == 1) {
     for (const CurveRow& row : kCurves) {
       if (row.group == group.data()) return row.curve;
@@ -94,7 +99,19 @@ std::string hex_sha256(std::string_view text) {
   return hex;
 }
 
-/// Exactly one PEM block of this kind, nothing but white space around it.
+constexpr std::string_view kPemBegin = "-----BEGIN ";
+constexpr std::string_view kPemEnd = "-----";
+
+/// True if the text is one PEM block with nothing but white space around it.
+bool is_one_block(std::string_view pem) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t first = pem.find_first_not_of(kSpace);
+  if (first == pem.npos) return false;
+  pem = pem.substr(first, pem.find_last_not_of(kSpace) + 1 - first);
+  return pem.starts_with(kPemBegin) && pem.ends_with(kPemEnd) && pem.rfind(kPemBegin) == 0;
+}
+
+/// Exactly one PEM block of this kind.
 Result<std::vector<std::uint8_t>> der_of_pem(std::string_view pem, const char* kind) {
   if (pem.size() > limits::kKeyFileBytesMax) {
     return make_error(ErrorCode::kTooLarge, "larger than a key file may be");
@@ -115,9 +132,8 @@ Result<std::vector<std::uint8_t>> der_of_pem(std::string_view pem, const char* k
   if (!wanted) {
     return make_error(ErrorCode::kPem, std::string("expected a PEM block \"") + kind + "\"");
   }
-  const std::string begin = std::string("-----BEGIN ");
-  if (pem.find(begin, pem.find(begin) + 1) != std::string_view::npos) {
-    return make_error(ErrorCode::kPem, "expected one PEM block, found several");
+  if (!is_one_block(pem)) {
+    return make_error(ErrorCode::kPem, "expected one PEM block and nothing beside it");
   }
   return der;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,7 +75,8 @@ Result<void> write_all(int fd, Bytes bytes, const std::string& name) {
   return {};
 }
 
-/// A new file, whole and durable under its name or not there at all; never over an existing one.
+/// A new file, whole and durable under its name or not there at all; never over an existing one. The
+/// folder is locked: nobody else is writing the temporary file, so what lies there was left by a crash.
 Result<void> write_new_file(int folder, const std::string& name, Bytes bytes, mode_t mode) {
   const std::string temporary = "." + name + ".new";
   ::unlinkat(folder, temporary.c_str(), 0);
@@ -92,6 +94,7 @@ Result<void> write_new_file(int folder, const std::string& name, Bytes bytes, mo
   return written;
 }
 
+/// The key folder, made if it is missing, and locked as long as the descriptor lives.
 Result<UniqueFd> make_folder(const std::filesystem::path& folder) {
   std::error_code ignored;  // mkdir below reports what matters
   std::filesystem::create_directories(folder.parent_path(), ignored);
@@ -105,6 +108,9 @@ Result<UniqueFd> make_folder(const std::filesystem::path& folder) {
   // Who can write to the folder can exchange keys.
   if ((status.st_mode & kNobodyElseWrites.forbidden) != 0 || status.st_uid != ::geteuid()) {
     return unsafe(folder, "in a folder that others can write to");
+  }
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return os_error("lock", folder.string());
   }
   return fd;
 }

@@ -2,12 +2,14 @@
 #include "crypto/passphrase.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <array>
+#include <atomic>
 #include <string>
 
 #include "base/limits.h"
@@ -37,60 +39,81 @@ void drop_newline(Secret& text) {
   text.shrink(size);
 }
 
-/// Echo off as long as this lives, and the terminal's own interrupt keys held back until it is on again:
-/// Ctrl-C must not leave a shell that shows nothing.
+/// The last signal that came while the echo was off. Handlers belong to the whole process: a mask would be
+/// this thread's only, and a signal may be delivered to any other.
+std::atomic<int> interrupting_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);  // or a handler could not write it
+void remember_signal(int number) { interrupting_signal = number; }
+
+constexpr std::array kInterrupting{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+constexpr int kLookForSignalEveryMs = 100;
+
+/// Echo off as long as this lives. A signal that would end the process does so when the echo is on again:
+/// Ctrl-C must not leave a shell that shows nothing. One at a time.
 class SilentTerminal {
  public:
   explicit SilentTerminal(int fd) : fd_(fd) {
-    sigset_t blocked;
-    ::sigemptyset(&blocked);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}) {
-      ::sigaddset(&blocked, number);
+    interrupting_signal = 0;
+    struct sigaction remember {};
+    remember.sa_handler = remember_signal;
+    for (std::size_t i = 0; i < kInterrupting.size(); ++i) {
+      ::sigaction(kInterrupting[i], nullptr, &saved_actions_[i]);
+      // What the process ignores it goes on ignoring.
+      if (saved_actions_[i].sa_handler != SIG_IGN) ::sigaction(kInterrupting[i], &remember, nullptr);
     }
     ok_ = ::tcgetattr(fd, &saved_) == 0;
     termios silent = saved_;
     silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     silent.c_lflag |= ECHONL;
-    // Ctrl-C arrives as a byte instead of a signal while the echo is off.
-    silent.c_lflag &= ~static_cast<tcflag_t>(ISIG);
-    ::pthread_sigmask(SIG_BLOCK, &blocked, &saved_mask_);
+    silent.c_cc[VSUSP] = _POSIX_VDISABLE;  // nor may Ctrl-Z leave such a shell
     ok_ = ok_ && ::tcsetattr(fd, TCSAFLUSH, &silent) == 0;
   }
   ~SilentTerminal() {
     ::tcsetattr(fd_, TCSAFLUSH, &saved_);
-    ::pthread_sigmask(SIG_SETMASK, &saved_mask_, nullptr);
+    for (std::size_t i = 0; i < kInterrupting.size(); ++i) {
+      ::sigaction(kInterrupting[i], &saved_actions_[i], nullptr);
+    }
+    if (interrupted()) ::kill(::getpid(), interrupting_signal);
   }
   SilentTerminal(const SilentTerminal&) = delete;
   SilentTerminal& operator=(const SilentTerminal&) = delete;
   [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] static bool interrupted() { return interrupting_signal != 0; }
 
  private:
   int fd_;
-  bool ok_;
+  bool ok_ = false;
   termios saved_{};
-  sigset_t saved_mask_{};
+  std::array<struct sigaction, kInterrupting.size()> saved_actions_{};
 };
 
-constexpr std::uint8_t kInterruptByte = 3;
-
-Result<Secret> ask(int terminal, const std::string& prompt) {
-  const SilentTerminal silent(terminal);
-  if (!silent.ok()) return os_error("ask on the terminal");
-  if (::write(terminal, prompt.data(), prompt.size()) < 0) return os_error("ask on the terminal");
+/// One line, or what came before the end of input. kPassphraseMissing after a signal.
+Result<Secret> read_line(int terminal) {
   Secret text(limits::kPassphraseBytesMax + 2);
   std::size_t used = 0;
   while (used < text.size()) {
+    pollfd ready{terminal, POLLIN, 0};
+    const int count_ready = ::poll(&ready, 1, kLookForSignalEveryMs);
+    if (SilentTerminal::interrupted()) {
+      return make_error(ErrorCode::kPassphraseMissing, "no passphrase was given");
+    }
+    if (count_ready < 0 && errno != EINTR) return os_error("read from the terminal");
+    if (count_ready <= 0) continue;
     const ssize_t count = ::read(terminal, text.writable().data() + used, text.size() - used);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return os_error("read from the terminal");
     used += static_cast<std::size_t>(count);
     if (count == 0 || text.bytes()[used - 1] == '\n') break;
-    if (std::memchr(text.bytes().data(), kInterruptByte, used) != nullptr) break;
   }
   text.shrink(used);
-  if (std::memchr(text.bytes().data(), kInterruptByte, used) != nullptr) {
-    return make_error(ErrorCode::kPassphraseMissing, "no passphrase was given");
-  }
+  return text;
+}
+
+Result<Secret> ask(int terminal, const std::string& prompt) {
+  const SilentTerminal silent(terminal);
+  if (!silent.ok()) return os_error("ask on the terminal");
+  if (::write(terminal, prompt.data(), prompt.size()) < 0) return os_error("ask on the terminal");
+  MLXGUARD_TRY_ASSIGN(Secret text, read_line(terminal));
   drop_newline(text);
   return text;
 }

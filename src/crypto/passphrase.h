@@ -18,8 +18,8 @@ enum class PassphraseUse : std::uint8_t { kOpen, kCreate };
 /// Refuses a file that group or others may read or write: kUnsafePermissions.
 [[nodiscard]] Result<Secret> passphrase_from_file(const std::filesystem::path& file,
                                                   PassphraseUse use);
-/// Asks on /dev/tty without echo, twice when creating; the terminal is restored also on SIGINT.
-/// kPassphraseMissing where there is no terminal.
+/// Asks on /dev/tty without echo, twice when creating; one call at a time. The terminal is restored before
+/// a signal (Ctrl-C) takes its effect. kPassphraseMissing where there is no terminal.
 [[nodiscard]] Result<Secret> passphrase_from_terminal(std::string_view prompt, PassphraseUse use);
 
 }  // namespace mlxguard::crypto
