@@ -7,7 +7,6 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -18,6 +17,7 @@ namespace mlxguard::attacks {
 namespace {
 
 int eat_memory(const Context&) {
+  constexpr std::size_t kPage = 4096;
   constexpr std::size_t kStep = 16u << 20;
   constexpr std::size_t kStepsMax = 256;     // 4 GiB
   constexpr std::size_t kStepsTouched = 6;   // beyond what a cgroup counts; then address space only
@@ -25,7 +25,8 @@ int eat_memory(const Context&) {
     void* block =
         ::mmap(nullptr, kStep, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) return errno;
-    if (step < kStepsTouched) std::memset(block, 1, kStep);
+    if (step >= kStepsTouched) continue;
+    for (std::size_t at = 0; at < kStep; at += kPage) static_cast<char*>(block)[at] = 1;
   }
   return 0;
 }
