@@ -48,6 +48,9 @@ class HttpParser::Impl final : public http::basic_parser<true> {
 
  private:
   static constexpr std::size_t kChunkHeaderBytesMax = 256;
+  /// "0", CRLF, CRLF: no chunked body ends in less, so waiting for as much holds up none. The library
+  /// asserts that a last chunk it has half seen comes with as much, and would abort.
+  static constexpr std::size_t kLastChunkBytes = 5;
 
   Result<std::size_t> parse(std::span<const char> bytes) {
     std::size_t used = 0;
@@ -56,6 +59,7 @@ class HttpParser::Impl final : public http::basic_parser<true> {
       if (!in_head && !reading_body_) break;
       BeastError error;
       const auto rest = bytes.subspan(used);
+      if (!in_head && chunked() && rest.size() < kLastChunkBytes) break;
       const std::size_t count = put(boost::asio::const_buffer(rest.data(), rest.size()), error);
       used += count;
       if (in_head) header_bytes_ += count;

@@ -91,6 +91,17 @@ TEST_CASE("http: chunks are joined") {
   }
 }
 
+TEST_CASE("http: an empty chunked body is read, and a wrong end refused, whatever pieces it comes in") {
+  const auto chunked = [](const std::string& body) {
+    return post("Transfer-Encoding: chunked\r\n", body);
+  };
+  for (std::size_t step = 1; step < 8; ++step) {
+    CHECK(parse(chunked("0\r\n\r\n"), step).done);
+    CHECK(parse(chunked("00000\r\n\r\n"), step).done);
+    CHECK(!parse(chunked("0\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"), step).done);
+  }
+}
+
 TEST_CASE("http: the next request on the connection is left alone") {
   const std::string next = "GET / HTTP/1.1\r\n";
   CHECK(parse(post("Content-Length: 2\r\n", "ab" + next)).left == next.size());
