@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "engine/tiny_bert.h"
@@ -164,24 +165,55 @@ TEST_CASE("worker: takes no descriptor whose bytes could still change") {
 }
 
 TEST_CASE("worker: a supervisor that breaks the protocol ends it") {
-  Worker out_of_turn;
-  out_of_turn.expect<ipc::WorkerLocked>();
-  REQUIRE(out_of_turn.control.send(ipc::Drain{}).has_value());
-  CHECK(out_of_turn.wait() == 1);
+  const auto ends_after = [](const auto& speak) {
+    Worker worker;
+    worker.expect<ipc::WorkerLocked>();
+    speak(worker);
+    return worker.wait();
+  };
+  const auto announce = [](Worker& worker, std::uint32_t files, std::uint32_t threads) {
+    auto load = announcing(files);
+    load.threads = threads;
+    REQUIRE(worker.control.send(load).has_value());
+  };
+  const auto send_without_descriptor = [](Worker& worker, std::size_t digest_bytes) {
+    const ipc::ModelFiles batch{.files = {{"a", 1, std::vector<std::uint8_t>(digest_bytes, 0)}}};
+    REQUIRE(worker.control.send(batch).has_value());
+  };
+  CHECK(ends_after([](Worker& w) { REQUIRE(w.control.send(ipc::Drain{}).has_value()); }) == 1);
+  CHECK(ends_after([&](Worker& w) { announce(w, 0, 0); }) == 1);
+  CHECK(ends_after([&](Worker& w) { announce(w, 0, 1'000'000); }) == 1);
+  CHECK(ends_after([&](Worker& w) { announce(w, 1'000'000'000, 1); }) == 1);
+  CHECK(ends_after([&](Worker& w) {
+          announce(w, 1, 1);
+          send_without_descriptor(w, 32);
+        }) == 1);
+  CHECK(ends_after([&](Worker& w) {
+          announce(w, 1, 1);
+          const auto file = sealed_file("a", "b");
+          const int fd = file.memory.get();
+          const ipc::ModelFiles batch{.files = {{"a", 1, std::vector<std::uint8_t>(31, 0)}}};
+          REQUIRE(w.control.send(batch, {&fd, 1}).has_value());
+        }) == 1);
+  CHECK(ends_after([&](Worker& w) {
+          announce(w, 1, 1);
+          REQUIRE(w.control.send(ipc::ModelFiles{}).has_value());
+        }) == 1);
+  CHECK(ends_after([&](Worker& w) {
+          announce(w, 1, 1);
+          const auto first = sealed_file("a", "b"), second = sealed_file("c", "d");
+          const std::array<int, 2> fds{first.memory.get(), second.memory.get()};
+          const ipc::ModelFiles batch{.files = {{"a", 1, std::vector<std::uint8_t>(32, 0)},
+                                                {"c", 1, std::vector<std::uint8_t>(32, 0)}}};
+          REQUIRE(w.control.send(batch, fds).has_value());
+        }) == 1);
+}
 
-  Worker without_descriptor;
-  without_descriptor.expect<ipc::WorkerLocked>();
-  REQUIRE(without_descriptor.control.send(announcing(1)).has_value());
-  REQUIRE(without_descriptor.control
-              .send(ipc::ModelFiles{.files = {{"a", 1, std::vector<std::uint8_t>(32, 0)}}})
-              .has_value());
-  CHECK(without_descriptor.wait() == 1);
-
-  Worker more_than_announced;
-  more_than_announced.expect<ipc::WorkerLocked>();
-  REQUIRE(more_than_announced.control.send(announcing(0)).has_value());
-  const auto failed = more_than_announced.expect<ipc::WorkerLoadFailed>();
-  CHECK(failed.error.code == "format.unknown");
+TEST_CASE("worker: a model without files is told to be of no known kind") {
+  Worker worker;
+  worker.expect<ipc::WorkerLocked>();
+  worker.send_files({});
+  CHECK(worker.expect<ipc::WorkerLoadFailed>().error.code == "format.unknown");
 }
 
 TEST_CASE("worker: a gateway that talks nonsense is dropped, the next one is served") {

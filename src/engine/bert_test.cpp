@@ -122,6 +122,19 @@ TEST_CASE("bert: refuses text that is not UTF-8, naming its place") {
   CHECK(embeddings.error().subject == "1");
 }
 
+TEST_CASE("bert: a text without a single token is refused, not averaged over nothing") {
+  FileMap files = tiny_bert();
+  std::string& text = files.at("tokenizer.json");
+  const auto begin = text.find(R"("post_processor":)");
+  text.replace(begin, text.find(R"("decoder")") - begin, R"("post_processor":null,)");
+  const auto model = load_tiny(files);
+  const std::vector<std::string> texts{"red", ""};
+  const auto embeddings = model->embed(texts);
+  REQUIRE(!embeddings.has_value());
+  CHECK(embeddings.error().code == ErrorCode::kTextInvalid);
+  CHECK(embeddings.error().subject == "1");
+}
+
 TEST_CASE("bert: stops at a deadline that has passed") {
   const std::vector<std::string> texts{"red"};
   const auto embeddings = load_tiny()->embed(texts, std::chrono::steady_clock::time_point::min());
