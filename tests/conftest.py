@@ -198,8 +198,17 @@ class ServerDidNotStart(AssertionError):
 
 
 @pytest.fixture(scope="session")
-def server(session_cli, signed_models):
-    """One server for all tests that leave it as it was: minilm and the exported functions."""
+def server(request):
+    """One server for all tests that leave it as it was: minilm and the exported functions. With
+    MLXGUARD_TEST_SERVER=harness it is the gateway alone, with supervisor and workers played."""
+    if os.environ.get("MLXGUARD_TEST_SERVER") == "harness":
+        from gateway_harness import Harness
+        with Harness() as running:
+            yield running
+            assert running.alive()
+        return
+    session_cli = request.getfixturevalue("session_cli")
+    signed_models = request.getfixturevalue("signed_models")
     models = {model.name: model for model in sorted(signed_models.iterdir()) if model.name != "hog"}
     with Server(session_cli, models) as running:
         yield running

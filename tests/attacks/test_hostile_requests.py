@@ -14,7 +14,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from gateway_harness import Harness  # noqa: E402
 from raw_http import Connection, request  # noqa: E402
-from served import server  # noqa: E402,F401
 
 SECRET = "xSECRETx"
 
