@@ -123,7 +123,7 @@ class Server:
     """A running `mlxguard serve`, with its ready line parsed."""
 
     embedding_model = "minilm"
-    function_model = "mlp"
+    function_model = "mlp_shapeless"
 
     def __init__(self, cli: Cli, models: dict[str, pathlib.Path], *args, timeout=START_SECONDS, env=None):
         self.cli = cli

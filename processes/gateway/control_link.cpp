@@ -15,8 +15,8 @@ void ControlLink::start(ControlHandlers handlers) {
   asio::co_spawn(executor_, [this] { return receive(); }, asio::detached);
 }
 
-void ControlLink::ready(std::string isolation) {
-  send(ipc::pack(ipc::GatewayReady{std::move(isolation)}));
+void ControlLink::ready(std::string isolation, std::uint32_t mechanisms) {
+  send(ipc::pack(ipc::GatewayReady{std::move(isolation), mechanisms}));
 }
 
 std::uint64_t ControlLink::report(const events::Event& event) {

@@ -33,7 +33,7 @@ class ControlLink {
   ControlLink& operator=(const ControlLink&) = delete;
 
   void start(ControlHandlers handlers);
-  void ready(std::string isolation);
+  void ready(std::string isolation, std::uint32_t mechanisms);
 
   [[nodiscard]] bool can_report() const {
     return next_sequence_ - 1 - acknowledged_ < kUnacknowledgedMax;

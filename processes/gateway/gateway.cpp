@@ -186,7 +186,7 @@ Result<std::unique_ptr<Gateway>> Gateway::create(ipc::Channel control, const Clo
   return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
 }
 
-Result<void> Gateway::run(std::string isolation) {
+Result<void> Gateway::run(std::string isolation, std::uint32_t mechanisms) {
   Impl& impl = *impl_;
   impl.control.start({
       .model_up = [&impl](ipc::ModelUp up,
@@ -195,7 +195,7 @@ Result<void> Gateway::run(std::string isolation) {
       .drain = [&impl](std::chrono::milliseconds grace) { impl.drain(grace); },
       .lost = [&impl](Error why) { impl.lost(std::move(why)); },
   });
-  impl.control.ready(std::move(isolation));
+  impl.control.ready(std::move(isolation), mechanisms);
   impl.io.run();
   if (impl.reason) return std::move(*impl.reason);
   return {};

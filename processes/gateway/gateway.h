@@ -26,7 +26,8 @@ class Gateway {
 
   /// Tells the supervisor that it is locked and ready, then serves until it is told to drain. Returns
   /// when drained, or with the reason why the supervisor is lost.
-  [[nodiscard]] Result<void> run(std::string isolation);
+  [[nodiscard]] Result<void> run(std::string isolation,
+                                 std::uint32_t mechanisms);
 
  private:
   struct Impl;

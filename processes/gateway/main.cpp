@@ -52,7 +52,7 @@ int main() {
     fail(locked.error());
     return sandbox::kStartFailedExitStatus;
   }
-  const auto served = (*gateway)->run(to_json(*locked));
+  const auto served = (*gateway)->run(to_json(*locked), locked->bits());
   if (!served) return fail(served.error());
   return 0;
 }

@@ -282,7 +282,10 @@ void Supervisor::drop_gateway() { gateway_->child.kill(sandbox::KillReason::kOve
 Result<void> Supervisor::handle_gateway_message(const ipc::Received& received) {
   switch (received.type) {
     case ipc::MessageType::kGatewayReady: {
-      MLXGUARD_TRY(received.as<ipc::GatewayReady>());
+      MLXGUARD_TRY_ASSIGN(const auto ready, received.as<ipc::GatewayReady>());
+      sandbox::IsolationReport achieved = sandbox::IsolationReport::from_bits(ready.mechanisms);
+      achieved.merge(gateway_->child.isolation());
+      MLXGUARD_TRY(sandbox::confirm(parts_.host->report(), achieved));
       gateway_->ready = true;
       gateway_restarts_->on_ready(steady_clock::now());
       for (const auto& model : models_) {

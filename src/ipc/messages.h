@@ -122,10 +122,11 @@ struct ServeChannel {
 /// The worker is inside its sandbox and has read nothing yet.
 struct WorkerLocked {
   static constexpr MessageType kType = MessageType::kWorkerLocked;
-  std::string isolation;  ///< JSON: mechanism -> state, for the log
+  std::string isolation;         ///< JSON: mechanism -> state, for the log
+  std::uint32_t mechanisms = 0;  ///< sandbox::IsolationReport::bits(), for the decision
   template <class Archive>
   void visit(Archive& archive) {
-    archive(isolation);
+    archive(isolation), archive(mechanisms);
   }
 };
 
@@ -245,9 +246,10 @@ struct Drain {
 struct GatewayReady {
   static constexpr MessageType kType = MessageType::kGatewayReady;
   std::string isolation;
+  std::uint32_t mechanisms = 0;
   template <class Archive>
   void visit(Archive& archive) {
-    archive(isolation);
+    archive(isolation), archive(mechanisms);
   }
 };
 

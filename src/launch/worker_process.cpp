@@ -21,11 +21,13 @@ const std::vector<std::string>& worker_environment() {
 }
 
 WorkerProcess::WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model,
-                             sandbox::Child child, ipc::Channel control, std::uint32_t threads)
+                             sandbox::Child child, ipc::Channel control, std::uint32_t threads,
+                             sandbox::IsolationReport promised)
     : model_(std::move(model)),
       child_(std::move(child)),
       control_(std::move(control)),
-      threads_(threads) {}
+      threads_(threads),
+      promised_(std::move(promised)) {}
 
 Result<WorkerProcess> WorkerProcess::start(std::shared_ptr<const signature::VerifiedModel> model,
                                            const WorkerPlan& plan) {
@@ -39,7 +41,8 @@ Result<WorkerProcess> WorkerProcess::start(std::shared_ptr<const signature::Veri
   spawn_plan.limits = plan.limits;
   spawn_plan.cgroup_join = sandbox::CgroupJoin::kWhileLinking;
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*plan.host, spawn_plan));
-  return WorkerProcess(std::move(model), std::move(child), std::move(ends.first), plan.threads);
+  return WorkerProcess(std::move(model), std::move(child), std::move(ends.first), plan.threads,
+                       plan.host->report());
 }
 
 Result<void> WorkerProcess::send_model() {
@@ -67,6 +70,11 @@ Result<void> WorkerProcess::handle(const ipc::Received& received) {
   if (received.type == ipc::WorkerLocked::kType && stage_ == Stage::kStarting) {
     MLXGUARD_TRY_ASSIGN(const auto locked, received.as<ipc::WorkerLocked>());
     isolation_ = locked.isolation;
+    // What the probe promised must have been done by spawn and lock together: a layer that was lost on
+    // the way is a refusal, not a weaker worker.
+    sandbox::IsolationReport achieved = sandbox::IsolationReport::from_bits(locked.mechanisms);
+    achieved.merge(child_.isolation());
+    MLXGUARD_TRY(sandbox::confirm(promised_, achieved));
     MLXGUARD_TRY(send_model());
     stage_ = Stage::kLoading;
     return {};

@@ -69,7 +69,7 @@ class WorkerProcess {
 
  private:
   WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model, sandbox::Child child,
-                ipc::Channel control, std::uint32_t threads);
+                ipc::Channel control, std::uint32_t threads, sandbox::IsolationReport promised);
   [[nodiscard]] Result<void> handle(const ipc::Received& received);
   [[nodiscard]] Result<void> send_model();
 
@@ -77,6 +77,7 @@ class WorkerProcess {
   sandbox::Child child_;
   ipc::Channel control_;
   std::uint32_t threads_;
+  sandbox::IsolationReport promised_;  ///< by the probe of this machine
   Stage stage_ = Stage::kStarting;
   std::optional<Error> failure_;
   std::string schema_, runtime_, isolation_;
