@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard-worker: runs one model inside a sandbox. It is started by the supervisor with one descriptor
-// (the control channel), has no options, and reads no environment: what it may do is fixed here.
+// mlxguard-worker: runs one model inside a sandbox. It is started by the supervisor with one
+// descriptor (the control channel), has no options, and reads no environment: what it may do is
+// fixed here.
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
 
 #include "engine/open_gate.h"
@@ -19,10 +22,28 @@ int complain(const mlxguard::Error& error, int status) {
   return status;
 }
 
+/// The worker is the first process of its namespace, and the kernel shields such a process from signals
+/// it has no handler for: a SIGSEGV sent to it from outside, or its own abort(), would be ignored. A real
+/// fault is not: the handler is gone when it runs (SA_RESETHAND), so touching nothing ends the process.
+extern "C" void end_by_fault(int /*number*/) {
+  volatile std::uintptr_t nowhere = 0;
+  *reinterpret_cast<volatile int*>(nowhere) = 0;
+}
+
+void let_fatal_signals_kill() {
+  struct sigaction action {};
+  action.sa_handler = end_by_fault;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+  for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE}) {
+    ::sigaction(number, &action, nullptr);
+  }
+}
+
 }  // namespace
 
 int main() {
   using namespace mlxguard;
+  let_fatal_signals_kill();
   // Nothing before the lock may start a thread: it would stay outside of the sandbox.
   const auto prepared = engine::prepare_runtime();
   if (!prepared) return complain(prepared.error(), sandbox::kStartFailedExitStatus);
