@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 
 #include "sandbox/kernel.h"
@@ -37,11 +38,14 @@ bool wait_for_go(const ChildOrders& orders) noexcept {
 }
 
 bool reset_signals() noexcept {
-  struct sigaction plain {};
-  plain.sa_handler = SIG_DFL;
+  // The kernel's own form of the structure: all zero is SIG_DFL with no flags. By the raw call, since the
+  // library refuses its own two signals (32 and 33), which a parent may well have ignored; the kernel
+  // refuses SIGKILL and SIGSTOP only, which nobody can have changed.
+  const struct KernelAction {
+    std::uintptr_t handler, flags, restorer, mask;
+  } plain{};
   for (int number = 1; number < NSIG; ++number) {
-    // Refused for SIGKILL, SIGSTOP and the library's own two, which no parent can have changed.
-    ::sigaction(number, &plain, nullptr);
+    ::syscall(SYS_rt_sigaction, number, &plain, nullptr, sizeof(plain.mask));
   }
   sigset_t none;
   ::sigemptyset(&none);
