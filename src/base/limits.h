@@ -45,7 +45,8 @@ inline constexpr std::size_t kLogGroupEventsMax = 4096;
 inline constexpr std::size_t kLogGroupBytesMax = 4u << 20;
 inline constexpr std::size_t kLogQueueBytesMax = 64u << 20;
 inline constexpr std::size_t kLogSegmentBytesMax = 16u << 20;
-inline constexpr std::size_t kLogIntegrationEventsMax = 16'384;
+inline constexpr std::size_t kLogIntegrationEventsMax = 8192;
+inline constexpr std::size_t kLogBacklogEventsMax = 500'000;
 
 // Secrets
 inline constexpr std::size_t kPassphraseBytesMin = 8;

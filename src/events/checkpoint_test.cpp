@@ -147,6 +147,12 @@ TEST_CASE("log key: refuses files that others can touch, links, and other conten
     spill(file, text);
     CHECK(code_of(load_log_key(folder.path())) == ErrorCode::kKeyFormat);
   }
+  if (::geteuid() == 0) {  // only root can give a file away
+    spill(file, std::string(64, 'a') + "\n");
+    REQUIRE(load_log_key(folder.path()).has_value());
+    REQUIRE(::chown(file.c_str(), 12345, 12345) == 0);
+    CHECK(code_of(load_log_key(folder.path())) == ErrorCode::kKeyPermissions);
+  }
   std::filesystem::rename(file, folder.path() / "elsewhere");
   std::filesystem::create_symlink("elsewhere", file);
   CHECK(code_of(load_log_key(folder.path())) == ErrorCode::kKeyPermissions);

@@ -18,6 +18,7 @@ namespace mlxguard::events {
 namespace {
 
 constexpr std::chrono::milliseconds kRetryAfter{500};
+constexpr std::chrono::milliseconds kLookForOthers{200};
 constexpr std::uint64_t kRotateAtCloseBytes = 256u << 10;
 
 /// An event on its way: written and hashed in the caller's thread.
@@ -66,7 +67,7 @@ struct EventLog::Impl {
 
   Result<void> open();
   Result<void> recover_if_needed();
-  Result<void> open_journal();
+  Result<void> recover();
   Result<void> append_recovered_event();
   void start();
   void enqueue(std::vector<Pending>& items);
@@ -74,8 +75,13 @@ struct EventLog::Impl {
   std::vector<Pending> take_group();
   Result<void> commit(const std::vector<Pending>& group);
   void commit_loop();
+  void wait_for_integrator();
   void integrate_loop();
-  Result<void> integrate_now();
+  /// A process that closes leaves a long backlog to those that stay, if it is not its own.
+  enum class Until : std::uint8_t { kAllDone, kOthersGoOn };
+  Result<void> integrate_now(Until until = Until::kAllDone);
+  Result<bool> others_are_alive();
+  bool others_appended();
   void wait_until_committed();
   Result<void> stop();
 
@@ -95,7 +101,9 @@ struct EventLog::Impl {
   std::optional<FileLock> extent_lock;  // DIR/lock, opened a second time: flock is by open file
   std::optional<Integrator> integrator;
 
-  std::atomic<std::uint64_t> size{0};
+  std::atomic<std::uint64_t> size{0};        // durable events
+  std::atomic<std::uint64_t> integrated{0};  // of them in the tree
+  std::atomic<std::uint64_t> appended{0};    // by this process
   std::optional<FileLock> users_lock;  // held shared as long as this lives
 
   mutable std::mutex mutex;  // guards all below
@@ -107,6 +115,7 @@ struct EventLog::Impl {
   bool committing = false;
   bool stopping = false;
   bool dirty = false;
+  JournalExtent::File seen{0, 0};  // the integrate thread's own
   std::thread commit_thread;
   std::thread integrate_thread;
 };
@@ -136,6 +145,7 @@ Result<void> EventLog::Impl::open() {
     MLXGUARD_TRY(recover_if_needed());
   }
   size = journal->next_index();
+  integrated = integrator->checkpoint().size;
   start();
   return recovery.any() ? append_recovered_event() : Result<void>();
 }
@@ -144,25 +154,33 @@ Result<void> EventLog::Impl::recover_if_needed() {
   MLXGUARD_TRY_ASSIGN(
       const bool alone,
       users_lock->acquire(FileLock::Mode::kExclusive, FileLock::Wait::kTry));
-  // With others alive, events that are not integrated yet are theirs to integrate, not a sign of an
-  // unclean stop; damage is damage in either case.
-  const Result<void> taken = alone ? Result<void>() : integrator->run(*extent_lock);
-  const bool damaged = !taken.has_value() && taken.error().code == ErrorCode::kLogJournal;
-  if (!taken.has_value() && !damaged) return taken;
   {
     MLXGUARD_TRY_ASSIGN(const LockGuard lock,
                         LockGuard::take(*append_lock, FileLock::Mode::kExclusive));
-    if (alone || damaged) {
-      Event lost{.kind = Kind::kLogRecovered, .outcome = Outcome::kFailed};
-      lost.code = ErrorCode::kLogJournal;
-      lost.message = "an event that stood here was damaged in the journal, and is lost";
-      lost.time = options.clock->now();
-      MLXGUARD_TRY_ASSIGN(recovery, integrator->recover(ocsf->write(lost)));
+    // With others alive, events that are not integrated yet are theirs to integrate, not a sign of
+    // an unclean stop; damage is damage in either case.
+    if (alone) MLXGUARD_TRY(recover());
+    auto writer = JournalWriter::open(dir, integrator->checkpoint().size, key.seed());
+    if (!alone && !writer.has_value() && writer.error().code == ErrorCode::kLogJournal) {
+      MLXGUARD_TRY(recover());
+      writer = JournalWriter::open(dir, integrator->checkpoint().size, key.seed());
     }
-    MLXGUARD_TRY_ASSIGN(journal, JournalWriter::open(dir, integrator->checkpoint().size, key.seed()));
+    if (!writer.has_value()) return std::move(writer).error();
+    journal.emplace(*std::move(writer));
   }
+  // One's own exclusive lock is turned into a shared one at once; another's is only held for a moment.
+  const auto wait = alone ? FileLock::Wait::kTry : FileLock::Wait::kBlock;
   MLXGUARD_TRY_ASSIGN([[maybe_unused]] const bool held,
-                      users_lock->acquire(FileLock::Mode::kShared));
+                      users_lock->acquire(FileLock::Mode::kShared, wait));
+  return {};
+}
+
+Result<void> EventLog::Impl::recover() {
+  Event lost{.kind = Kind::kLogRecovered, .outcome = Outcome::kFailed};
+  lost.code = ErrorCode::kLogJournal;
+  lost.message = "an event that stood here was damaged in the journal, and is lost";
+  lost.time = options.clock->now();
+  MLXGUARD_TRY_ASSIGN(recovery, integrator->recover(ocsf->write(lost)));
   return {};
 }
 
@@ -254,8 +272,10 @@ void EventLog::Impl::commit_loop() {
     const std::vector<Pending> group = take_group();
     committing = true;
     lock.unlock();
+    wait_for_integrator();
     Result<void> result = commit(group);
     if (result.has_value()) {
+      appended += group.size();
       size = journal->next_index();  // before the answers: who got one sees its event counted
     } else {
       result = not_durable(result.error());
@@ -271,12 +291,23 @@ void EventLog::Impl::commit_loop() {
   }
 }
 
+/// The journal may run ahead of the tree, but not without bound: callers feel it as a slower log. An
+/// integrator that cannot go on (a full disk) slows them too, but does not stop them.
+void EventLog::Impl::wait_for_integrator() {
+  constexpr std::chrono::milliseconds kStep{5};
+  constexpr int kStepsMax = 200;
+  for (int step = 0; step < kStepsMax && size > integrated + limits::kLogBacklogEventsMax; ++step) {
+    std::this_thread::sleep_for(kStep);
+  }
+}
+
 void EventLog::Impl::integrate_loop() {
   std::unique_lock lock(mutex);
   std::chrono::milliseconds delay = options.integrate_after;
   while (true) {
-    integrate.wait(lock, [this] { return stopping || dirty; });
+    integrate.wait_for(lock, kLookForOthers, [this] { return stopping || dirty; });
     if (stopping) return;  // stop() integrates what is left
+    if (!dirty && !others_appended()) continue;
     integrate.wait_for(lock, delay, [this] { return stopping; });
     if (stopping) return;
     dirty = false;
@@ -288,11 +319,40 @@ void EventLog::Impl::integrate_loop() {
   }
 }
 
-Result<void> EventLog::Impl::integrate_now() {
+Result<void> EventLog::Impl::integrate_now(Until until) {
   const std::lock_guard lock(integrator_mutex);
-  MLXGUARD_TRY_ASSIGN(const LockGuard held,
-                      LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
-  return integrator->run(*extent_lock);
+  const std::uint64_t target = size;  // what comes while this runs is for the next call
+  while (true) {
+    MLXGUARD_TRY_ASSIGN(const LockGuard held,
+                        LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
+    MLXGUARD_TRY_ASSIGN(const Integrator::Progress progress, integrator->run(*extent_lock));
+    integrated = integrator->checkpoint().size;
+    if (progress == Integrator::Progress::kAllDone || integrated >= target) return {};
+    if (until == Until::kOthersGoOn && appended < limits::kLogIntegrationEventsMax) {
+      MLXGUARD_TRY_ASSIGN(const bool others, others_are_alive());
+      if (others) return {};
+    }
+  }
+}
+
+/// Only asks: the lock is held shared afterwards as before, for who opens the log next waits for it
+/// while holding DIR/lock.integrate.
+Result<bool> EventLog::Impl::others_are_alive() {
+  MLXGUARD_TRY_ASSIGN(const bool alone, users_lock->acquire(FileLock::Mode::kExclusive,
+                                                            FileLock::Wait::kTry));
+  MLXGUARD_TRY_ASSIGN([[maybe_unused]] const bool held,
+                      users_lock->acquire(FileLock::Mode::kShared, FileLock::Wait::kTry));
+  return !alone;
+}
+
+/// What a process that is gone again left in the journal is this one's to integrate.
+bool EventLog::Impl::others_appended() {
+  const auto extent = journal_extent(dir);
+  if (!extent.has_value() || extent->files.empty()) return false;
+  const JournalExtent::File& newest = extent->files.back();
+  const bool moved = newest.segment != seen.segment || newest.bytes != seen.bytes;
+  seen = newest;
+  return moved;
 }
 
 void EventLog::Impl::wait_until_committed() {
@@ -310,7 +370,7 @@ Result<void> EventLog::Impl::stop() {
   integrate.notify_all();
   commit_thread.join();
   integrate_thread.join();
-  MLXGUARD_TRY(integrate_now());
+  MLXGUARD_TRY(integrate_now(Until::kOthersGoOn));
   {
     // The next process that opens the log need not read what the tree has.
     MLXGUARD_TRY_ASSIGN(const LockGuard lock,
@@ -318,10 +378,7 @@ Result<void> EventLog::Impl::stop() {
     MLXGUARD_TRY(journal->refresh());
     MLXGUARD_TRY(journal->rotate(kRotateAtCloseBytes));
   }
-  const std::lock_guard lock(integrator_mutex);
-  MLXGUARD_TRY_ASSIGN(const LockGuard held,
-                      LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
-  MLXGUARD_TRY(integrator->run(*extent_lock));
+  MLXGUARD_TRY(integrate_now(Until::kOthersGoOn));
   users_lock->release();
   return {};
 }

@@ -342,6 +342,74 @@ TEST_CASE("log: a second opener does not call the first one's pending events a r
   CHECK(state.verify().ok());
 }
 
+TEST_CASE("log: what a process left in the journal is integrated by the one that stays") {
+  TestState state;
+  auto stays = state.open();
+  LogOptions options = state.options();
+  options.integrate_after = std::chrono::hours(1);
+  auto goes = EventLog::open(std::move(options), test_key());
+  REQUIRE(goes.has_value());
+  REQUIRE((*goes)->append(numbered(0)).has_value());
+  const auto checkpoint = state.folder.log() / "checkpoint";
+  for (int i = 0; i < 500 && slurp(checkpoint).find("\n1\n") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(slurp(checkpoint).find("\n1\n") != std::string::npos);
+}
+
+TEST_CASE("log: a journal that is damaged while it is in use is not integrated over") {
+  TestState state;
+  LogOptions options = state.options();
+  options.integrate_after = std::chrono::hours(1);
+  auto log = EventLog::open(std::move(options), test_key());
+  REQUIRE(log.has_value());
+  for (int i = 0; i < 3; ++i) REQUIRE((*log)->append(numbered(i)).has_value());
+  std::string journal = slurp(first_segment(state));
+  const std::size_t second = journal.find("MLXGJRN1", 8);
+  journal[second + 100] = static_cast<char>(journal[second + 100] ^ 1);
+  spill(first_segment(state), journal);
+  CHECK((*log)->flush().error().code == ErrorCode::kLogJournal);
+  CHECK((*log)->close().error().code == ErrorCode::kLogJournal);
+  log->reset();
+  CHECK(state.open()->recovery().lost_events == 1);
+}
+
+TEST_CASE("log: a log that becomes older while it is in use is not written on") {
+  TestState state;
+  auto log = state.open();
+  REQUIRE(log->append(numbered(0)).has_value());
+  REQUIRE(log->flush().has_value());
+  const std::string old_checkpoint = slurp(state.folder.log() / "checkpoint");
+  REQUIRE(log->append(numbered(1)).has_value());
+  REQUIRE(log->flush().has_value());
+  spill(state.folder.log() / "checkpoint", old_checkpoint);
+  spill(state.folder.head(), old_checkpoint);
+  REQUIRE(log->append(numbered(2)).has_value());
+  for (int i = 0; i < 3; ++i) {  // and again: it is not forgotten after it was said once
+    const auto flushed = log->flush();
+    REQUIRE_FALSE(flushed.has_value());
+    CHECK(flushed.error().code == ErrorCode::kLogRollback);
+  }
+}
+
+TEST_CASE("log: a log that is replaced while it is in use is not written on") {
+  TestState state;
+  TestState other;
+  (void)other.clock.now();
+  other.fill(5);
+  auto log = state.open();
+  REQUIRE(log->append(numbered(0)).has_value());
+  REQUIRE(log->flush().has_value());
+  std::filesystem::remove_all(state.folder.log() / "tile");
+  std::filesystem::copy(other.folder.log() / "tile", state.folder.log() / "tile",
+                        std::filesystem::copy_options::recursive);
+  spill(state.folder.log() / "checkpoint", slurp(other.folder.log() / "checkpoint"));
+  spill(state.folder.head(), slurp(other.folder.head()));
+  const auto flushed = log->flush();
+  REQUIRE_FALSE(flushed.has_value());
+  CHECK(flushed.error().code == ErrorCode::kLogRollback);
+}
+
 TEST_CASE("log: refuses another key than the one it was begun with") {
   TestState state;
   state.fill(1);
@@ -403,6 +471,28 @@ TEST_CASE("log: is not opened once it was tampered with, for writing on would hi
           std::filesystem::copy(small.folder.log(), path / "log",
                                 std::filesystem::copy_options::recursive);
         }) == ErrorCode::kLogRollback);
+  // Another history of the same length, and one that is longer.
+  for (const std::uint64_t count : {303u, 500u}) {
+    CHECK(refused([&](const auto& path) {
+            TestState other;
+            (void)other.clock.now();
+            other.fill(count);
+            std::filesystem::remove_all(path / "log");
+            std::filesystem::copy(other.folder.log(), path / "log",
+                                  std::filesystem::copy_options::recursive);
+          }) == ErrorCode::kLogRollback);
+  }
+  // Log and head are both old; the index was forgotten.
+  CHECK(refused([&](const auto& path) {
+          TestState small;
+          small.fill(3);
+          std::filesystem::copy_file(path / "log/index.sqlite", small.folder.log() / "index.sqlite",
+                                     std::filesystem::copy_options::overwrite_existing);
+          std::filesystem::remove_all(path / "log");
+          std::filesystem::copy(small.folder.path(), path,
+                                std::filesystem::copy_options::recursive |
+                                    std::filesystem::copy_options::overwrite_existing);
+        }) == ErrorCode::kLogTruncated);
   TestState same;
   copy_state(made, same);
   CHECK(same.try_open().has_value());

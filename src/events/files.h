@@ -41,6 +41,7 @@ class FileBatch {
   [[nodiscard]] Result<void> commit();
 
  private:
+  [[nodiscard]] Result<void> sync_all() const;
   struct Pending {
     UniqueFd fd;
     std::string path;
@@ -48,7 +49,9 @@ class FileBatch {
   std::vector<Pending> pending_;
 };
 
-/// A lock file. flock(2): held by the open file, so it ends with the process that held it.
+/// A lock file. flock(2): held by the open file, so it ends with the process that held it. flock alone
+/// lets a busy process take its lock again before a waiting one wakes up: who wants the lock first
+/// stands in a queue of one, a second lock file that is held only while waiting.
 class FileLock {
  public:
   enum class Mode : std::uint8_t { kShared, kExclusive };
@@ -63,8 +66,9 @@ class FileLock {
   void release() noexcept;
 
  private:
-  explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  FileLock(UniqueFd fd, UniqueFd queue) : fd_(std::move(fd)), queue_(std::move(queue)) {}
   UniqueFd fd_;
+  UniqueFd queue_;
 };
 
 /// Lets a lock go at the end of a scope.

@@ -119,35 +119,53 @@ Result<void> Integrator::reload_if_moved() {
   MLXGUARD_TRY_ASSIGN(const std::string text,
                       read_file(path(layout::kCheckpoint), limits::kCheckpointBytesMax));
   if (tree_.has_value() && text == checkpoint_text_) return {};
-  const std::uint64_t known = checkpoint_.size;
-  MLXGUARD_TRY(load());
-  if (checkpoint_.size < known) {
-    tree_.reset();
+  tail_.reset();
+  cursor_ = {};
+  // Another process only ever extends the tree that this one has seen.
+  MLXGUARD_TRY_ASSIGN(const Checkpoint moved, open_checkpoint(text, verifier_));
+  if (moved.size < checkpoint_.size) {
     return rollback("the log became older while it was in use").about(layout::kCheckpoint);
   }
+  MLXGUARD_TRY_ASSIGN(const Hash root, root_at(checkpoint_.size, store_.reader()));
+  if (root != checkpoint_.root) {
+    return rollback("the log was replaced while it was in use").about(layout::kCheckpoint);
+  }
+  MLXGUARD_TRY(load());
   return check_head();
 }
 
-Result<void> Integrator::run(FileLock& append_lock) {
+Result<Integrator::Progress> Integrator::run(FileLock& append_lock) {
   MLXGUARD_TRY(reload_if_moved());
-  while (true) {
-    JournalExtent extent;
-    {
-      MLXGUARD_TRY_ASSIGN(const LockGuard lock,
-                          LockGuard::take(append_lock, FileLock::Mode::kShared));
-      MLXGUARD_TRY_ASSIGN(extent, journal_extent(options_.dir));
-    }
-    MLXGUARD_TRY_ASSIGN(const JournalTail tail, read(extent));
-    if (!tail.damage.empty() || !tail.gaps.empty()) {
-      return make_error(ErrorCode::kLogJournal, "the journal is damaged")
-          .hinting("run `mlxguard log verify`; a restart recovers what is intact");
-    }
-    MLXGUARD_TRY(take(tail.records, tail.cursor));
-    if (tail.at_end) break;
-  }
+  if (!tail_.has_value()) MLXGUARD_TRY(read_tail(append_lock));
+  const std::span<const JournalRecord> rest = std::span(tail_->records).subspan(tail_done_);
+  const std::size_t count = std::min(limits::kLogIntegrationEventsMax, rest.size());
+  if (count > 0) MLXGUARD_TRY(integrate(rest.first(count)));
+  tail_done_ += count;
+  if (tail_done_ < tail_->records.size()) return Progress::kMore;
+  const bool at_end = tail_->at_end;
+  cursor_ = tail_->cursor;
+  tail_.reset();
   // Earlier calls may have left the index behind, for want of space.
   MLXGUARD_TRY(update_index(checkpoint_.size, {}));
-  return trim_journal(options_.dir, checkpoint_.size);
+  MLXGUARD_TRY(trim_journal(options_.dir, checkpoint_.size));
+  return at_end ? Progress::kAllDone : Progress::kMore;
+}
+
+Result<void> Integrator::read_tail(FileLock& append_lock) {
+  JournalExtent extent;
+  {
+    MLXGUARD_TRY_ASSIGN(const LockGuard lock,
+                        LockGuard::take(append_lock, FileLock::Mode::kShared));
+    MLXGUARD_TRY_ASSIGN(extent, journal_extent(options_.dir));
+  }
+  MLXGUARD_TRY_ASSIGN(JournalTail tail, read(extent));
+  if (!tail.damage.empty() || !tail.gaps.empty()) {
+    return make_error(ErrorCode::kLogJournal, "the journal is damaged")
+        .hinting("run `mlxguard log verify`; a restart recovers what is intact");
+  }
+  tail_ = std::move(tail);
+  tail_done_ = 0;
+  return {};
 }
 
 Result<Recovery> Integrator::recover(const std::string& lost_line) {
@@ -172,7 +190,12 @@ Result<Recovery> Integrator::recover(const std::string& lost_line) {
       records.insert(records.begin() + static_cast<std::ptrdiff_t>(gap->position), gap->events,
                      lost);
     }
-    MLXGUARD_TRY(take(records, tail.cursor));
+    for (std::span<const JournalRecord> rest = records; !rest.empty();) {
+      const std::size_t count = std::min(limits::kLogIntegrationEventsMax, rest.size());
+      MLXGUARD_TRY(integrate(rest.first(count)));
+      rest = rest.subspan(count);
+    }
+    cursor_ = tail.cursor;
     if (tail.at_end) break;
   }
   if (!damage.empty()) {
@@ -189,36 +212,27 @@ Result<JournalTail> Integrator::read(const JournalExtent& extent) const {
   return read_journal(options_.dir, extent, checkpoint_.size, &journal_key_, cursor_);
 }
 
-Result<void> Integrator::take(std::span<const JournalRecord> records, const JournalCursor& cursor) {
-  while (!records.empty()) {
-    const std::size_t count = std::min(limits::kLogIntegrationEventsMax, records.size());
-    if (auto integrated = integrate(records.first(count)); !integrated.has_value()) {
-      tree_.reset();
-      return integrated;
-    }
-    records = records.subspan(count);
-  }
-  cursor_ = cursor;
-  return {};
-}
-
 Result<void> Integrator::integrate(std::span<const JournalRecord> records) {
+  TreeWriter tree = *std::move(tree_);
+  tree_.reset();  // an error on the way leaves it so: the next call loads what is durable
   const std::uint64_t first = checkpoint_.size;
   std::vector<IndexRow> rows;
   rows.reserve(records.size());
   for (const JournalRecord& record : records) {
-    const std::uint64_t index = tree_->size();
-    MLXGUARD_TRY_ASSIGN(const std::uint64_t offset, tree_->add(record.entry, record.leaf));
+    const std::uint64_t index = tree.size();
+    MLXGUARD_TRY_ASSIGN(const std::uint64_t offset, tree.add(record.entry, record.leaf));
     rows.push_back(row_of(index, record.entry, offset));
   }
-  MLXGUARD_TRY(tree_->commit());
-  MLXGUARD_TRY(sign_and_publish());
+  MLXGUARD_TRY(tree.commit());
+  MLXGUARD_TRY(sign_and_publish(tree));
   MLXGUARD_TRY(update_index(first, rows));
-  return tree_->remove_stale_partials();
+  MLXGUARD_TRY(tree.remove_stale_partials());
+  tree_.emplace(std::move(tree));
+  return {};
 }
 
-Result<void> Integrator::sign_and_publish() {
-  const Checkpoint next{verifier_.name, tree_->size(), tree_->root()};
+Result<void> Integrator::sign_and_publish(const TreeWriter& tree) {
+  const Checkpoint next{verifier_.name, tree.size(), tree.root()};
   const std::string text = sign_checkpoint(next, *options_.key);
   MLXGUARD_TRY(replace_file(path(layout::kCheckpoint), text));
   checkpoint_ = next;

@@ -42,9 +42,10 @@ class Integrator {
   /// Errors: kLogKey, kLogCheckpoint, kLogRoot, kLogRollback, kLogEntryChanged, ...
   [[nodiscard]] static Result<Integrator> open(Options options);
 
-  /// Takes all events of the journal into the tree. Errors: kLogJournal if the journal is damaged; any
-  /// error leaves the checkpoint as it is, and the next call tries again.
-  [[nodiscard]] Result<void> run(FileLock& append_lock);
+  enum class Progress : std::uint8_t { kMore, kAllDone };
+  /// Takes some thousand events of the journal into the tree, so that no other process waits long for
+  /// the lock. Errors: kLogJournal if the journal is damaged; after any error the next call tries again.
+  [[nodiscard]] Result<Progress> run(FileLock& append_lock);
   /// The same after an unclean stop: takes what is intact, sets damaged files aside. `lost_line` is the
   /// record that stands in the place of each event that is lost, so that the others keep their numbers.
   /// Caller: holds DIR/lock exclusively too.
@@ -62,9 +63,9 @@ class Integrator {
   [[nodiscard]] Result<void> check_head() const;
   [[nodiscard]] Result<void> reload_if_moved();
   [[nodiscard]] Result<JournalTail> read(const JournalExtent& extent) const;
-  [[nodiscard]] Result<void> take(std::span<const JournalRecord> records, const JournalCursor& cursor);
+  [[nodiscard]] Result<void> read_tail(FileLock& append_lock);
   [[nodiscard]] Result<void> integrate(std::span<const JournalRecord> records);
-  [[nodiscard]] Result<void> sign_and_publish();
+  [[nodiscard]] Result<void> sign_and_publish(const TreeWriter& tree);
   [[nodiscard]] Result<void> update_index(std::uint64_t first, std::span<const IndexRow> rows);
   [[nodiscard]] Result<void> set_aside(const std::vector<JournalDamage>& damage);
 
@@ -76,7 +77,9 @@ class Integrator {
   Checkpoint checkpoint_;
   std::optional<TreeWriter> tree_;  ///< absent after an error: load again
   std::optional<Index> index_;
-  JournalCursor cursor_;
+  JournalCursor cursor_;             ///< behind what is in the tree
+  std::optional<JournalTail> tail_;  ///< what was read and is on its way
+  std::size_t tail_done_ = 0;
 };
 
 }  // namespace mlxguard::events

@@ -17,6 +17,7 @@ inline constexpr const char* kVerifierKey = "log.vkey";
 inline constexpr const char* kAppendLock = "lock";
 inline constexpr const char* kIntegrateLock = "lock.integrate";
 inline constexpr const char* kUsersLock = "lock.users";
+inline constexpr const char* kQueueSuffix = ".queue";
 inline constexpr const char* kIndex = "index.sqlite";
 inline constexpr const char* kJournalFolder = "journal";
 inline constexpr const char* kDamagedPrefix = "damaged-";

@@ -139,7 +139,7 @@ class LogVerifier {
     } else {
       checkpoint_ = open_one(*snapshot_.checkpoint, layout::kCheckpoint);
     }
-    if (!snapshot_.head.has_value() && !options_.head_path.empty()) {
+    if (!snapshot_.head.has_value() && options_.head == VerifyOptions::Head::kRequired) {
       findings_.file(ErrorCode::kLogRollback, layout::kHead,
                      "the copy of the last checkpoint is missing: the log may have been cut back");
     }

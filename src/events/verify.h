@@ -25,13 +25,18 @@ struct Finding {
 };
 
 struct VerifyOptions {
+  /// A copy of a log, taken elsewhere, has no head beside it; where the log lives, a missing head is a
+  /// finding.
+  enum class Head : std::uint8_t { kRequired, kIfThere };
+
   /// The key that must have signed. Absent: the one that DIR/log.vkey names, which an attacker who
   /// writes to the folder can replace; give the key where it is known.
   std::optional<crypto::Ed25519PublicKey> public_key;
   /// To check the journal's authentication codes as well: the log's private key.
   const crypto::Ed25519Key* log_key = nullptr;
-  /// Copy of the last checkpoint; empty: log.head beside the folder, if it is there.
+  /// Copy of the last checkpoint; empty: log.head beside the folder.
   std::filesystem::path head_path;
+  Head head = Head::kRequired;
   /// Text of a checkpoint that was seen before (collector, witness); the log must extend it.
   std::optional<std::string> previous_checkpoint;
   std::size_t findings_max = 1000;
