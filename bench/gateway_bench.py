@@ -56,7 +56,7 @@ def start_mlserver(work, model):
     shutil.copy(ROOT / "bench/mlserver_mlp/runtime.py", folder)
     port = free_port()
     (folder / "settings.json").write_text(json.dumps({"http_port": port, "grpc_port": free_port(), "metrics_port": free_port(),
-                                                      "parallel_workers": 1, "debug": False}))
+                                                      "parallel_workers": 0, "debug": False}))  # its worker pool does not start with this Python: served in process, which is its faster way
     (folder / "model-settings.json").write_text(json.dumps({"name": "mlp", "implementation": "runtime.Function",
                                                             "parameters": {"uri": str(model / "model.mlxfn")}}))
     process = subprocess.Popen([ROOT / ".venv-bench/bin/mlserver", "start", "."], cwd=folder, stdout=subprocess.DEVNULL,
