@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a bundle, and as the statement inside of one: what is accepted keeps every promise that
-// verification stands on, and reads back the same after it is written.
+// Any bytes as a bundle, and as the statement inside of one: what is accepted keeps every promise
+// that verification stands on, and reads back the same after it is written.
 #include <cstdint>
 #include <set>
 

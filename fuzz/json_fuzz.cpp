@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as JSON: what the strict reader accepts has no duplicate keys and only valid UTF-8, is not
-// nested deeper than allowed, and reads back the same after it is written.
+// Any bytes as JSON: what the strict reader accepts has no duplicate keys and only valid UTF-8, is
+// not nested deeper than allowed, and reads back the same after it is written.
 #include <cstdint>
 #include <set>
 #include <string>

@@ -11,8 +11,8 @@ namespace {
 
 using signature::Findings;
 using signature::Refusal;
-using signature::Verifier;
 using signature::VerifiedModel;
+using signature::Verifier;
 using signature::VerifyReport;
 
 /// The line itself. `findings` is what differs, where that is why it ended.

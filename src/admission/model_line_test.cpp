@@ -164,7 +164,8 @@ TEST_CASE("verify only: lists every finding, and its event counts them") {
   CHECK(field(model.sink.events().back(), "findings") == "3");
 }
 
-TEST_CASE("verify only: a refusal without findings lists itself; what could not be done is an error") {
+TEST_CASE(
+    "verify only: a refusal without findings lists itself; what could not be done is an error") {
   Signed model;
   fs::remove(model.path() / "model.sig");
   auto answer = model.verify_it(model.sink);

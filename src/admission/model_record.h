@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModelRecord: the events of one walk along the model line. Returns an error as soon as one of them could
-// not be made durable, and the line returns it: what is not on record does not happen.
+// ModelRecord: the events of one walk along the model line. Returns an error as soon as one of them
+// could not be made durable, and the line returns it: what is not on record does not happen.
 #pragma once
 
 #include <chrono>
@@ -35,6 +35,7 @@ class ModelRecord {
 };
 
 /// The served name, or the last component of the path.
-[[nodiscard]] std::string model_name(const std::string& served_name, const std::filesystem::path& path);
+[[nodiscard]] std::string model_name(const std::string& served_name,
+                                     const std::filesystem::path& path);
 
 }  // namespace mlxguard::admission

@@ -22,14 +22,13 @@ Event key_used(const SignRequest& request, const std::string& model,
   Event used{.kind = Kind::kKeyUsed};
   used.model = model;
   used.message = "opened to sign a model";
-  return used.with("key", request.key_name)
-      .with("fingerprint", key.public_key().fingerprint());
+  return used.with("key", request.key_name).with("fingerprint", key.public_key().fingerprint());
 }
 
 /// The record comes before the bundle: there is no signature that the log does not know of.
 Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFolder& folder,
-                            const crypto::EcPrivateKey& key, events::Sink& sink,
-                            const Clock& clock, std::chrono::steady_clock::time_point start) {
+                            const crypto::EcPrivateKey& key, events::Sink& sink, const Clock& clock,
+                            std::chrono::steady_clock::time_point start) {
   MLXGUARD_TRY_ASSIGN(const auto model,
                       signature::sign_model(folder, key, {.progress = request.progress}));
   Signed result;
@@ -72,8 +71,8 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, ev
 
   auto done = sign_and_put(request, folder, *key, sink, clock, start);
   if (!done) {
-    MLXGUARD_TRY(sink.append(
-        events::event_of(Kind::kModelSigned, done.error(), folder.base_name())));
+    MLXGUARD_TRY(
+        sink.append(events::event_of(Kind::kModelSigned, done.error(), folder.base_name())));
   }
   return done;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The signing line: open the model and the key -> hash -> sign -> put the bundle in its place. The use of a key
-// and the signature are on record before the bundle is on disk.
+// The signing line: open the model and the key -> hash -> sign -> put the bundle in its place. The
+// use of a key and the signature are on record before the bundle is on disk.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ namespace mlxguard::admission {
 struct SignRequest {
   std::filesystem::path path;
   std::string key_name;
-  std::function<Result<crypto::Secret>()> passphrase;  ///< asked for only if the key's file is in order
+  std::function<Result<crypto::Secret>()>
+      passphrase;  ///< asked for only if the key's file is in order
   artifact::Progress progress{};
 };
 
@@ -31,8 +32,8 @@ struct Signed {
   std::uint64_t bytes = 0;
 };
 
-/// Errors: those of ModelFolder and KeyStore (a key that does not open is an event `key.refused`), of
-/// sign_model and put_bundle_file (an event `model.signed` that failed), kLogWrite.
+/// Errors: those of ModelFolder and KeyStore (a key that does not open is an event `key.refused`),
+/// of sign_model and put_bundle_file (an event `model.signed` that failed), kLogWrite.
 [[nodiscard]] Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys,
                                   events::Sink& sink, const Clock& clock);
 

@@ -24,11 +24,11 @@ struct Workplace : test::ModelOnDisk {
   }
   Result<Signed> sign_it(events::Sink& to, std::string key_name = "signer",
                          std::string passphrase = "a good passphrase") {
-    const SignRequest request{path(), std::move(key_name), [this, passphrase] {
-                                ++asked;
-                                return Result<crypto::Secret>(
-                                    crypto::Secret::copy_of(as_bytes(passphrase)));
-                              }};
+    const SignRequest request{
+        path(), std::move(key_name), [this, passphrase] {
+          ++asked;
+          return Result<crypto::Secret>(crypto::Secret::copy_of(as_bytes(passphrase)));
+        }};
     return sign(request, keys, to, clock);
   }
   crypto::KeyStore keys;

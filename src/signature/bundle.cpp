@@ -19,7 +19,8 @@ Error field_error(std::string_view member, std::string message) {
 template <class T>
 Result<T> as_field(Result<T> result, std::string_view member) {
   if (result) return result;
-  return field_error(member, std::string(name_of(result.error().code)) + ": " + result.error().message);
+  return field_error(member,
+                     std::string(name_of(result.error().code)) + ": " + result.error().message);
 }
 
 Result<void> only(const JsonValue& value, std::string_view where,
@@ -68,8 +69,8 @@ Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
                       as_field(envelope.member("signatures"), "signatures"));
   if (!signatures.is(JsonKind::kArray)) return field_error("signatures", "expected an array");
   if (signatures.size() != 1) {
-    return make_error(ErrorCode::kSignatureCount, "expected one signature, found " +
-                                                      std::to_string(signatures.size()));
+    return make_error(ErrorCode::kSignatureCount,
+                      "expected one signature, found " + std::to_string(signatures.size()));
   }
   std::vector<std::uint8_t> out;
   const auto read_one = [&](std::size_t, JsonValue entry) -> Result<void> {
@@ -79,7 +80,8 @@ Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
       return field_error("signatures[0].keyid", "expected a string or null");
     }
     MLXGUARD_TRY_ASSIGN(const JsonValue sig, as_field(entry.member("sig"), "signatures[0].sig"));
-    MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(sig.as_string(), "signatures[0].sig"));
+    MLXGUARD_TRY_ASSIGN(const std::string_view text,
+                        as_field(sig.as_string(), "signatures[0].sig"));
     MLXGUARD_TRY_ASSIGN(out, as_field(codec::from_base64(text), "signatures[0].sig"));
     return {};
   };
@@ -94,8 +96,8 @@ Result<Bundle> parse_bundle(std::string_view untrusted_text) {
       untrusted_text, {.bytes_max = limits::kBundleBytesMax, .depth_max = limits::kJsonDepthMax});
   if (!parsed) {
     if (parsed.error().code == ErrorCode::kTooLarge) return std::move(parsed).error();
-    return make_error(ErrorCode::kBundleSyntax, std::string(name_of(parsed.error().code)) + ": " +
-                                                    parsed.error().message);
+    return make_error(ErrorCode::kBundleSyntax,
+                      std::string(name_of(parsed.error().code)) + ": " + parsed.error().message);
   }
   const JsonValue root = parsed->root();
   if (!root.is(JsonKind::kObject)) {
@@ -108,12 +110,13 @@ Result<Bundle> parse_bundle(std::string_view untrusted_text) {
         .compared(std::string(kBundleMediaType), std::string(media_type.substr(0, 128)));
   }
   MLXGUARD_TRY(only(root, "bundle", {"mediaType", "verificationMaterial", "dsseEnvelope"}));
-  MLXGUARD_TRY_ASSIGN(const JsonValue material, as_field(root.member("verificationMaterial"),
-                                                         "verificationMaterial"));
+  MLXGUARD_TRY_ASSIGN(const JsonValue material,
+                      as_field(root.member("verificationMaterial"), "verificationMaterial"));
   MLXGUARD_TRY_ASSIGN(const JsonValue envelope,
                       as_field(root.member("dsseEnvelope"), "dsseEnvelope"));
   MLXGUARD_TRY(only(envelope, "dsseEnvelope", {"payload", "payloadType", "signatures"}));
-  MLXGUARD_TRY_ASSIGN(const JsonValue type, as_field(envelope.member("payloadType"), "payloadType"));
+  MLXGUARD_TRY_ASSIGN(const JsonValue type,
+                      as_field(envelope.member("payloadType"), "payloadType"));
   MLXGUARD_TRY_ASSIGN(const std::string_view payload_type,
                       as_field(type.as_string(), "payloadType"));
   if (payload_type != kPayloadType) {

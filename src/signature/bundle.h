@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The OpenSSF Model Signing bundle: Sigstore bundle v0.3 around one DSSE envelope around one in-toto
-// statement. Input of parse: bytes chosen by an attacker; nothing here is trusted until the signature
-// over pre_authentication_encoding() verifies.
+// The OpenSSF Model Signing bundle: Sigstore bundle v0.3 around one DSSE envelope around one
+// in-toto statement. Input of parse: bytes chosen by an attacker; nothing here is trusted until the
+// signature over pre_authentication_encoding() verifies.
 #pragma once
 
 #include <optional>
@@ -14,20 +14,21 @@
 
 namespace mlxguard::signature {
 
-inline constexpr std::string_view kBundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json";
+inline constexpr std::string_view kBundleMediaType =
+    "application/vnd.dev.sigstore.bundle.v0.3+json";
 inline constexpr std::string_view kPayloadType = "application/vnd.in-toto+json";
 
 struct Bundle {
-  /// SHA-256 (hex) of the signer's PEM; absent in bundles that carry the raw key (model-signing before
-  /// 1.1), whose key is never used: only the operator's keys are trusted.
+  /// SHA-256 (hex) of the signer's PEM; absent in bundles that carry the raw key (model-signing
+  /// before 1.1), whose key is never used: only the operator's keys are trusted.
   std::optional<std::string> key_hint;
   std::vector<std::uint8_t> payload;    ///< the statement, exactly as signed
   std::vector<std::uint8_t> signature;  ///< DER ECDSA
 };
 
-/// Strict: unknown members, other media types, any but one signature, and verification material other
-/// than a public key are refused. Errors: kTooLarge, kBundleSyntax, kBundleMediaType, kBundleField,
-/// kMaterialUnsupported, kPayloadType, kSignatureCount.
+/// Strict: unknown members, other media types, any but one signature, and verification material
+/// other than a public key are refused. Errors: kTooLarge, kBundleSyntax, kBundleMediaType,
+/// kBundleField, kMaterialUnsupported, kPayloadType, kSignatureCount.
 [[nodiscard]] Result<Bundle> parse_bundle(std::string_view untrusted_text);
 
 [[nodiscard]] std::string write_bundle(const Bundle& bundle);

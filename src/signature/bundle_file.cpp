@@ -22,9 +22,7 @@ fs::path without_trailing_slash(const fs::path& path) {
 }
 
 /// "x/." rather than "x": the folder around a model may be a link, unlike the model itself.
-fs::path folder_around(const fs::path& file) {
-  return file.parent_path() / ".";
-}
+fs::path folder_around(const fs::path& file) { return file.parent_path() / "."; }
 
 Result<void> write_all(int fd, std::string_view text, const std::string& name) {
   while (!text.empty()) {
@@ -81,7 +79,8 @@ fs::path bundle_path(const artifact::ModelFolder& folder, const fs::path& model_
   return path / artifact::kSignatureFile;
 }
 
-Result<std::string> read_bundle_file(const artifact::ModelFolder& folder, const fs::path& model_path) {
+Result<std::string> read_bundle_file(const artifact::ModelFolder& folder,
+                                     const fs::path& model_path) {
   const fs::path path = bundle_path(folder, model_path);
   const auto read = [&]() -> Result<std::string> {
     if (!folder.is_single_file()) {

@@ -14,7 +14,9 @@ using test::replaced;
 const std::string kHint(64, 'a');
 const std::string kText =
     R"({"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json",)"
-    R"("verificationMaterial":{"publicKey":{"hint":")" + kHint + R"("},"tlogEntries":[]},)"
+    R"("verificationMaterial":{"publicKey":{"hint":")" +
+    kHint +
+    R"("},"tlogEntries":[]},)"
     R"("dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json",)"
     R"("signatures":[{"sig":"AQID","keyid":""}]}})";
 

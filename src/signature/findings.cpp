@@ -58,8 +58,7 @@ Findings compare_names(std::span<const artifact::FileDigest> signed_files,
                        std::span<const artifact::FileEntry> present) {
   Sides sides;
   walk(
-      signed_files, present, sides,
-      [](const artifact::FileDigest&, const artifact::FileEntry&) {},
+      signed_files, present, sides, [](const artifact::FileDigest&, const artifact::FileEntry&) {},
       [](const artifact::FileEntry& file) { return unsigned_error(file.name, ""); });
   return std::move(sides).take();
 }

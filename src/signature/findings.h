@@ -11,8 +11,9 @@
 
 namespace mlxguard::signature {
 
-/// What differs, one Error a file (subject, expected, actual): kDigestMismatch first, then kFileMissing,
-/// then kFileUnsigned, each by name. A renamed file is a missing one and an unsigned one.
+/// What differs, one Error a file (subject, expected, actual): kDigestMismatch first, then
+/// kFileMissing, then kFileUnsigned, each by name. A renamed file is a missing one and an unsigned
+/// one.
 using Findings = std::vector<Error>;
 
 /// Both lists sorted by name. Finds kFileMissing and kFileUnsigned.

@@ -6,20 +6,24 @@
 namespace mlxguard::signature {
 namespace {
 
-artifact::FileDigest file(const std::string& name, std::uint8_t digest) { return {name, 0, {digest}}; }
+artifact::FileDigest file(const std::string& name, std::uint8_t digest) {
+  return {name, 0, {digest}};
+}
 
 std::string shown(const Findings& findings) {
   std::string text;
   for (const Error& finding : findings) {
-    text += std::string(name_of(finding.code)) + " " + finding.subject + " " + finding.expected + ">" +
-            finding.actual + "\n";
+    text += std::string(name_of(finding.code)) + " " + finding.subject + " " + finding.expected +
+            ">" + finding.actual + "\n";
   }
   return text;
 }
 
 TEST_CASE("findings: changed files first, then missing, then unsigned, each by name") {
-  const std::vector<artifact::FileDigest> wanted{file("a", 1), file("b", 2), file("d", 3), file("y", 4)};
-  const std::vector<artifact::FileDigest> present{file("a", 9), file("c", 7), file("d", 3), file("x", 4)};
+  const std::vector<artifact::FileDigest> wanted{file("a", 1), file("b", 2), file("d", 3),
+                                                 file("y", 4)};
+  const std::vector<artifact::FileDigest> present{file("a", 9), file("c", 7), file("d", 3),
+                                                  file("x", 4)};
   CHECK(shown(compare_digests(wanted, present)) ==
         "signature.digest_mismatch a 01>09\n"
         "signature.file_missing b 02>\n"

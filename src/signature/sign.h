@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signing: a model's files -> digests -> statement -> bundle. Writes nothing: put_bundle_file() does.
+// Signing: a model's files -> digests -> statement -> bundle. Writes nothing: put_bundle_file()
+// does.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,9 @@ struct SignedModel {
   std::uint64_t bytes = 0;
 };
 
-/// Hashes every file (SHA-256, in the specification's order: bytes of UTF-8) and signs the list. Errors:
-/// kUsage for an ignored path that is none, kArtifactName for a name that no verifier of ours would take,
-/// those of ModelFolder, kCrypto.
+/// Hashes every file (SHA-256, in the specification's order: bytes of UTF-8) and signs the list.
+/// Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier of
+/// ours would take, those of ModelFolder, kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
                                              const crypto::EcPrivateKey& key,
                                              const SignOptions& options = {});

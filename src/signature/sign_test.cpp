@@ -27,7 +27,8 @@ Statement statement_of(const std::string& bundle_text) {
 
 TEST_CASE("sign: lists every file in the order of the specification, not by path components") {
   ModelOnDisk model;
-  for (const char* name : {"a/b", "a-b", "B", "\xc3\xbc", "z", "a/b c\"d", ".git/x", ".gitignore"}) {
+  for (const char* name :
+       {"a/b", "a-b", "B", "\xc3\xbc", "z", "a/b c\"d", ".git/x", ".gitignore"}) {
     model.write(name, name);
   }
   const auto key = test::new_key();
@@ -126,7 +127,7 @@ TEST_CASE("bundle file: a disk that fills up leaves the old bundle and nothing u
   CHECK_FALSE(fs::exists(path / kUnfinishedSignatureFile));
 }
 
-TEST_CASE("bundle file: a link in place of the bundle or of the unfinished file is replaced, not followed") {
+TEST_CASE("bundle file: a link in the place of either file is replaced, not followed") {
   ModelOnDisk model;
   model.write("a", "x");
   std::ofstream(model.root() / "victim") << "untouched";

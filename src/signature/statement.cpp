@@ -59,8 +59,7 @@ Result<HashName> hash_of(std::string_view name) {
       .about(std::string(name.substr(0, 64)));
 }
 
-Result<void> read_serialization(const JsonValue& predicate, Statement& statement,
-                                HashName& hash) {
+Result<void> read_serialization(const JsonValue& predicate, Statement& statement, HashName& hash) {
   MLXGUARD_TRY_ASSIGN(const JsonValue serialization, member_of(predicate, "serialization"));
   MLXGUARD_TRY_ASSIGN(const std::string_view method, string_of(serialization, "method"));
   if (method != "files") {
@@ -69,7 +68,8 @@ Result<void> read_serialization(const JsonValue& predicate, Statement& statement
   }
   MLXGUARD_TRY(only(serialization, "serialization",
                     {"method", "hash_type", "allow_symlinks", "ignore_paths"}));
-  // Followed links are not accepted, whatever was signed: the enumeration refuses each link by its name.
+  // Followed links are not accepted, whatever was signed: the enumeration refuses each link by its
+  // name.
   MLXGUARD_TRY_ASSIGN(const JsonValue links, member_of(serialization, "allow_symlinks"));
   if (!links.is(JsonKind::kBool)) return field_error("allow_symlinks", "expected true or false");
   MLXGUARD_TRY_ASSIGN(const std::string_view name, string_of(serialization, "hash_type"));
@@ -111,7 +111,8 @@ Result<void> read_resources(const JsonValue& predicate, const HashName& hash,
       return make_error(ErrorCode::kArtifactTooMany, "the statement lists more files than allowed");
     }
     if (algorithm != hash.name) {
-      return make_error(ErrorCode::kHashUnsupported, "expected the statement's own digest algorithm")
+      return make_error(ErrorCode::kHashUnsupported,
+                        "expected the statement's own digest algorithm")
           .about(std::string(name))
           .compared(std::string(hash.name), std::string(algorithm.substr(0, 64)));
     }
@@ -127,7 +128,8 @@ Result<void> read_resources(const JsonValue& predicate, const HashName& hash,
     return make_error(ErrorCode::kNoResources, "expected at least one file");
   }
   if (seen.contains(".") && seen.size() > 1) {
-    return make_error(ErrorCode::kResourceName, "a model that is one file has other files beside it")
+    return make_error(ErrorCode::kResourceName,
+                      "a model that is one file has other files beside it")
         .about(".");
   }
   return {};
@@ -174,10 +176,10 @@ const std::vector<std::string>& default_ignored_paths() {
 
 bool is_resource_name(std::string_view name) {
   if (name == ".") return true;
-  if (name.empty() || name.size() > limits::kModelPathBytesMax || !codec::is_utf8(name)) return false;
-  if (std::any_of(name.begin(), name.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-      })) {
+  if (name.empty() || name.size() > limits::kModelPathBytesMax || !codec::is_utf8(name))
+    return false;
+  if (std::any_of(name.begin(), name.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; })) {
     return false;
   }
   for (std::size_t start = 0; start <= name.size();) {
@@ -198,8 +200,8 @@ std::string root_digest_of(const std::vector<artifact::FileDigest>& resources) {
 Result<Statement> parse_statement(std::string_view text) {
   auto parsed = codec::JsonDocument::parse(text, {.bytes_max = limits::kBundleBytesMax});
   if (!parsed) {
-    return field_error("payload", std::string(name_of(parsed.error().code)) + ": " +
-                                      parsed.error().message);
+    return field_error("payload",
+                       std::string(name_of(parsed.error().code)) + ": " + parsed.error().message);
   }
   const JsonValue root = parsed->root();
   MLXGUARD_TRY_ASSIGN(const std::string_view type, string_of(root, "_type"));
@@ -224,7 +226,8 @@ Result<Statement> parse_statement(std::string_view text) {
   MLXGUARD_TRY(check_not_ignored(statement));
   const std::string computed = root_digest_of(statement.resources);
   if (computed != statement.root_digest) {
-    return make_error(ErrorCode::kRootDigest, "the subject's digest is not that of the listed files")
+    return make_error(ErrorCode::kRootDigest,
+                      "the subject's digest is not that of the listed files")
         .compared(computed, statement.root_digest.substr(0, 128));
   }
   return statement;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The in-toto statement of a model signature (OpenSSF Model Signing v1.0): which files, with which
-// digests. Parsed only after its signature verified; strict all the same, since signers make mistakes and
-// other tools read the same bytes.
+// digests. Parsed only after its signature verified; strict all the same, since signers make
+// mistakes and other tools read the same bytes.
 #pragma once
 
 #include <string>

@@ -22,9 +22,10 @@ std::string resource(const std::string& name, const std::string& digest) {
 
 std::string statement_of(const std::string& root, const std::string& resources) {
   return R"({"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"w","digest":{"sha256":")" +
-         root + R"("}}],"predicateType":"https://model_signing/signature/v1.0","predicate":{)"
-                R"("serialization":{"method":"files","hash_type":"sha256","allow_symlinks":false,)"
-                R"("ignore_paths":[".git",".gitignore",".gitattributes",".github"]},"resources":[)" +
+         root +
+         R"("}}],"predicateType":"https://model_signing/signature/v1.0","predicate":{)"
+         R"("serialization":{"method":"files","hash_type":"sha256","allow_symlinks":false,)"
+         R"("ignore_paths":[".git",".gitignore",".gitattributes",".github"]},"resources":[)" +
          resources + "]}}";
 }
 
@@ -140,15 +141,16 @@ TEST_CASE("statement: refuses a signed file under an ignored path") {
   REQUIRE(digest.has_value());
   for (const char* name : {"a/.git", ".gitmodules", ".git2/a"}) {
     CAPTURE(name);
-    CHECK(parse_statement(
-              statement_of(root_digest_of({{name, 0, *digest}}), resource(name, kHello)))
-              .has_value());
+    CHECK(
+        parse_statement(statement_of(root_digest_of({{name, 0, *digest}}), resource(name, kHello)))
+            .has_value());
   }
 }
 
-TEST_CASE("statement: without recorded paths the defaults are ignored; paths outside match nothing") {
-  auto without = parse_statement(replaced(
-      kText, R"(,"ignore_paths":[".git",".gitignore",".gitattributes",".github"])", ""));
+TEST_CASE(
+    "statement: without recorded paths the defaults are ignored; paths outside match nothing") {
+  auto without = parse_statement(
+      replaced(kText, R"(,"ignore_paths":[".git",".gitignore",".gitattributes",".github"])", ""));
   REQUIRE(without.has_value());
   CHECK(without->ignored_paths == default_ignored_paths());
   auto outside = parse_statement(replaced(kText, R"([".git",)", R"(["../x","/x",".","",)"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests of this folder and of admission: models on disk, and bundles that a signer of ours would not
-// write, signed all the same.
+// For tests of this folder and of admission: models on disk, and bundles that a signer of ours
+// would not write, signed all the same.
 #pragma once
 
 #include <stdlib.h>

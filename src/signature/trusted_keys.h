@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TrustedKeys: the public keys whose signatures admit a model. They come only from the operator: the key
-// folder, and files named in the configuration or on the command line. A bundle never adds one.
+// TrustedKeys: the public keys whose signatures admit a model. They come only from the operator:
+// the key folder, and files named in the configuration or on the command line. A bundle never adds
+// one.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +24,8 @@ struct TrustedKey {
 class TrustedKeys {
  public:
   /// Every key of the folder and of the files. None at all is no error here: verification refuses
-  /// (kNoTrustedKeys), and its event says so. Errors: those of KeyStore::public_keys, read_public_key.
+  /// (kNoTrustedKeys), and its event says so. Errors: those of KeyStore::public_keys,
+  /// read_public_key.
   [[nodiscard]] static Result<TrustedKeys> load(const crypto::KeyStore& store,
                                                 std::span<const std::filesystem::path> files);
 

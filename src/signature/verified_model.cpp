@@ -38,9 +38,9 @@ Result<void> check_immutable(const artifact::SnapshotFile& file) {
 }  // namespace
 
 const artifact::SnapshotFile* VerifiedModel::find(std::string_view name) const {
-  const auto found = std::lower_bound(
-      files_.begin(), files_.end(), name,
-      [](const artifact::SnapshotFile& file, std::string_view wanted) { return file.name < wanted; });
+  const auto found = std::lower_bound(files_.begin(), files_.end(), name,
+                                      [](const artifact::SnapshotFile& file,
+                                         std::string_view wanted) { return file.name < wanted; });
   return found != files_.end() && found->name == name ? &*found : nullptr;
 }
 

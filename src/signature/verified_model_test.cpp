@@ -15,7 +15,8 @@ namespace {
 
 constexpr int kEverySeal = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
 
-artifact::SnapshotFile memory_file(const std::string& name, int seals, std::uint64_t announced = 4) {
+artifact::SnapshotFile memory_file(const std::string& name, int seals,
+                                   std::uint64_t announced = 4) {
   UniqueFd fd(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   REQUIRE(fd.is_open());
   REQUIRE(::write(fd.get(), "data", 4) == 4);
@@ -56,7 +57,8 @@ TEST_CASE("verified model: refuses memory that lacks any one seal") {
   CHECK(code_of(memory_file("a", 0)) == ErrorCode::kWorkerSeals);
 }
 
-TEST_CASE("verified model: refuses another size than announced, a file on disk, and no descriptor") {
+TEST_CASE(
+    "verified model: refuses another size than announced, a file on disk, and no descriptor") {
   CHECK(code_of(memory_file("a", kEverySeal, 5)) == ErrorCode::kWorkerSeals);
   CHECK(code_of({"a", 0, {}, UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC))}) ==
         ErrorCode::kWorkerSeals);
@@ -74,7 +76,8 @@ TEST_CASE("verified model: refuses two files of one name") {
   CHECK(model.error().code == ErrorCode::kWorkerSeals);
 }
 
-// Loading without verifying does not compile: there is no public way to a VerifiedModel but these two.
+// Loading without verifying does not compile: there is no public way to a VerifiedModel but these
+// two.
 static_assert(!std::is_default_constructible_v<VerifiedModel>);
 static_assert(!std::is_default_constructible_v<Verifier>);
 

@@ -67,7 +67,8 @@ std::uint64_t total_bytes(std::span<const FileEntry> entries) {
 
 }  // namespace
 
-Verifier::Verifier(artifact::ModelFolder folder, Statement statement, std::vector<FileEntry> entries)
+Verifier::Verifier(artifact::ModelFolder folder, Statement statement,
+                   std::vector<FileEntry> entries)
     : folder_(std::move(folder)),
       algorithm_(statement.algorithm),
       signed_files_(std::move(statement.resources)),

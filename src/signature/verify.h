@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Verifier: the only maker of a VerifiedModel. Station by station: bundle, signature under a trusted key,
-// statement, enumeration, names, bytes, digests. Input: a folder chosen by an attacker. Trusted: the
-// operator's public keys. Stricter than the peers: the root digest is recomputed, names are checked before
-// any content is read, and a signed file under an ignored path is refused.
+// Verifier: the only maker of a VerifiedModel. Station by station: bundle, signature under a
+// trusted key, statement, enumeration, names, bytes, digests. Input: a folder chosen by an
+// attacker. Trusted: the operator's public keys. Stricter than the peers: the root digest is
+// recomputed, names are checked before any content is read, and a signed file under an ignored path
+// is refused.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,8 @@ struct Refusal {
 class Verifier {
  public:
   /// From the bundle to the list of files; reads no file but the bundle. Errors, in this order:
-  /// kSignatureMissing; those of parse_bundle; kNoTrustedKeys, kSignerUntrusted, kSignatureInvalid; those
-  /// of parse_statement; those of ModelFolder::enumerate.
+  /// kSignatureMissing; those of parse_bundle; kNoTrustedKeys, kSignerUntrusted, kSignatureInvalid;
+  /// those of parse_statement; those of ModelFolder::enumerate.
   [[nodiscard]] static Result<Verifier> open(artifact::ModelFolder folder,
                                              const std::filesystem::path& path,
                                              const TrustedKeys& trusted);
@@ -52,15 +53,17 @@ class Verifier {
   [[nodiscard]] Result<void> check_names();
   /// Copies the files into sealed memory and hashes what is there now. After check_names().
   [[nodiscard]] Result<void> take_snapshot(const artifact::Progress& progress);
-  /// The digests of the sealed bytes are the signed ones, or kDigestMismatch. After take_snapshot().
+  /// The digests of the sealed bytes are the signed ones, or kDigestMismatch. After
+  /// take_snapshot().
   [[nodiscard]] Result<VerifiedModel> verify(std::string served_name);
 
-  /// Without a snapshot: hashes the files where they are, and finds everything that differs. Good for an
-  /// answer to a person, never for loading: the files may change right after.
+  /// Without a snapshot: hashes the files where they are, and finds everything that differs. Good
+  /// for an answer to a person, never for loading: the files may change right after.
   [[nodiscard]] Result<void> check_in_place(const artifact::Progress& progress);
 
  private:
-  Verifier(artifact::ModelFolder folder, Statement statement, std::vector<artifact::FileEntry> entries);
+  Verifier(artifact::ModelFolder folder, Statement statement,
+           std::vector<artifact::FileEntry> entries);
   [[nodiscard]] Result<void> conclude(Findings findings);
 
   enum class Step : std::uint8_t { kOpened, kNamesChecked, kSnapshotTaken };
@@ -70,7 +73,7 @@ class Verifier {
   std::vector<artifact::FileDigest> signed_files_;  ///< sorted by name
   std::vector<artifact::FileEntry> entries_;        ///< sorted by name
   std::vector<artifact::SnapshotFile> files_;
-  std::vector<artifact::FileDigest> digests_;       ///< of files_, in their order
+  std::vector<artifact::FileDigest> digests_;  ///< of files_, in their order
   VerifyReport report_;
   Findings findings_;
 };

@@ -36,7 +36,8 @@ Result<VerifiedModel> load(const fs::path& path, const TrustedKeys& trusted) {
   return verifier.verify("m");
 }
 
-/// The error of loading; both ways of verifying must agree on its code unless names and bytes differ.
+/// The error of loading; both ways of verifying must agree on its code unless names and bytes
+/// differ.
 Error refusal(const fs::path& path, const TrustedKeys& trusted) {
   auto model = load(path, trusted);
   REQUIRE_FALSE(model.has_value());
@@ -51,7 +52,9 @@ Findings found_in_place(const fs::path& path, const TrustedKeys& trusted) {
   return verifier->findings();
 }
 
-std::string hex_sha256(std::string_view text) { return codec::to_hex(crypto::sha256(as_bytes(text))); }
+std::string hex_sha256(std::string_view text) {
+  return codec::to_hex(crypto::sha256(as_bytes(text)));
+}
 
 TEST_CASE("verify: what was signed is verified, and its sealed bytes are what was on disk") {
   Signed model;
@@ -59,7 +62,8 @@ TEST_CASE("verify: what was signed is verified, and its sealed bytes are what wa
   REQUIRE(verified.has_value());
   CHECK(verified->name() == "m");
   CHECK(verified->signer() == model.key.public_key().fingerprint());
-  CHECK(verified->root_digest() == "96cb8058ed58b58f8fc0ad459bacf81108599b403e91674460ccb089f8ebb9db");
+  CHECK(verified->root_digest() ==
+        "96cb8058ed58b58f8fc0ad459bacf81108599b403e91674460ccb089f8ebb9db");
   REQUIRE(verified->files().size() == 2);
   CHECK(verified->find("model.sig") == nullptr);
   const auto* file = verified->find("sub/b.txt");
@@ -186,7 +190,8 @@ TEST_CASE("verify: no bundle, no trusted key, another key, a wrong signature") {
   auto bundle = parse_bundle(model.read("model.sig"));
   REQUIRE(bundle.has_value());
   const std::string payload(as_text(bundle->payload));
-  model.write("model.sig", test::sign_payload(other, payload, model.key.public_key().fingerprint()));
+  model.write("model.sig",
+              test::sign_payload(other, payload, model.key.public_key().fingerprint()));
   CHECK(refusal(model.path(), model.trusted).code == ErrorCode::kSignatureInvalid);
   // Without a name no trusted key fits.
   model.write("model.sig", replaced(test::sign_payload(other, payload, "x"), R"("hint":"x")",
@@ -270,7 +275,8 @@ TEST_CASE("verify: blake2b digests are honoured") {
   CHECK(refusal(model.path(), model.trusted).code == ErrorCode::kDigestMismatch);
 }
 
-TEST_CASE("verify: a model that is a single file has its bundle beside it, by either of its names") {
+TEST_CASE(
+    "verify: a model that is a single file has its bundle beside it, by either of its names") {
   ModelOnDisk model;
   model.write("net.mlxfn", "bytes");
   const fs::path path = model.path() / "net.mlxfn";
@@ -289,8 +295,7 @@ TEST_CASE("verify: a model that is a single file has its bundle beside it, by ei
   for (const char* name : {R"("name":"net.mlxfn","algorithm")", R"("name":"other","algorithm")"}) {
     const std::string payload =
         replaced(std::string(as_text(bundle->payload)), R"("name":".","algorithm")", name);
-    model.write("net.mlxfn.sig",
-                test::sign_payload(key, payload, key.public_key().fingerprint()));
+    model.write("net.mlxfn.sig", test::sign_payload(key, payload, key.public_key().fingerprint()));
     const bool own_name = std::string_view(name).find("net.mlxfn") != std::string_view::npos;
     CHECK(load(path, trusted).has_value() == own_name);
   }
@@ -299,7 +304,8 @@ TEST_CASE("verify: a model that is a single file has its bundle beside it, by ei
   CHECK(refusal(path, trusted).code == ErrorCode::kDigestMismatch);
 }
 
-TEST_CASE("verify: a signer that was killed leaves nothing that counts, and nothing of it is loaded") {
+TEST_CASE(
+    "verify: a signer that was killed leaves nothing that counts, and nothing of it is loaded") {
   Signed model;
   model.write(std::string(kUnfinishedSignatureFile), "half a bun");
   auto verified = load(model.path(), model.trusted);
