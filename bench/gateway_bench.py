@@ -67,9 +67,11 @@ def start_mlserver(work, model):
 
 def load(url, path, body, connections):
     host, port = url.removeprefix("http://").split(":")
-    done = subprocess.run([BIN / "http_load", host, port, path, "--body", body, "--header", "Content-Type: application/json",
+    done = subprocess.run([BIN / "http_load", host, port, path, "--body", body,
                            "--connections", str(connections), "--seconds", SECONDS, "--warmup", "0.5"],
-                          capture_output=True, text=True, check=True)
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"gateway_bench: {url}: {done.stderr}")
     return json.loads(done.stdout)
 
 
@@ -103,9 +105,9 @@ def main():
                 for _ in range(ROUNDS):
                     for name, (_, url, path) in servers.items():
                         results[name].append(load(url, path, body, connections))
-                peer = statistics.median(r["requests_per_second"] for r in results["mlserver 1.7.1"])
+                peer = statistics.median(r["req_per_s"] for r in results["mlserver 1.7.1"])
                 for name, rounds in results.items():
-                    rate = statistics.median(r["requests_per_second"] for r in rounds)
+                    rate = statistics.median(r["req_per_s"] for r in rounds)
                     print(json.dumps({"bench": "gateway", "who": name, "connections": connections, "rounds": ROUNDS,
                                       "requests_per_second": round(rate, 1), "ratio_to_mlserver": round(rate / peer, 2),
                                       "p50_us": statistics.median(r["p50_us"] for r in rounds),
