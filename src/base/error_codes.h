@@ -52,6 +52,14 @@ enum class ExitClass : std::uint8_t {
   X(306, kKeyName,               "key.name",                    kUsage,   "not a valid key name") \
   X(307, kPassphraseMissing,     "key.passphrase_missing",      kUsage,   "no passphrase source was given and there is no terminal") \
   X(308, kPassphraseWeak,        "key.passphrase_weak",         kUsage,   "the passphrase is shorter than the minimum") \
+  X(309, kKeyExpired,             "key.expired",                    kRefused, "the key's validity window is over, or has not begun") \
+  X(310, kKeyRevoked,             "key.revoked",                    kRefused, "the key is on the revocation list") \
+  X(311, kKeyRecord,              "key.record",                     kRefused, "a rotation or revocation record is malformed or wrongly signed") \
+  X(312, kTokenModule,            "token.module",                   kFailed,  "the PKCS#11 module could not be loaded or initialised") \
+  X(313, kToken,                  "token.failed",                   kFailed,  "the PKCS#11 token reported a failure") \
+  X(314, kTokenPin,               "token.pin",                      kRefused, "the token does not accept the PIN") \
+  X(315, kTokenKeyNotFound,       "token.key_not_found",            kFailed,  "no key on the token matches the URI") \
+  X(316, kTokenUri,               "token.uri",                      kUsage,   "not a PKCS#11 URI (RFC 7512) that names one key") \
   /* 4xx: artifact */                                                                                    \
   X(400, kArtifactSymlink,       "artifact.symlink",            kRefused, "a symbolic link where only files and folders are allowed") \
   X(401, kArtifactSpecial,       "artifact.special_file",       kRefused, "a device, fifo or socket inside the model") \
@@ -61,6 +69,10 @@ enum class ExitClass : std::uint8_t {
   X(405, kArtifactTooMany,       "artifact.too_many",           kRefused, "more files or deeper folders than allowed") \
   X(406, kArtifactNotFound,      "artifact.not_found",          kFailed,  "the model folder does not exist") \
   X(407, kArtifactHardLink,      "artifact.hard_link",          kRefused, "a file reachable under another name outside of the model") \
+  X(410, kStoreMissing,           "store.not_found",                kFailed,  "the store holds no model of this name or digest") \
+  X(411, kStoreReceipt,           "store.receipt",                  kRefused, "a receipt that is malformed, wrongly keyed, or of other files") \
+  X(412, kStoreCorrupt,           "store.corrupt",                  kRefused, "what the store holds is not what it admitted") \
+  X(413, kStoreInUse,             "store.in_use",                   kFailed,  "the stored model is in use") \
   /* 5xx: signature */                                                                                   \
   X(500, kSignatureMissing,      "signature.missing",           kRefused, "the model has no signature bundle") \
   X(501, kBundleSyntax,          "signature.bundle_syntax",     kRefused, "the bundle is not JSON of the Sigstore bundle v0.3 form") \
@@ -83,6 +95,17 @@ enum class ExitClass : std::uint8_t {
   X(518, kNoResources,           "signature.no_resources",      kRefused, "a statement that covers no file") \
   X(519, kIgnoredRead,           "signature.ignored_read",      kRefused, "a file under an ignored path may not be loaded") \
   X(520, kRootDigest,            "signature.root_digest",       kRefused, "the subject's digest is not that of the listed resources") \
+  X(521, kShard,                  "signature.shard",                kRefused, "the shards of a file leave a gap, overlap, or end elsewhere than the file") \
+  X(522, kLegacyFormat,           "signature.legacy",               kRefused, "an old form of signature that the policy does not allow") \
+  X(530, kCertificateInvalid,     "certificate.invalid",            kRefused, "a certificate that is malformed or breaks RFC 5280") \
+  X(531, kCertificateExpired,     "certificate.expired",            kRefused, "a certificate of the chain is no longer valid") \
+  X(532, kCertificateNotYetValid, "certificate.not_yet_valid",      kRefused, "a certificate of the chain is not valid yet") \
+  X(533, kCertificateUsage,       "certificate.usage",              kRefused, "a certificate that may not sign code, or an issuer that is no authority") \
+  X(534, kCertificateUntrusted,   "certificate.untrusted",          kRefused, "the chain does not end in a trusted authority") \
+  X(535, kCertificateRevoked,     "certificate.revoked",            kRefused, "a certificate of the chain is revoked") \
+  X(536, kCertificateIdentity,    "certificate.identity",           kRefused, "the certificate does not name an identity that is trusted") \
+  X(537, kCertificateCrl,         "certificate.crl",                kRefused, "a revocation list that is missing, out of date or wrongly signed: could not tell") \
+  X(538, kCertificateWeak,        "certificate.weak",               kRefused, "a key or signature algorithm of the chain is too weak") \
   /* 6xx: format */                                                                                      \
   X(600, kSafetensorsHeader,     "safetensors.header",          kRefused, "a safetensors header that is not well-formed") \
   X(601, kSafetensorsDtype,      "safetensors.dtype",           kRefused, "an unknown tensor type") \
@@ -92,6 +115,16 @@ enum class ExitClass : std::uint8_t {
   X(605, kManifestInvalid,       "manifest.invalid",            kRefused, "mlxguard.json does not describe the function's inputs") \
   X(606, kFormatUnknown,         "format.unknown",              kRefused, "no engine knows this kind of model") \
   X(607, kConfigInvalid,         "model.config",                kRefused, "config.json lacks or contradicts what the architecture needs") \
+  X(610, kGgufHeader,             "gguf.header",                    kRefused, "a GGUF header that is not well-formed") \
+  X(611, kGgufMetadata,           "gguf.metadata",                  kRefused, "GGUF metadata that is malformed, nested too deep or too large") \
+  X(612, kGgufTensor,             "gguf.tensor",                    kRefused, "a GGUF tensor of unknown type, bad shape, or outside of the file") \
+  X(613, kNpyHeader,              "npy.header",                     kRefused, "a npy header that is not well-formed") \
+  X(614, kNpyDtype,               "npy.dtype",                      kRefused, "a npy type that is unknown or holds Python objects") \
+  X(615, kNpyShape,               "npy.shape",                      kRefused, "a npy shape that is negative, too large, or not that of the data") \
+  X(616, kArchive,                "archive.invalid",                kRefused, "an archive that is malformed, lies about its sizes, or escapes its folder") \
+  X(617, kMlxfn,                  "mlxfn.invalid",                  kRefused, "an exported function that is not well-formed") \
+  X(618, kPickle,                 "pickle.invalid",                 kRefused, "a pickle stream that is not well-formed or exceeds its bounds") \
+  X(619, kInspectIncomplete,      "inspect.incomplete",             kRefused, "a file could not be inspected to its end: could not tell") \
   /* 7xx: engine */                                                                                      \
   X(700, kEngineVersion,         "engine.version",              kFailed,  "an mlx runtime older than the oldest tested") \
   X(701, kEngineLoad,            "engine.load",                 kRefused, "mlx could not load the verified bytes") \
@@ -165,7 +198,52 @@ enum class ExitClass : std::uint8_t {
   X(1103, kListenUnsafe,         "config.listen_unsafe",        kUsage,   "a non-loopback address needs both TLS and API keys") \
   X(1104, kListen,               "config.listen",               kFailed,  "the listening address cannot be used") \
   X(1105, kTlsMaterial,          "config.tls",                  kUsage,   "the certificate or its key cannot be used") \
-  X(1106, kApiKeyFile,           "config.api_keys",             kUsage,   "the API key file cannot be used")
+  X(1106, kApiKeyFile,           "config.api_keys",             kUsage,   "the API key file cannot be used") \
+  /* 12xx: trust policy */ \
+  X(1200, kTrustPolicy,            "trust.policy",                   kUsage,   "trust.toml is not a valid policy") \
+  X(1201, kTrustPolicySignature,   "trust.policy_signature",         kRefused, "the policy's signature is missing or not by its root key") \
+  X(1202, kTrustPolicyExpired,     "trust.policy_expired",           kRefused, "the policy has expired") \
+  X(1203, kTrustPolicyRollback,    "trust.policy_rollback",          kRefused, "an older policy than one seen before") \
+  X(1204, kTrustNoSource,          "trust.no_source",                kRefused, "no trusted source of the policy matches the model") \
+  X(1205, kTrustSigner,            "trust.signer",                   kRefused, "the signer is not one that the source allows") \
+  X(1206, kTrustThreshold,         "trust.threshold",                kRefused, "fewer allowed signers than the source demands") \
+  X(1207, kTrustFormat,            "trust.format",                   kRefused, "a file of a format that the source does not allow") \
+  X(1208, kTrustWindow,            "trust.window",                   kRefused, "outside of the source's validity window") \
+  X(1209, kTrustVersion,           "trust.version",                  kRefused, "an older version of the model than the policy allows") \
+  X(1210, kTrustModelRevoked,      "trust.model_revoked",            kRefused, "the model's digest is revoked") \
+  X(1211, kTrustFinding,           "trust.finding",                  kRefused, "an inspection finding that the policy refuses") \
+  X(1212, kTrustSourceExists,      "trust.source_exists",            kUsage,   "the policy has a source of this name") \
+  X(1213, kTrustSourceUnknown,     "trust.source_unknown",           kUsage,   "the policy has no source of this name") \
+  /* 13xx: dependencies */ \
+  X(1300, kVersionInvalid,                "version.invalid",                kRefused, "not a version (PEP 440)") \
+  X(1301, kSpecifier,              "specifier.invalid",              kRefused, "not a version specifier (PEP 440)") \
+  X(1302, kMarker,                 "marker.invalid",                 kRefused, "not an environment marker (PEP 508)") \
+  X(1303, kRequirement,            "requirement.invalid",            kRefused, "not a requirement (PEP 508) or not a line of a requirements file") \
+  X(1304, kPurl,                   "purl.invalid",                   kRefused, "not a package URL") \
+  X(1305, kAdvisoryDatabase,       "advisories.database",            kFailed,  "there is no usable advisory database here") \
+  X(1306, kAdvisoryRecord,         "advisories.record",              kRefused, "an advisory that is not a valid OSV record") \
+  X(1307, kAdvisoryTooOld,         "advisories.too_old",             kRefused, "the advisory database is older than allowed: could not tell") \
+  X(1308, kAdvisoryDigest,         "advisories.digest",              kRefused, "the advisory file has another digest than expected") \
+  X(1309, kAdvisoryFeed,           "advisories.feed",                kRefused, "the advisory feed is not signed by its key, or older than one seen before") \
+  X(1310, kDepsVulnerable,         "deps.vulnerable",                kRefused, "a dependency has a known vulnerability") \
+  X(1311, kDepsUnknown,            "deps.could_not_tell",            kRefused, "for a dependency it could not be told whether it is vulnerable") \
+  X(1312, kDepsEnvironment,        "deps.environment",               kFailed,  "not a Python environment, project or wheel") \
+  X(1313, kDepsFile,               "deps.file",                      kRefused, "a requirements or lock file that is not understood") \
+  X(1314, kDepsRecord,             "deps.record",                    kRefused, "an installed file differs from its RECORD") \
+  X(1315, kDepsLock,               "deps.lock",                      kRefused, "the environment differs from its lock") \
+  X(1316, kElf,                    "elf.invalid",                    kRefused, "not a well-formed ELF file") \
+  X(1317, kMachO,                  "macho.invalid",                  kRefused, "not a well-formed Mach-O file") \
+  X(1318, kWheel,                  "wheel.invalid",                  kRefused, "not a well-formed wheel") \
+  X(1319, kSbom,                   "sbom.invalid",                   kRefused, "not a software bill of materials that is understood") \
+  X(1320, kVex,                    "vex.invalid",                    kRefused, "not an OpenVEX document, or a suppression without its justification") \
+  X(1321, kResolver,               "deps.resolver",                  kFailed,  "pip or uv could not resolve the requirements") \
+  X(1322, kMirrorUpstream,         "mirror.upstream",                kFailed,  "the upstream index does not answer and the cache does not have it") \
+  X(1323, kMirrorBlocked,          "mirror.blocked",                 kRefused, "the file is vulnerable or quarantined and is not served") \
+  X(1324, kMirrorHeld,             "mirror.held",                    kRefused, "the file is not scanned yet, could not be judged, or is too new") \
+  X(1325, kMirrorNotAllowed,       "mirror.not_allowed",             kRefused, "the file is not on the allow-list") \
+  X(1326, kMirrorDigest,           "mirror.digest",                  kRefused, "the upstream's file has another digest than its index says") \
+  X(1327, kMirrorPage,             "mirror.page",                    kRefused, "an index page that is not understood")
+
 // clang-format on
 
 enum class ErrorCode : std::uint16_t {

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an inventory holds: the parts of a Python environment, project or wheel, and of the native
+// files inside them, each with the evidence for it. Data only. Everything in it came from files
+// that are not trusted: texts are for showing, never for running.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace mlxguard::inventory {
+
+/// How a component was found; where (a path relative to the inventoried root) and what was seen.
+struct Evidence {
+  enum class Kind : std::uint8_t {
+    kMetadata,   ///< dist-info METADATA
+    kLockFile,   ///< a requirements or lock file
+    kSbom,       ///< an SBOM that the wheel carries
+    kNeeded,     ///< ELF NEEDED or Mach-O LC_LOAD_DYLIB
+    kFile,       ///< a shared library that is there
+    kSymbols,    ///< symbol names
+    kStrings,    ///< other bytes of a binary
+    kKnowledge,  ///< our table: what the build of this version is known to fetch
+  };
+  Kind kind = Kind::kMetadata;
+  std::string where;
+  std::string what;
+};
+
+enum class Confidence : std::uint8_t { kLow, kMedium, kHigh };
+
+struct Component {
+  enum class Kind : std::uint8_t { kApplication, kPackage, kNative, kModel };
+  Kind kind = Kind::kPackage;
+  std::string purl;     ///< canonical package URL; the component's identity
+  std::string name;     ///< as its ecosystem normalises it (PEP 503 for PyPI)
+  std::string version;  ///< as found; empty when it could not be told
+  Confidence confidence = Confidence::kHigh;
+  std::vector<Evidence> evidence;
+  std::vector<std::string> needs;    ///< purls of components that it requires, directly
+  std::vector<std::string> hashes;   ///< "sha256:<hex>"; of the distribution files, where known
+  std::string license;               ///< as declared; may be empty
+  std::string location;              ///< relative to the inventoried root; may be empty
+  bool direct = false;               ///< asked for by name (REQUESTED, a top-level requirement)
+};
+
+/// Something about an environment that its reader should know, and that is no component.
+struct Observation {
+  enum class Kind : std::uint8_t {
+    kRecordMismatch,   ///< a file differs from RECORD
+    kRecordMissing,    ///< a file of RECORD is not there, or there is no RECORD
+    kUnrecorded,       ///< a file that no RECORD lists
+    kPathCode,         ///< a .pth file with code
+    kInstallHook,      ///< setup.py, build hooks, sitecustomize
+    kDuplicate,        ///< two dist-infos of one name
+    kUnreadable,       ///< skipped: see the error
+    kMissing,          ///< a requirement that nothing here provides
+  };
+  Kind kind = Kind::kUnreadable;
+  std::string component;  ///< purl; may be empty
+  std::string where;      ///< relative path
+  Error error;            ///< code and words
+};
+
+struct Inventory {
+  std::string root;    ///< what was inventoried, as the user named it
+  std::string source;  ///< "environment", "wheel", "requirements", "pylock", "uv", "poetry"
+  std::vector<Component> components;      ///< sorted by purl
+  std::vector<Observation> observations;  ///< sorted by path
+};
+
+}  // namespace mlxguard::inventory

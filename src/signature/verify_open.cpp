@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first half of verification: from a folder to the list of files that a trusted signer vouches
+// for. Reads no file but the bundle.
+#include <array>
+#include <algorithm>
+#include <utility>
+
+#include "signature/bundle.h"
+#include "signature/bundle_file.h"
+#include "signature/signer.h"
+#include "signature/verify.h"
+
+namespace mlxguard::signature {
+namespace {
+
+/// People know the bundle's file, not the member of the bundle: that goes into the message.
+Error about_bundle(Error error, const std::string& bundle_name) {
+  constexpr std::array kAboutFiles{ErrorCode::kResourceName, ErrorCode::kResourceDuplicate,
+                                   ErrorCode::kIgnoredRead};
+  if (std::find(kAboutFiles.begin(), kAboutFiles.end(), error.code) != kAboutFiles.end()) {
+    return error;
+  }
+  if (!error.subject.empty()) error.message = error.subject + ": " + error.message;
+  error.subject = bundle_name;
+  return error;
+}
+
+/// Both peers write "." for a model that is one file, the specification says its base name.
+void unify_single_name(Statement& statement, const artifact::ModelFolder& folder) {
+  if (folder.is_single_file() && statement.resources.size() == 1 &&
+      statement.resources.front().name == folder.base_name()) {
+    statement.resources.front().name = ".";
+  }
+}
+
+}  // namespace
+
+Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesystem::path& path,
+                                const TrustedKeys& trusted) {
+  const std::string bundle_name = bundle_path(folder, path).filename().string();
+  MLXGUARD_TRY_ASSIGN(const std::string untrusted_text, read_bundle_file(folder, path));
+  auto bundle = parse_bundle(untrusted_text);
+  if (!bundle) return about_bundle(std::move(bundle).error(), bundle_name);
+  auto signer = authenticate(*bundle, trusted);
+  if (!signer) return about_bundle(std::move(signer).error(), bundle_name);
+  auto statement = parse_statement(as_text(bundle->payload));
+  if (!statement) return about_bundle(std::move(statement).error(), bundle_name);
+  unify_single_name(*statement, folder);
+
+  std::vector<std::string> ignored = statement->ignored_paths;
+  ignored.emplace_back(kUnfinishedSignatureFile);
+  MLXGUARD_TRY_ASSIGN(auto entries, folder.enumerate(ignored));
+  Verifier verifier(std::move(folder), *std::move(statement), std::move(entries));
+  verifier.report_.signer = signer->fingerprint;
+  verifier.report_.signer_name = signer->name;
+  return verifier;
+}
+
+}  // namespace mlxguard::signature
