@@ -30,6 +30,28 @@ inline constexpr std::uint64_t kTensorElementsMax = 1ull << 40;
 inline constexpr std::size_t kSchemaTensorsMax = 256;  // inputs or outputs of one model
 inline constexpr std::int64_t kEmbeddingDimensionMax = 65'536;
 
+// Dependencies: what is read of environments, wheels, lock files and SBOMs
+inline constexpr std::size_t kDepsFileBytesMax = 64u << 20;  // a requirements or lock file, an SBOM
+inline constexpr std::size_t kDepsIncludesMax = 256;         // -r and -c of requirements files
+inline constexpr std::size_t kDepsLinesMax = 500'000;
+inline constexpr std::size_t kMetadataBytesMax = 8u << 20;
+inline constexpr std::size_t kMetadataFieldsMax = 20'000;
+inline constexpr std::size_t kRecordBytesMax = 64u << 20;
+inline constexpr std::size_t kRecordRowsMax = 1'000'000;
+inline constexpr std::size_t kEnvironmentFilesMax = 4'000'000;
+inline constexpr std::size_t kEnvironmentDepthMax = 64;
+inline constexpr std::size_t kPathFileBytesMax = 1u << 20;
+inline constexpr std::size_t kWheelEntriesMax = 200'000;
+inline constexpr std::uint64_t kWheelBytesMax = 16ull << 30;  // unpacked
+inline constexpr std::uint64_t kWheelRatioMax = 200;          // unpacked to packed bytes, as a whole
+inline constexpr std::uint64_t kNativeFileBytesMax = 2ull << 30;
+inline constexpr std::size_t kNativeSymbolsMax = 8'000'000;
+inline constexpr std::size_t kNativeSectionsMax = 70'000;
+inline constexpr std::size_t kNativeNeededMax = 4096;
+inline constexpr std::size_t kNativeSlicesMax = 32;
+inline constexpr std::size_t kNativeNameBytesMax = 16u << 10;
+inline constexpr std::size_t kSbomComponentsMax = 200'000;
+
 // Messages between our processes
 inline constexpr std::size_t kIpcInlineBytesMax = 64u << 10;
 inline constexpr std::size_t kIpcPayloadBytesMax = 256u << 20;

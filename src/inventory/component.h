@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -43,6 +44,9 @@ struct Component {
   std::vector<std::string> hashes;   ///< "sha256:<hex>"; of the distribution files, where known
   std::string license;               ///< as declared; may be empty
   std::string location;              ///< relative to the inventoried root; may be empty
+  /// What else is known, by name: "installer", "source_url", "commit", "extras", "record_digest",
+  /// "signer", "root_digest" ... Sorted by name.
+  std::vector<std::pair<std::string, std::string>> properties;
   bool direct = false;               ///< asked for by name (REQUESTED, a top-level requirement)
 };
 
@@ -66,7 +70,8 @@ struct Observation {
 
 struct Inventory {
   std::string root;    ///< what was inventoried, as the user named it
-  std::string source;  ///< "environment", "wheel", "requirements", "pylock", "uv", "poetry"
+  std::string source;  ///< "environment", "wheel", "sdist", "requirements", "pylock", "uv", "poetry",
+                       ///< "project", "sbom", "self"
   std::vector<Component> components;      ///< sorted by purl
   std::vector<Observation> observations;  ///< sorted by path
 };
