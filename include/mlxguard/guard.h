@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guard: verifies models by the operator's keys and policy, and records every decision in the event log.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mlxguard/error.h"
+#include "mlxguard/model.h"
+
+namespace mlxguard {
+MLXGUARD_V1 {
+
+struct Options {
+  /// Folder with keys, policy and log; empty: as the command line chooses it ($XDG_STATE_HOME/mlxguard,
+  /// for root /var/lib/mlxguard, else ~/.local/state/mlxguard).
+  std::filesystem::path state{};
+  /// mlxguard.toml; empty: none.
+  std::filesystem::path config{};
+  /// Public keys (PEM) that are trusted besides those of the state folder.
+  std::vector<std::filesystem::path> public_keys{};
+  /// Called while files are read, from any thread: bytes done and in all.
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
+};
+
+/// What a signature says about a folder right now. Not a proof: the files may change right after.
+struct Report {
+  std::string root_digest;
+  std::string signer;
+  std::string signer_name;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Thread-safe: calls wait for each other.
+class MLXGUARD_EXPORT Guard {
+ public:
+  /// Opens the state folder and its log. Errors: config.*, trust.*, key.*, log.*.
+  [[nodiscard]] static Result<Guard> open(Options options = {});
+
+  /// The only way to a Model: reads a folder (or a single file with FILE.sig beside it) once, into
+  /// sealed memory, and verifies those very bytes. Every outcome is a durable event first.
+  [[nodiscard]] Result<Model> load(const std::filesystem::path& model, std::string name = {});
+  /// Checks where the files are and loads nothing.
+  [[nodiscard]] Result<Report> verify(const std::filesystem::path& model);
+  /// Ends the log in order; the destructor does it too, but cannot say how it went.
+  [[nodiscard]] Result<std::monostate> close();
+
+  Guard(Guard&&) noexcept;
+  Guard& operator=(Guard&&) noexcept;
+  ~Guard();
+
+ private:
+  struct Impl;
+  explicit Guard(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // v1
+}  // namespace mlxguard

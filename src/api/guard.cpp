@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guard: the model line of src/admission for programs that load models themselves.
+#include "mlxguard/guard.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <mutex>
+
+#include "admission/model_line.h"
+#include "api/convert.h"
+#include "api/model_impl.h"
+#include "base/os_error.h"
+#include "config/config.h"
+#include "crypto/key_store.h"
+#include "crypto/random.h"
+#include "events/state_log.h"
+#include "signature/trusted_keys.h"
+
+namespace mlxguard {
+namespace api {
+
+v1::Error convert(const Error& error) {
+  const ErrorCodeRow& row = describe(error.code);
+  v1::Error out;
+  out.kind = static_cast<v1::Error::Kind>(row.exit_class);
+  out.number = static_cast<int>(error.code);
+  out.code = row.name;
+  out.message = error.message;
+  out.subject = error.subject;
+  out.expected = error.expected;
+  out.actual = error.actual;
+  out.hint = error.hint;
+  return out;
+}
+
+namespace {
+
+std::string environment_value(const char* name) {
+  // A library has no main() that could pass it in; only the default of Options::state depends on it.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+Result<config::ServeConfig> read_config(const v1::Options& options) {
+  config::ServeConfig config;
+  if (!options.config.empty()) {
+    MLXGUARD_TRY_ASSIGN(config, config::load(options.config));
+  }
+  if (!options.state.empty()) config.state = options.state;
+  if (config.state.empty()) {
+    config.state = config::default_state({environment_value("XDG_STATE_HOME"),
+                                          environment_value("HOME"), ::geteuid() == 0});
+  }
+  config.public_keys.insert(config.public_keys.end(), options.public_keys.begin(),
+                            options.public_keys.end());
+  return config;
+}
+
+Result<void> make_state(const std::filesystem::path& state) {
+  std::error_code ignored;  // the mkdir below reports what matters
+  std::filesystem::create_directories(state.parent_path(), ignored);
+  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) {
+    return os_error("create", state.string()).hinting("choose another folder in Options::state");
+  }
+  return {};
+}
+
+}  // namespace
+}  // namespace api
+
+namespace v1 {
+
+const char* version() noexcept { return MLXGUARD_VERSION; }
+
+struct Guard::Impl {
+  SystemClock clock;
+  crypto::SystemRandom random;
+  config::ServeConfig config;
+  std::function<void(std::uint64_t, std::uint64_t)> progress;
+  std::mutex mutex;
+  std::unique_ptr<events::EventLog> log;
+
+  /// Read anew for every model: a key that is revoked meanwhile counts at once.
+  [[nodiscard]] mlxguard::Result<signature::TrustedKeys> trusted() const {
+    return signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"), config.public_keys);
+  }
+  [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path,
+                                                std::string name) const {
+    return {path, std::move(name), progress};
+  }
+  mlxguard::Result<void> open(const Options& options) {
+    MLXGUARD_TRY_ASSIGN(config, api::read_config(options));
+    progress = options.progress;
+    MLXGUARD_TRY(api::make_state(config.state));
+    MLXGUARD_TRY_ASSIGN(log, events::open_state_log(config.state, "mlxguard-api", clock, random));
+    return {};
+  }
+  mlxguard::Result<signature::VerifiedModel> admit(const std::filesystem::path& path,
+                                                   std::string name) {
+    MLXGUARD_TRY_ASSIGN(const auto keys, trusted());
+    return admission::admit(request(path, std::move(name)), keys, *log, clock);
+  }
+  mlxguard::Result<Report> verify(const std::filesystem::path& path) {
+    MLXGUARD_TRY_ASSIGN(const auto keys, trusted());
+    MLXGUARD_TRY_ASSIGN(const auto answer,
+                        admission::verify_only(request(path, {}), keys, *log, clock));
+    if (const auto* refusal = std::get_if<signature::Refusal>(&answer)) {
+      return mlxguard::Error(refusal->error);
+    }
+    const auto& found = std::get<signature::VerifyReport>(answer);
+    return Report{found.root_digest, found.signer, found.signer_name, found.files, found.bytes};
+  }
+};
+
+Guard::Guard(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Guard::Guard(Guard&&) noexcept = default;
+Guard& Guard::operator=(Guard&&) noexcept = default;
+Guard::~Guard() {
+  if (impl_ && impl_->log) static_cast<void>(impl_->log->flush());
+}
+
+Result<Guard> Guard::open(Options options) {
+  auto impl = std::make_unique<Impl>();
+  if (auto opened = impl->open(options); !opened) return api::convert(opened.error());
+  return Guard(std::move(impl));
+}
+
+Result<Model> Guard::load(const std::filesystem::path& model, std::string name) {
+  const std::lock_guard lock(impl_->mutex);
+  auto admitted = impl_->admit(model, std::move(name));
+  if (!admitted) return api::convert(admitted.error());
+  return Model(std::make_shared<const Model::Impl>(*std::move(admitted)));
+}
+
+Result<Report> Guard::verify(const std::filesystem::path& model) {
+  const std::lock_guard lock(impl_->mutex);
+  auto report = impl_->verify(model);
+  if (!report) return api::convert(report.error());
+  return *std::move(report);
+}
+
+Result<std::monostate> Guard::close() {
+  const std::lock_guard lock(impl_->mutex);
+  if (auto flushed = impl_->log->flush(); !flushed) return api::convert(flushed.error());
+  return std::monostate{};
+}
+
+}  // namespace v1
+}  // namespace mlxguard
