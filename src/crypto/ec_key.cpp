@@ -188,6 +188,16 @@ bool EcPublicKey::verify(Bytes message, Bytes signature) const {
 struct EcPrivateKey::Impl {
   Key key;
   EcPublicKey public_key;
+
+  /// `read` is what a parser of the library made of the bytes; nullptr is kKeyFormat.
+  static Result<EcPrivateKey> of(Key read) {
+    ERR_clear_error();
+    if (read == nullptr) return make_error(ErrorCode::kKeyFormat, "expected an EC private key");
+    MLXGUARD_TRY(curve_of(read.get()));
+    MLXGUARD_TRY_ASSIGN(const std::string pem, public_pem(read.get()));
+    MLXGUARD_TRY_ASSIGN(EcPublicKey public_key, EcPublicKey::from_pem(pem));
+    return EcPrivateKey(std::make_unique<Impl>(Impl{std::move(read), std::move(public_key)}));
+  }
 };
 
 EcPrivateKey::EcPrivateKey(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -246,13 +256,33 @@ Result<EcPrivateKey> EcPrivateKey::from_encrypted_pem(std::string_view pem,
   if (plain == nullptr) {
     return make_error(ErrorCode::kKeyPassphrase, "the passphrase does not open the key");
   }
-  Key key(EVP_PKCS82PKEY(plain.get()));
-  ERR_clear_error();
-  if (key == nullptr) return make_error(ErrorCode::kKeyFormat, "expected an EC private key");
-  MLXGUARD_TRY(curve_of(key.get()));
-  MLXGUARD_TRY_ASSIGN(const std::string public_text, public_pem(key.get()));
-  MLXGUARD_TRY_ASSIGN(EcPublicKey public_key, EcPublicKey::from_pem(public_text));
-  return EcPrivateKey(std::make_unique<Impl>(Impl{std::move(key), std::move(public_key)}));
+  return Impl::of(Key(EVP_PKCS82PKEY(plain.get())));
+}
+
+Result<EcPrivateKey> EcPrivateKey::from_plain_pem_unsafe(std::string_view pem) {
+  // `openssl ecparam -genkey` writes the curve as a block of its own before the key.
+  constexpr std::string_view kParametersBegin = "-----BEGIN EC PARAMETERS-----";
+  constexpr std::string_view kParametersEnd = "-----END EC PARAMETERS-----";
+  if (pem.starts_with(kParametersBegin)) {
+    const std::size_t end = pem.find(kParametersEnd);
+    if (end == pem.npos) return make_error(ErrorCode::kPem, "expected a PEM block that ends");
+    pem.remove_prefix(end + kParametersEnd.size());
+  }
+  const bool sec1 = pem.find("-----BEGIN EC PRIVATE KEY-----") != pem.npos;
+  MLXGUARD_TRY_ASSIGN(auto der, der_of_pem(pem, sec1 ? PEM_STRING_ECPRIVATEKEY : PEM_STRING_PKCS8INF));
+  const unsigned char* at = der.data();
+  const auto size = static_cast<long>(der.size());
+  Key key;
+  if (sec1) {
+    key.reset(d2i_PrivateKey(EVP_PKEY_EC, nullptr, &at, size));
+  } else {
+    const Plain plain(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &at, size));
+    if (plain != nullptr) key.reset(EVP_PKCS82PKEY(plain.get()));
+  }
+  const bool whole = at == der.data() + der.size();
+  wipe_memory(der.data(), der.size());
+  if (!whole) key.reset();
+  return Impl::of(std::move(key));
 }
 
 Result<std::vector<std::uint8_t>> EcPrivateKey::sign(Bytes message) const {

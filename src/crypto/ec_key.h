@@ -12,6 +12,7 @@
 #include "base/byte_reader.h"
 #include "base/result.h"
 #include "crypto/secret.h"
+#include "crypto/signer.h"
 
 namespace mlxguard::crypto {
 
@@ -39,7 +40,7 @@ class EcPublicKey {
 };
 
 /// Move-only; its numbers are wiped when it dies.
-class EcPrivateKey {
+class EcPrivateKey final : public Signer {
  public:
   [[nodiscard]] static Result<EcPrivateKey> generate(Curve curve);
   /// Encrypted PKCS#8 in PEM: PBES2 with scrypt (N=2^14, r=8, p=8) and AES-256-CBC.
@@ -47,13 +48,15 @@ class EcPrivateKey {
   /// Only encrypted PKCS#8; kPem, kKeyFormat, kKeyPassphrase.
   [[nodiscard]] static Result<EcPrivateKey> from_encrypted_pem(std::string_view pem,
                                                                const Secret& passphrase);
-  [[nodiscard]] const EcPublicKey& public_key() const;
-  /// DER ECDSA signature over `message`, hashed as the curve says.
-  [[nodiscard]] Result<std::vector<std::uint8_t>> sign(Bytes message) const;
+  /// A private key that lies about unencrypted, in PEM (PKCS#8, or SEC 1 with or without its
+  /// parameters before it): whoever read the file has the key. For tools whose users have such files.
+  [[nodiscard]] static Result<EcPrivateKey> from_plain_pem_unsafe(std::string_view pem);
+  [[nodiscard]] const EcPublicKey& public_key() const override;
+  [[nodiscard]] Result<std::vector<std::uint8_t>> sign(Bytes message) const override;
 
   EcPrivateKey(EcPrivateKey&&) noexcept;
   EcPrivateKey& operator=(EcPrivateKey&&) noexcept;
-  ~EcPrivateKey();
+  ~EcPrivateKey() override;
 
  private:
   struct Impl;

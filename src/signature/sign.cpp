@@ -25,7 +25,7 @@ Result<std::vector<std::string>> ignored_paths(const SignOptions& options) {
 
 }  // namespace
 
-Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto::EcPrivateKey& key,
+Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto::Signer& key,
                                const SignOptions& options) {
   Statement statement;
   statement.subject_name = folder.base_name();

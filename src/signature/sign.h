@@ -30,7 +30,7 @@ struct SignedModel {
 /// Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier of
 /// ours would take, those of ModelFolder, kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
-                                             const crypto::EcPrivateKey& key,
+                                             const crypto::Signer& key,
                                              const SignOptions& options = {});
 
 }  // namespace mlxguard::signature
