@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// KeyRing: the key folder with what is signed about its keys. Where a KeyStore knows files, this knows
+// which key may still be relied on. Trusted: the folder's owner. Not trusted: records and lists, which
+// may have been copied here from elsewhere; one that does not verify stops everything (kKeyRecord).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "crypto/key_store.h"
+#include "trust/key_records.h"
+
+namespace mlxguard::trust {
+
+struct RingKey {
+  std::string name;
+  crypto::EcPublicKey key;
+  KeyStatus status;
+};
+
+/// Public keys and their standing, as they were when they were loaded. Copyable.
+class KeyRing {
+ public:
+  /// The folder's keys, the keys of `files` (named by their stems), and the keys that a rotation of one
+  /// of those made its successor, unless the rotated key is revoked. Then the revocation list, which
+  /// any of these may have signed. Errors: those of KeyStore::public_keys; kKeyRecord for a record or
+  /// list that does not verify, and for a list older than one that was seen here.
+  [[nodiscard]] static Result<KeyRing> load(const crypto::KeyStore& store,
+                                            std::span<const std::filesystem::path> files = {});
+
+  [[nodiscard]] std::span<const RingKey> keys() const { return keys_; }
+  [[nodiscard]] const RingKey* find_name(std::string_view name) const;
+  [[nodiscard]] const RingKey* find(std::string_view fingerprint) const;
+  [[nodiscard]] const RevocationList& revocations() const { return revocations_; }
+  /// Whether signatures of this key are good now. A key that no record speaks of is. kKeyRevoked,
+  /// kKeyExpired.
+  [[nodiscard]] Result<void> check_verify(std::string_view fingerprint, WallTime now) const;
+
+ private:
+  std::vector<RingKey> keys_;
+  RevocationList revocations_;
+};
+
+}  // namespace mlxguard::trust
