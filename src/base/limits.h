@@ -74,5 +74,24 @@ inline constexpr std::size_t kLogBacklogEventsMax = 500'000;
 inline constexpr std::size_t kPassphraseBytesMin = 8;
 inline constexpr std::size_t kPassphraseBytesMax = 1024;
 inline constexpr std::size_t kKeyFileBytesMax = 64u << 10;
+inline constexpr std::size_t kKeyRecordBytesMax = 64u << 10;
+inline constexpr std::size_t kKeyReasonBytesMax = 500;
+inline constexpr std::size_t kRevocationsMax = 4096;
+inline constexpr std::size_t kRevocationListBytesMax = 16u << 20;
+inline constexpr std::size_t kTokenUriBytesMax = 4096;
+inline constexpr std::size_t kTokenSlotsMax = 256;
+inline constexpr std::size_t kTokenMessageBytesMax = 8u << 10;  // between a token's process and ours
+
+// Mirror of a package index
+inline constexpr std::size_t kMirrorPageBytesMax = 64u << 20;
+inline constexpr std::size_t kMirrorPageFilesMax = 100'000;
+inline constexpr std::size_t kMirrorAttributeBytesMax = 16u << 10;
+inline constexpr std::size_t kMirrorMetadataBytesMax = 16u << 20;
+inline constexpr std::uint64_t kMirrorFileBytesMax = 8ull << 30;
+inline constexpr std::size_t kMirrorHeadBytesMax = 16u << 10;
+inline constexpr std::size_t kMirrorConnectionsMax = 512;
+inline constexpr std::size_t kMirrorOperatorEntriesMax = 100'000;
+inline constexpr std::size_t kMirrorRecordBytesMax = 1u << 20;
+inline constexpr int kMirrorRedirectsMax = 5;
 
 }  // namespace mlxguard::limits
