@@ -176,7 +176,9 @@ Result<void> RevocationList::add(std::string_view fingerprint, std::string_view 
                                                 std::to_string(limits::kKeyReasonBytesMax) +
                                                 " bytes of UTF-8, and a list that has room");
   }
-  Claim claim{.version = version() + 1, .previous = head_};
+  Claim claim;
+  claim.version = version() + 1;
+  claim.previous = head_;
   claim.revocation = {std::string(fingerprint), std::string(reason), at, key.fingerprint()};
   if (key.fingerprint() == fingerprint) claim.public_key = key.pem();
   Entry entry{write_claim(claim), key.fingerprint(), {}};
