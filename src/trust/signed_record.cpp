@@ -36,7 +36,7 @@ Result<Envelope> read_envelope(const JsonValue& root, std::string_view type) {
   envelope.payload.assign(bytes.begin(), bytes.end());
   MLXGUARD_TRY_ASSIGN(const JsonValue signatures, root.member("signatures"));
   if (!signatures.is(codec::JsonKind::kArray)) return malformed("expected a list of signatures");
-  MLXGUARD_TRY(signatures.each_element([&](std::size_t, JsonValue signature) -> Result<void> {
+  const auto read_signature = [&](std::size_t, JsonValue signature) -> Result<void> {
     MLXGUARD_TRY(signature.only_members({"keyid", "sig"}));
     MLXGUARD_TRY_ASSIGN(const JsonValue key_id, signature.member("keyid"));
     MLXGUARD_TRY_ASSIGN(const auto key_text, key_id.as_string("keyid"));
@@ -45,7 +45,8 @@ Result<Envelope> read_envelope(const JsonValue& root, std::string_view type) {
     MLXGUARD_TRY_ASSIGN(auto sig_bytes, codec::from_base64(sig_text));
     envelope.signatures.emplace_back(std::string(key_text), std::move(sig_bytes));
     return {};
-  }));
+  };
+  MLXGUARD_TRY(signatures.each_element(read_signature));
   return envelope;
 }
 
