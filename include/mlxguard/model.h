@@ -44,9 +44,11 @@ class MLXGUARD_EXPORT Model {
   [[nodiscard]] Result<std::span<const std::byte>> bytes(std::string_view file) const;
   /// Strictly parsed header of a .safetensors file. Errors: those of safetensors.*.
   [[nodiscard]] Result<std::vector<Tensor>> tensors(std::string_view file) const;
-  /// Checks a file's structure as its kind demands (safetensors, npy, npz, gguf); other kinds have
-  /// none to check. Errors: safetensors.*, npy.*, gguf.*, archive.invalid.
-  [[nodiscard]] Result<std::monostate> check_structure(std::string_view file) const;
+  /// Checks a file's structure before mlx is given it. `format` is mlx's: "safetensors", "npy", "npz",
+  /// "gguf"; empty: by the file's extension, and a kind without rules passes.
+  /// Errors: safetensors.*, npy.*, gguf.*, archive.invalid; format.unknown for another `format`.
+  [[nodiscard]] Result<std::monostate> check_structure(std::string_view file,
+                                                       std::string_view format = {}) const;
 
  private:
   friend class Guard;

@@ -35,8 +35,9 @@ Result<std::vector<Tensor>> Model::tensors(std::string_view file) const {
   return tensors;
 }
 
-Result<std::monostate> Model::check_structure(std::string_view file) const {
-  if (file.ends_with(".safetensors")) {
+Result<std::monostate> Model::check_structure(std::string_view file,
+                                              std::string_view format) const {
+  if (format == "safetensors" || (format.empty() && file.ends_with(".safetensors"))) {
     const auto checked = tensors(file);
     if (!checked) return checked.error();
   }
