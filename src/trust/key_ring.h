@@ -35,17 +35,28 @@ class KeyRing {
   /// list that does not verify, and for a list older than one that was seen here.
   [[nodiscard]] static Result<KeyRing> load(const crypto::KeyStore& store,
                                             std::span<const std::filesystem::path> files = {});
+  /// The same for who holds the folder's lock.
+  [[nodiscard]] static Result<KeyRing> load_locked(const crypto::KeyStore& store,
+                                                   std::span<const std::filesystem::path> files);
 
   [[nodiscard]] std::span<const RingKey> keys() const { return keys_; }
   [[nodiscard]] const RingKey* find_name(std::string_view name) const;
   [[nodiscard]] const RingKey* find(std::string_view fingerprint) const;
+  /// The keys that the operator put here. A rotation does not hand this on to the successor.
+  [[nodiscard]] RevocationList::FindKey who_may_revoke() const;
   [[nodiscard]] const RevocationList& revocations() const { return revocations_; }
   /// Whether signatures of this key are good now. A key that no record speaks of is. kKeyRevoked,
   /// kKeyExpired.
   [[nodiscard]] Result<void> check_verify(std::string_view fingerprint, WallTime now) const;
 
  private:
+  enum class Locked : std::uint8_t { kNo, kYes };
+  [[nodiscard]] static Result<KeyRing> load(const crypto::KeyStore& store,
+                                            std::span<const std::filesystem::path> files,
+                                            Locked locked);
+  void add_successors();
   std::vector<RingKey> keys_;
+  std::size_t given_ = 0;  ///< keys that are not there by a rotation; they come first
   RevocationList revocations_;
 };
 
