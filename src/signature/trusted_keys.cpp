@@ -7,15 +7,21 @@
 namespace mlxguard::signature {
 
 Result<TrustedKeys> TrustedKeys::load(const crypto::KeyStore& store,
-                                      std::span<const std::filesystem::path> files) {
+                                      std::span<const std::filesystem::path> files, WallTime now) {
   TrustedKeys trusted;
-  MLXGUARD_TRY_ASSIGN(auto stored, store.public_keys());
-  for (auto& [name, key] : stored) trusted.add(std::move(name), std::move(key));
-  for (const std::filesystem::path& file : files) {
-    MLXGUARD_TRY_ASSIGN(auto key, crypto::read_public_key(file));
-    trusted.add(file.stem().string(), std::move(key));
+  MLXGUARD_TRY_ASSIGN(trusted.ring_, trust::KeyRing::load(store, files));
+  for (const trust::RingKey& known : trusted.ring_.keys()) {
+    if (auto good = known.status.check_verify(now); good) {
+      trusted.add(known.name, known.key);
+    } else {
+      trusted.refuse(known.name, known.key, std::move(good).error());
+    }
   }
   return trusted;
+}
+
+void TrustedKeys::refuse(std::string name, crypto::EcPublicKey key, Error why) {
+  refused_.push_back({{std::move(name), std::move(key)}, std::move(why)});
 }
 
 void TrustedKeys::add(std::string name, crypto::EcPublicKey key) {

@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "crypto/ec_key.h"
 #include "crypto/key_store.h"
+#include "trust/key_ring.h"
 
 namespace mlxguard::signature {
 
@@ -23,11 +25,12 @@ struct TrustedKey {
 
 class TrustedKeys {
  public:
-  /// Every key of the folder and of the files. None at all is no error here: verification refuses
-  /// (kNoTrustedKeys), and its event says so. Errors: those of KeyStore::public_keys,
-  /// read_public_key.
-  [[nodiscard]] static Result<TrustedKeys> load(const crypto::KeyStore& store,
-                                                std::span<const std::filesystem::path> files);
+  /// Every key of the folder and of the files that may be relied on `now`. None at all is no error
+  /// here: verification refuses (kNoTrustedKeys), and its event says so. Errors: those of
+  /// trust::KeyRing::load.
+  [[nodiscard]] static Result<TrustedKeys> load(
+      const crypto::KeyStore& store, std::span<const std::filesystem::path> files,
+      WallTime now = SystemClock().now());
 
   /// A key that is known already keeps its first name.
   void add(std::string name, crypto::EcPublicKey key);
@@ -35,8 +38,21 @@ class TrustedKeys {
   [[nodiscard]] const TrustedKey* find(std::string_view fingerprint) const;
   [[nodiscard]] std::span<const TrustedKey> keys() const { return keys_; }
 
+  /// A key that would be trusted but for what its records say: it is revoked, expired, or not valid
+  /// yet.
+  struct Refused {
+    TrustedKey trusted;
+    Error why;  ///< kKeyRevoked or kKeyExpired
+  };
+  [[nodiscard]] std::span<const Refused> refused() const { return refused_; }
+  void refuse(std::string name, crypto::EcPublicKey key, Error why);
+  /// The standing of every key, with the revocation list.
+  [[nodiscard]] const trust::KeyRing& ring() const { return ring_; }
+
  private:
   std::vector<TrustedKey> keys_;
+  std::vector<Refused> refused_;
+  trust::KeyRing ring_;
 };
 
 }  // namespace mlxguard::signature
