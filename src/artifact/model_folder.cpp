@@ -42,10 +42,11 @@ bool is_ignored(const std::string& name, std::span<const std::string> ignored) {
 /// that is bounded and no stack.
 class Walk {
  public:
-  Walk(int root, std::span<const std::string> ignored) : root_(root), ignored_(ignored) {}
+  Walk(int root, std::span<const std::string> ignored, Links links)
+      : root_(root), ignored_(ignored), links_(links) {}
 
   Result<std::vector<FileEntry>> run() {
-    pending_.push_back({".", 0});
+    pending_.push_back({".", 0, {}});
     while (!pending_.empty()) {
       const Folder folder = std::move(pending_.back());
       pending_.pop_back();
@@ -58,10 +59,12 @@ class Walk {
   struct Folder {
     std::string name;
     std::size_t depth = 0;
+    /// Folders above that links were followed from or to: a link to one of them is a circle.
+    std::vector<std::pair<dev_t, ino_t>> above;
   };
 
   Result<void> read_folder(const Folder& folder) {
-    MLXGUARD_TRY_ASSIGN(UniqueFd fd, open_folder(root_, folder.name));
+    MLXGUARD_TRY_ASSIGN(UniqueFd fd, open_folder(root_, folder.name, links_));
     const OpenFolder entries(::fdopendir(fd.get()));
     if (entries == nullptr) return os_error("read", folder.name);
     const int folder_fd = fd.release();  // closedir closes it
@@ -74,13 +77,14 @@ class Walk {
       if (leaf == "." || leaf == "..") continue;
       const std::string name =
           folder.name == "." ? std::string(leaf) : folder.name + "/" + std::string(leaf);
-      MLXGUARD_TRY(take(folder_fd, name, entry->d_name, folder.depth));
+      MLXGUARD_TRY(take(folder_fd, name, entry->d_name, folder));
     }
     if (errno != 0) return os_error("read", folder.name);
     return {};
   }
 
-  Result<void> take(int folder_fd, const std::string& name, const char* leaf, std::size_t depth) {
+  Result<void> take(int folder_fd, const std::string& name, const char* leaf,
+                    const Folder& folder) {
     if (name == kSignatureFile || is_ignored(name, ignored_)) return {};
     if (!is_portable(name) || name.size() > limits::kModelPathBytesMax) {
       return make_error(ErrorCode::kArtifactName,
@@ -94,14 +98,16 @@ class Walk {
           .about(name);
     }
     if (S_ISLNK(status.st_mode)) {
-      return make_error(ErrorCode::kArtifactSymlink, "a symbolic link inside the model").about(name);
+      MLXGUARD_TRY_ASSIGN(status, follow(name));
     }
     if (S_ISDIR(status.st_mode)) {
-      if (depth + 1 > limits::kModelDepthMax) {
+      if (folder.depth + 1 > limits::kModelDepthMax) {
         return make_error(ErrorCode::kArtifactTooMany, "folders nested deeper than allowed")
             .about(name);
       }
-      pending_.push_back({name, depth + 1});
+      Folder below{name, folder.depth + 1, {}};
+      if (links_ == Links::kFollowedInside) MLXGUARD_TRY(check_no_circle(folder_fd, folder, status, below));
+      pending_.push_back(std::move(below));
     } else if (S_ISREG(status.st_mode)) {
       files_.push_back({name, static_cast<std::uint64_t>(status.st_size)});
     } else {
@@ -114,8 +120,35 @@ class Walk {
     return {};
   }
 
+  /// A folder that is reached again below itself has no end.
+  static Result<void> check_no_circle(int folder_fd, const Folder& folder, const struct stat& status,
+                                      Folder& below) {
+    struct stat here {};
+    if (::fstat(folder_fd, &here) != 0) return os_error("stat", folder.name);
+    below.above = folder.above;
+    below.above.emplace_back(here.st_dev, here.st_ino);
+    const std::pair<dev_t, ino_t> wanted(status.st_dev, status.st_ino);
+    if (std::find(below.above.begin(), below.above.end(), wanted) == below.above.end()) return {};
+    return make_error(ErrorCode::kArtifactSymlink, "a symbolic link that leads in a circle")
+        .about(below.name);
+  }
+
+  /// What a link leads to: opened below the root, so it is inside the model, and no link again.
+  Result<struct stat> follow(const std::string& name) const {
+    if (links_ == Links::kRefused) {
+      return make_error(ErrorCode::kArtifactSymlink, "a symbolic link inside the model")
+          .about(name)
+          .hinting("copy what it points to, or sign with --allow-symlinks if it stays inside");
+    }
+    MLXGUARD_TRY_ASSIGN(const UniqueFd fd, open_below_any(root_, name));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return os_error("stat", name);
+    return status;
+  }
+
   int root_;
   std::span<const std::string> ignored_;
+  Links links_;
   std::vector<Folder> pending_;
   std::vector<FileEntry> files_;
 };
@@ -163,7 +196,7 @@ bool ModelFolder::is_single_file() const { return single_file_; }
 const std::string& ModelFolder::base_name() const { return base_name_; }
 
 Result<UniqueFd> ModelFolder::open_file(const std::string& name) const {
-  if (!single_file_) return open_regular(root_.get(), name);
+  if (!single_file_) return open_regular(root_.get(), name, links_);
   MLXGUARD_CHECK(name == kSingleFile);
   // The file itself is the root: a second description of it, with an offset of its own.
   const std::string self = "/proc/self/fd/" + std::to_string(root_.get());
@@ -198,7 +231,7 @@ Result<std::vector<FileEntry>> ModelFolder::enumerate(std::span<const std::strin
     if (::fstat(root_.get(), &status) != 0) return os_error("stat", base_name_);
     files.push_back({std::string(kSingleFile), static_cast<std::uint64_t>(status.st_size)});
   } else {
-    MLXGUARD_TRY_ASSIGN(files, Walk(root_.get(), ignored).run());
+    MLXGUARD_TRY_ASSIGN(files, Walk(root_.get(), ignored, links_).run());
   }
   if (files.empty()) {
     return make_error(ErrorCode::kArtifactEmpty, "expected at least one file").about(base_name_);

@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "artifact/file_identity.h"
+#include "artifact/safe_open.h"
 #include "artifact/snapshot.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -25,10 +28,21 @@ struct FileEntry {
   std::uint64_t size_bytes = 0;
 };
 
+/// The digest of a file, or of the shard of one that begins at `start_bytes`.
 struct FileDigest {
   std::string name;
-  std::uint64_t size_bytes = 0;
+  std::uint64_t size_bytes = 0;  ///< of what the digest is over
   std::vector<std::uint8_t> digest;
+  std::uint64_t start_bytes = 0;
+};
+
+/// What the digests of a model are over.
+struct HashPlan {
+  // NOLINTNEXTLINE: an algorithm alone means whole files
+  HashPlan(crypto::HashAlgorithm of = crypto::HashAlgorithm::kSha256, std::uint64_t shard = 0)
+      : algorithm(of), shard_bytes(shard) {}
+  crypto::HashAlgorithm algorithm;
+  std::uint64_t shard_bytes;  ///< 0: whole files
 };
 
 /// Called with bytes done so far; from any thread, not often.
@@ -38,6 +52,10 @@ class ModelFolder {
  public:
   /// Opens a folder, or a single file. Errors: kArtifactNotFound, kArtifactSymlink, kPermission.
   [[nodiscard]] static Result<ModelFolder> open(const std::filesystem::path& path);
+
+  /// For enumerate() and everything after it; a new folder refuses links.
+  void set_links(Links links) { links_ = links; }
+  [[nodiscard]] Links links() const { return links_; }
 
   [[nodiscard]] bool is_single_file() const;
   /// Last component of the path as given: a default name for people.
@@ -51,25 +69,42 @@ class ModelFolder {
   /// kArtifactTooMany, kArtifactEmpty.
   [[nodiscard]] Result<std::vector<FileEntry>> enumerate(std::span<const std::string> ignored) const;
 
-  /// Hashes the files, each read once in bounded buffers, several files at a time on all cores.
+  /// Hashes the files where they are, each read once in bounded buffers, on all cores. Digests by file
+  /// in the given order, shards by their start; `identities` (by file) says what was hashed.
   /// kArtifactChanged if a file's size changed meanwhile.
-  [[nodiscard]] Result<std::vector<FileDigest>> hash(std::span<const FileEntry> files,
-                                                     crypto::HashAlgorithm algorithm,
-                                                     const Progress& progress = {}) const;
+  [[nodiscard]] Result<std::vector<FileDigest>> hash(
+      std::span<const FileEntry> files, HashPlan plan, const Progress& progress = {},
+      std::vector<std::optional<FileIdentity>>* identities = nullptr) const;
 
   /// Copies the files into sealed memory; the digests are of exactly the bytes held there. `digests`
-  /// receives them in the wanted algorithm, in order (SnapshotFile::digest is SHA-256 when that is the
-  /// algorithm, zero otherwise).
+  /// receives them as hash() gives them (SnapshotFile::digest is the file's SHA-256 if the plan is
+  /// that, zero otherwise).
   [[nodiscard]] Result<std::vector<SnapshotFile>> snapshot(std::span<const FileEntry> files,
-                                                           crypto::HashAlgorithm algorithm,
+                                                           HashPlan plan,
                                                            std::vector<FileDigest>& digests,
                                                            const Progress& progress = {}) const;
+  /// The same without digests: the caller has to know from elsewhere what these bytes are.
+  /// `identities` (by file) are those of the files while they were copied.
+  [[nodiscard]] Result<std::vector<SnapshotFile>> snapshot_unhashed(
+      std::span<const FileEntry> files, std::vector<std::optional<FileIdentity>>& identities,
+      const Progress& progress = {}) const;
+
+  /// Copies the files below the folder `destination` (its subfolders are made), each read once and
+  /// written through to the disk, and hashes what was read.
+  [[nodiscard]] Result<std::vector<FileDigest>> copy_to(const UniqueFd& destination,
+                                                        std::span<const FileEntry> files,
+                                                        HashPlan plan,
+                                                        const Progress& progress = {}) const;
+
+  /// Of a file as it is now. Errors: as for opening it.
+  [[nodiscard]] Result<FileIdentity> identify(const std::string& name) const;
 
  private:
   ModelFolder() = default;
   [[nodiscard]] Result<UniqueFd> open_file(const std::string& name) const;
   UniqueFd root_;
   bool single_file_ = false;
+  Links links_ = Links::kRefused;
   std::string base_name_;
 };
 

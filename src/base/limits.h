@@ -13,10 +13,14 @@ inline constexpr std::size_t kJsonDocumentBytesMax = 64u << 20;
 
 // Models
 inline constexpr std::size_t kModelFilesMax = 100'000;
+inline constexpr std::size_t kModelResourcesMax = 400'000;  // files or shards of one statement
+inline constexpr std::size_t kIgnoredPathsMax = 10'000;
 inline constexpr std::size_t kModelDepthMax = 32;
 inline constexpr std::size_t kModelPathBytesMax = 4096;
 inline constexpr std::uint64_t kModelBytesMax = 1ull << 42;
 inline constexpr std::size_t kBundleBytesMax = 64u << 20;
+inline constexpr std::size_t kReceiptBytesMax = 64u << 20;
+inline constexpr std::size_t kStoredModelsMax = 10'000;
 inline constexpr std::size_t kConfigBytesMax = 4u << 20;
 inline constexpr std::size_t kTokenizerBytesMax = 64u << 20;
 
@@ -81,6 +85,16 @@ inline constexpr std::size_t kRevocationListBytesMax = 16u << 20;
 inline constexpr std::size_t kTokenUriBytesMax = 4096;
 inline constexpr std::size_t kTokenSlotsMax = 256;
 inline constexpr std::size_t kTokenMessageBytesMax = 8u << 10;  // between a token's process and ours
+
+// Trust policy
+inline constexpr std::size_t kPolicyBytesMax = 1u << 20;
+inline constexpr std::size_t kPolicySourcesMax = 1024;
+inline constexpr std::size_t kPolicyListMax = 4096;  // entries of any list of a policy
+inline constexpr std::size_t kPolicyTextBytesMax = 4096;
+inline constexpr std::size_t kPolicyMemoryBytesMax = 16u << 20;
+inline constexpr std::size_t kPolicyMemoryModelsMax = 50'000;
+inline constexpr std::size_t kModelBundlesMax = 32;  // model.sig and those in model.sig.d
+inline constexpr std::size_t kModelVersionPartsMax = 8;
 
 // Mirror of a package index
 inline constexpr std::size_t kMirrorPageBytesMax = 64u << 20;

@@ -5,7 +5,10 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <bit>
+
 #include "base/check.h"
+#include "mlxguard_blake3.h"
 
 namespace mlxguard::crypto {
 namespace {
@@ -25,17 +28,42 @@ const EVP_MD* evp_of(HashAlgorithm algorithm) {
       return EVP_sha512();
     case HashAlgorithm::kBlake2b512:
       return EVP_blake2b512();
+    case HashAlgorithm::kBlake3:
+      break;  // not of this library
   }
   MLXGUARD_CHECK(false);
+}
+
+struct FreeBlake3 {
+  void operator()(mlxguard_blake3* hasher) const { mlxguard_blake3_free(hasher); }
+};
+
+mlxguard_blake3* blake3_of(void* state) { return static_cast<mlxguard_blake3*>(state); }
+
+/// The value of the subtree over these pieces. Its left half holds the largest power of two of pieces
+/// that leaves something for the right one; so deep only as the number of bits of their count.
+Blake3Value subtree(std::span<const Blake3Value> pieces) {
+  if (pieces.size() == 1) return pieces.front();
+  const std::size_t half = std::bit_floor(pieces.size() - 1);
+  Blake3Value left = subtree(pieces.first(half));
+  const Blake3Value right = subtree(pieces.subspan(half));
+  mlxguard_blake3_join(left.data(), right.data(), left.data());
+  return left;
 }
 
 }  // namespace
 
 struct Hasher::Impl {
-  Context context{EVP_MD_CTX_new()};
+  Context context;
+  std::unique_ptr<mlxguard_blake3, FreeBlake3> blake3;
 };
 
 Hasher::Hasher(HashAlgorithm algorithm) : impl_(std::make_unique<Impl>()) {
+  if (algorithm == HashAlgorithm::kBlake3) {
+    impl_->blake3.reset(mlxguard_blake3_new(0));
+    return;
+  }
+  impl_->context.reset(EVP_MD_CTX_new());
   // A digest that cannot start means a broken crypto library: no security decision may go on.
   MLXGUARD_CHECK(impl_->context != nullptr);
   MLXGUARD_CHECK(EVP_DigestInit_ex(impl_->context.get(), evp_of(algorithm), nullptr) == 1);
@@ -45,14 +73,46 @@ Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 Hasher::~Hasher() = default;
 
 void Hasher::update(Bytes bytes) {
+  if (impl_->blake3) {
+    mlxguard_blake3_update(impl_->blake3.get(), bytes.data(), bytes.size());
+    return;
+  }
   MLXGUARD_CHECK(EVP_DigestUpdate(impl_->context.get(), bytes.data(), bytes.size()) == 1);
 }
 
 std::vector<std::uint8_t> Hasher::finish() {
+  if (impl_->blake3) {
+    std::vector<std::uint8_t> whole(MLXGUARD_BLAKE3_DIGEST_BYTES);
+    mlxguard_blake3_digest(impl_->blake3.get(), whole.data());
+    return whole;
+  }
   std::vector<std::uint8_t> digest(EVP_MAX_MD_SIZE);
   unsigned int size = 0;
   MLXGUARD_CHECK(EVP_DigestFinal_ex(impl_->context.get(), digest.data(), &size) == 1);
   digest.resize(size);
+  return digest;
+}
+
+Blake3Piece::Blake3Piece(std::uint64_t offset) : state_(mlxguard_blake3_new(offset)) {
+  MLXGUARD_CHECK(offset % kBlake3PieceBytes == 0);
+}
+void Blake3Piece::Free::operator()(void* state) const { mlxguard_blake3_free(blake3_of(state)); }
+void Blake3Piece::update(Bytes bytes) {
+  mlxguard_blake3_update(blake3_of(state_.get()), bytes.data(), bytes.size());
+}
+Blake3Value Blake3Piece::finish() {
+  Blake3Value value{};
+  mlxguard_blake3_inner(blake3_of(state_.get()), value.data());
+  return value;
+}
+
+std::vector<std::uint8_t> blake3_join(std::span<const Blake3Value> pieces) {
+  MLXGUARD_CHECK(pieces.size() >= 2);
+  const std::size_t half = std::bit_floor(pieces.size() - 1);
+  const Blake3Value left = subtree(pieces.first(half));
+  const Blake3Value right = subtree(pieces.subspan(half));
+  std::vector<std::uint8_t> digest(MLXGUARD_BLAKE3_DIGEST_BYTES);
+  mlxguard_blake3_join_root(left.data(), right.data(), digest.data());
   return digest;
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@
 
 namespace mlxguard::crypto {
 
-enum class HashAlgorithm : std::uint8_t { kSha256, kSha384, kSha512, kBlake2b512 };
+enum class HashAlgorithm : std::uint8_t { kSha256, kSha384, kSha512, kBlake2b512, kBlake3 };
 
 using Sha256Digest = std::array<std::uint8_t, 32>;
 
@@ -32,6 +33,30 @@ class Hasher {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Bytes of a long BLAKE3 input that are hashed as one piece; every piece but the last has as many.
+inline constexpr std::size_t kBlake3PieceBytes = std::size_t{2} << 20;
+using Blake3Value = std::array<std::uint8_t, 32>;
+
+/// One piece of an input that is longer than one piece. Pieces may be hashed in any order, on any
+/// thread. Move-only. One thread at a time.
+class Blake3Piece {
+ public:
+  /// `offset` of the piece in the whole input: a multiple of kBlake3PieceBytes.
+  explicit Blake3Piece(std::uint64_t offset);
+  void update(Bytes bytes);
+  /// The piece's value, to be joined. At least one byte was hashed.
+  [[nodiscard]] Blake3Value finish();
+
+ private:
+  struct Free {
+    void operator()(void* state) const;
+  };
+  std::unique_ptr<void, Free> state_;
+};
+
+/// The digest of an input from the values of its two or more pieces, in order.
+[[nodiscard]] std::vector<std::uint8_t> blake3_join(std::span<const Blake3Value> pieces);
 
 [[nodiscard]] Sha256Digest sha256(Bytes bytes);
 /// Digest of the concatenation, without copying.

@@ -2,6 +2,8 @@
 //! The C interface of mlxguard_text.h over the `tokenizers` crate.
 //! Input: a signed tokenizer file, and text from a client. Every pointer comes from our own engine.
 
+mod blake3_abi;
+
 use std::ffi::c_char;
 use tokenizers::tokenizer::{PostProcessor, Tokenizer, TruncationDirection};
 

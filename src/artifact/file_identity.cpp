@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "artifact/file_identity.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/os_error.h"
+
+namespace mlxguard::artifact {
+namespace {
+
+constexpr std::int64_t kSecondNs = 1'000'000'000;
+/// Longer than one tick of the kernel's coarse clock at its slowest (100 Hz), with room.
+constexpr std::int64_t kFineStepNs = 50'000'000;
+/// FAT keeps even seconds; so may what stands behind a network file system.
+constexpr std::int64_t kCoarseStepNs = 3 * kSecondNs;
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * kSecondNs + time.tv_nsec;
+}
+
+}  // namespace
+
+Result<FileIdentity> identity_of(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return os_error("stat", "an open file");
+  FileIdentity identity;
+  identity.device = status.st_dev;
+  identity.inode = status.st_ino;
+  identity.size_bytes = static_cast<std::uint64_t>(status.st_size);
+  identity.modified_ns = nanoseconds(status.st_mtim);
+  identity.changed_ns = nanoseconds(status.st_ctim);
+  return identity;
+}
+
+bool is_settled(const FileIdentity& identity, std::int64_t now_ns) {
+  const bool coarse =
+      identity.modified_ns % kSecondNs == 0 && identity.changed_ns % kSecondNs == 0;
+  const std::int64_t latest = std::max(identity.modified_ns, identity.changed_ns);
+  return latest <= now_ns - (coarse ? kCoarseStepNs : kFineStepNs);
+}
+
+}  // namespace mlxguard::artifact
