@@ -3,6 +3,7 @@
 
 #include "signature/bundle_file.h"
 #include "signature/sign.h"
+#include "trust/key_actions.h"
 
 namespace mlxguard::admission {
 namespace {
@@ -10,15 +11,21 @@ namespace {
 using events::Event;
 using events::Kind;
 
-Result<crypto::EcPrivateKey> open_key(const SignRequest& request, const crypto::KeyStore& keys) {
+/// Expired, revoked and rotated keys are refused before their secret is asked for.
+Result<std::unique_ptr<crypto::Signer>> open_key(const SignRequest& request,
+                                                 const crypto::KeyStore& keys, const Clock& clock) {
   MLXGUARD_TRY(crypto::check_key_name(request.key_name));
-  MLXGUARD_TRY(keys.public_key(request.key_name));
-  MLXGUARD_TRY_ASSIGN(const crypto::Secret passphrase, request.passphrase());
-  return keys.open(request.key_name, passphrase);
+  MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, trust::KeyRing::load(keys, request.public_keys));
+  trust::KeySecrets secrets;
+  secrets.token = request.token;
+  secrets.ask = [&](trust::KeyKind kind) {
+    return kind == trust::KeyKind::kToken && request.pin ? request.pin() : request.passphrase();
+  };
+  return trust::open_to_sign(keys, ring, request.key_name, secrets, clock.now());
 }
 
 Event key_used(const SignRequest& request, const std::string& model,
-               const crypto::EcPrivateKey& key) {
+               const crypto::Signer& key) {
   Event used{.kind = Kind::kKeyUsed};
   used.model = model;
   used.message = "opened to sign a model";
@@ -27,7 +34,7 @@ Event key_used(const SignRequest& request, const std::string& model,
 
 /// The record comes before the bundle: there is no signature that the log does not know of.
 Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFolder& folder,
-                            const crypto::EcPrivateKey& key, events::Sink& sink, const Clock& clock,
+                            const crypto::Signer& key, events::Sink& sink, const Clock& clock,
                             std::chrono::steady_clock::time_point start) {
   MLXGUARD_TRY_ASSIGN(const auto model,
                       signature::sign_model(folder, key, {.progress = request.progress}));
@@ -61,15 +68,15 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, ev
   const auto start = clock.steady();
   // The model is opened before the key: a typing error in a path needs no passphrase.
   MLXGUARD_TRY_ASSIGN(const auto folder, artifact::ModelFolder::open(request.path));
-  auto key = open_key(request, keys);
+  auto key = open_key(request, keys, clock);
   if (!key) {
     Event refused = events::event_of(Kind::kKeyRefused, key.error(), folder.base_name());
     MLXGUARD_TRY(sink.append(refused.with("key", request.key_name)));
     return std::move(key).error();
   }
-  MLXGUARD_TRY(sink.append(key_used(request, folder.base_name(), *key)));
+  MLXGUARD_TRY(sink.append(key_used(request, folder.base_name(), **key)));
 
-  auto done = sign_and_put(request, folder, *key, sink, clock, start);
+  auto done = sign_and_put(request, folder, **key, sink, clock, start);
   if (!done) {
     MLXGUARD_TRY(
         sink.append(events::event_of(Kind::kModelSigned, done.error(), folder.base_name())));

@@ -7,11 +7,13 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "artifact/model_folder.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "crypto/key_store.h"
+#include "crypto/pkcs11_key.h"
 #include "events/event.h"
 
 namespace mlxguard::admission {
@@ -22,6 +24,11 @@ struct SignRequest {
   std::function<Result<crypto::Secret>()>
       passphrase;  ///< asked for only if the key's file is in order
   artifact::Progress progress{};
+  /// Asked for instead of the passphrase if the key is on a token.
+  std::function<Result<crypto::Secret>()> pin{};
+  crypto::TokenOptions token{};
+  /// Public keys that are trusted besides those of the store: they may have signed revocations.
+  std::vector<std::filesystem::path> public_keys{};
 };
 
 struct Signed {

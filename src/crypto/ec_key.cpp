@@ -11,6 +11,7 @@
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -45,11 +46,12 @@ struct CurveRow {
   std::string_view name;
   std::string_view group;  ///< OpenSSL's name
   const EVP_MD* (*digest)();
+  std::size_t number_bytes;  ///< of a coordinate, of r and of s
 };
 constexpr CurveRow kCurves[] = {
-    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256},
-    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384},
-    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512},
+    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256, 32},
+    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384, 48},
+    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512, 66},
 };
 
 const CurveRow& row_of(Curve curve) {
@@ -169,6 +171,75 @@ Result<EcPublicKey> EcPublicKey::from_pem(std::string_view pem) {
   MLXGUARD_TRY_ASSIGN(impl->pem, public_pem(impl->key.get()));
   impl->fingerprint = hex_sha256(impl->pem);
   return EcPublicKey(std::move(impl));
+}
+
+Bytes parameters_of(Curve curve) {
+  static constexpr std::uint8_t kP256[] = {6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7};
+  static constexpr std::uint8_t kP384[] = {6, 5, 0x2b, 0x81, 4, 0, 0x22};
+  static constexpr std::uint8_t kP521[] = {6, 5, 0x2b, 0x81, 4, 0, 0x23};
+  if (curve == Curve::kP256) return kP256;
+  return curve == Curve::kP384 ? Bytes(kP384) : Bytes(kP521);
+}
+
+std::vector<std::uint8_t> digest_for(Curve curve, Bytes message) {
+  Hasher hasher(curve == Curve::kP256   ? HashAlgorithm::kSha256
+                : curve == Curve::kP384 ? HashAlgorithm::kSha384
+                                        : HashAlgorithm::kSha512);
+  hasher.update(message);
+  return hasher.finish();
+}
+
+Result<std::vector<std::uint8_t>> der_of_raw_signature(Curve curve, Bytes raw) {
+  const std::size_t half = row_of(curve).number_bytes;
+  if (raw.size() != 2 * half) {
+    return make_error(ErrorCode::kToken, "the token's signature has another length than its curve's");
+  }
+  const std::unique_ptr<ECDSA_SIG, Freed<ECDSA_SIG_free>> pair(ECDSA_SIG_new());
+  BIGNUM* r = BN_bin2bn(raw.data(), static_cast<int>(half), nullptr);
+  BIGNUM* s = BN_bin2bn(raw.data() + half, static_cast<int>(half), nullptr);
+  if (pair == nullptr || ECDSA_SIG_set0(pair.get(), r, s) != 1) {
+    BN_free(r);
+    BN_free(s);
+    return crypto_error("read a signature");
+  }
+  unsigned char* der = nullptr;
+  const int size = i2d_ECDSA_SIG(pair.get(), &der);
+  if (size <= 0) return crypto_error("write a signature");
+  std::vector<std::uint8_t> out(der, der + size);
+  OPENSSL_free(der);
+  return out;
+}
+
+Result<EcPublicKey> EcPublicKey::from_token(Bytes parameters, Bytes point) {
+  for (const CurveRow& row : kCurves) {
+    const Bytes known = parameters_of(row.curve);
+    if (!std::equal(known.begin(), known.end(), parameters.begin(), parameters.end())) continue;
+    const std::size_t plain_bytes = 1 + 2 * row.number_bytes;
+    const std::size_t head_bytes = plain_bytes < 128 ? 2 : 3;  // of the OCTET STRING around it
+    if (point.size() == plain_bytes + head_bytes && point[0] == 4 &&
+        point[head_bytes - 1] == plain_bytes && (head_bytes == 2 || point[1] == 0x81)) {
+      point = point.subspan(head_bytes);
+    }
+    if (point.size() != plain_bytes || point[0] != 4) break;
+    OSSL_PARAM key_parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME,
+                                         const_cast<char*>(row.group.data()), 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                          const_cast<std::uint8_t*>(point.data()), point.size()),
+        OSSL_PARAM_construct_end()};
+    const std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>> context(
+        EVP_PKEY_CTX_new_id(EVP_PKEY_EC, nullptr));
+    EVP_PKEY* made = nullptr;
+    const bool good = context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+                      EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY,
+                                        key_parameters) == 1;
+    const Key key(made);
+    ERR_clear_error();
+    if (!good) break;
+    MLXGUARD_TRY_ASSIGN(const std::string pem, public_pem(key.get()));
+    return from_pem(pem);
+  }
+  return make_error(ErrorCode::kKeyFormat, "expected a token's key on P-256, P-384 or P-521");
 }
 
 bool EcPublicKey::verify(Bytes message, Bytes signature) const {

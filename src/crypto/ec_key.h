@@ -24,6 +24,9 @@ class EcPublicKey {
  public:
   /// One PEM SubjectPublicKeyInfo of a supported curve; else kPem or kKeyFormat.
   [[nodiscard]] static Result<EcPublicKey> from_pem(std::string_view pem);
+  /// From a token's attributes: the curve as DER object identifier, the point uncompressed, in an OCTET
+  /// STRING or plain. kKeyFormat.
+  [[nodiscard]] static Result<EcPublicKey> from_token(Bytes parameters, Bytes point);
   [[nodiscard]] Curve curve() const;
   /// As `openssl pkey -pubout` writes it: 64 columns, LF, trailing newline.
   [[nodiscard]] const std::string& pem() const;
@@ -38,6 +41,13 @@ class EcPublicKey {
   explicit EcPublicKey(std::shared_ptr<const Impl> impl);
   std::shared_ptr<const Impl> impl_;
 };
+
+/// The curve's DER object identifier.
+[[nodiscard]] Bytes parameters_of(Curve curve);
+/// `message` hashed as the curve says.
+[[nodiscard]] std::vector<std::uint8_t> digest_for(Curve curve, Bytes message);
+/// r and s, each of the curve's full length, as DER; kToken if they are no two such numbers.
+[[nodiscard]] Result<std::vector<std::uint8_t>> der_of_raw_signature(Curve curve, Bytes raw);
 
 /// Move-only; its numbers are wiped when it dies.
 class EcPrivateKey final : public Signer {

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/pkcs11_uri.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "base/limits.h"
+
+namespace mlxguard::crypto {
+namespace {
+
+constexpr std::string_view kScheme = "pkcs11:";
+// RFC 7512: unreserved characters, and those that need no escape in a path or a query.
+constexpr std::string_view kFree = "-._~:[]@!$'()*+,=";
+constexpr std::string_view kFreeInPath = "&";
+constexpr std::string_view kFreeInQuery = "/?|";
+constexpr std::string_view kFilePrefix = "file:";
+
+Error bad(std::string message) {
+  return make_error(ErrorCode::kTokenUri, std::move(message))
+      .hinting("pkcs11:token=LABEL;object=KEY?module-path=/path/of/the/module.so");
+}
+
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+Result<std::string> unescape(std::string_view text, std::string_view also_free) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '%') {
+      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
+      const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
+      if (high < 0 || low < 0) return bad("a '%' in a PKCS#11 URI that no two hex digits follow");
+      out.push_back(static_cast<char>(high * 16 + low));
+      i += 2;
+    } else if (is_alphanumeric(c) || kFree.find(c) != kFree.npos ||
+               also_free.find(c) != also_free.npos) {
+      out.push_back(c);
+    } else {
+      return bad("a character in a PKCS#11 URI that has to be written as %XX");
+    }
+  }
+  return out;
+}
+
+std::string escape(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  constexpr std::string_view kPlain = "-._~";
+  std::string out;
+  for (const char c : text) {
+    if (is_alphanumeric(c) || kPlain.find(c) != kPlain.npos) {
+      out.push_back(c);
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back('%');
+    out.push_back(kDigits[byte >> 4]);
+    out.push_back(kDigits[byte & 15]);
+  }
+  return out;
+}
+
+struct Attribute {
+  std::string_view name;
+  std::string value;
+};
+
+/// Splits "a=b;c=d"; no name twice.
+Result<std::vector<Attribute>> attributes_of(std::string_view text, char separator,
+                                             std::string_view also_free) {
+  std::vector<Attribute> attributes;
+  std::set<std::string_view> names;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    const std::string_view part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = part.find('=');
+    if (equals == part.npos || equals == 0) return bad("expected NAME=VALUE in a PKCS#11 URI");
+    const std::string_view name = part.substr(0, equals);
+    if (!names.insert(name).second) return bad("a PKCS#11 URI names an attribute twice");
+    MLXGUARD_TRY_ASSIGN(std::string value, unescape(part.substr(equals + 1), also_free));
+    attributes.push_back({name, std::move(value)});
+  }
+  return attributes;
+}
+
+/// No text of a token holds a NUL; one in a path would end it early.
+bool has_nul(std::string_view text) { return text.find('\0') != text.npos; }
+
+Result<void> take_path_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
+  const auto& [name, value] = attribute;
+  if (name == "id") {
+    if (value.empty()) return bad("an empty id in a PKCS#11 URI");
+    uri.id.emplace(value.begin(), value.end());
+    return {};
+  }
+  if (has_nul(value)) return bad("a NUL in a PKCS#11 URI");
+  if (name == "slot-id") {
+    std::uint64_t number = 0;
+    const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (problem != std::errc{} || end != value.data() + value.size()) {
+      return bad("expected a number as slot-id");
+    }
+    uri.slot_id = number;
+    return {};
+  }
+  if (name == "type") {
+    if (value == "private" || value == "public") return {};
+    return bad("expected the type \"private\" in a PKCS#11 URI");
+  }
+  std::optional<std::string>* text = nullptr;
+  if (name == "token") text = &uri.token;
+  if (name == "manufacturer") text = &uri.manufacturer;
+  if (name == "serial") text = &uri.serial;
+  if (name == "model") text = &uri.model;
+  if (name == "object") text = &uri.object;
+  if (text == nullptr) return bad("an attribute of a PKCS#11 URI that is not known here");
+  *text = value;
+  return {};
+}
+
+Result<void> take_query_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
+  const auto& [name, value] = attribute;
+  if (name == "pin-value") {
+    return make_error(ErrorCode::kTokenUri, "a PIN inside of a PKCS#11 URI: others can read it there")
+        .hinting("give it with --pin-file FILE, --pin-fd N, or at the terminal");
+  }
+  if (has_nul(value)) return bad("a NUL in a PKCS#11 URI");
+  if (name == "module-path") {
+    if (!value.starts_with('/')) return bad("expected an absolute module-path in a PKCS#11 URI");
+    uri.module_path = value;
+    return {};
+  }
+  if (name == "pin-source") {
+    std::string_view file = value;
+    if (file.starts_with(kFilePrefix)) file.remove_prefix(kFilePrefix.size());
+    if (file.starts_with("///")) file.remove_prefix(2);  // file:///etc/pin
+    if (!file.starts_with('/')) return bad("expected a file with an absolute path as pin-source");
+    uri.pin_file = file;
+    return {};
+  }
+  return bad("an attribute of a PKCS#11 URI that is not known here");
+}
+
+}  // namespace
+
+Result<Pkcs11Uri> Pkcs11Uri::parse(std::string_view text) {
+  if (text.size() > limits::kTokenUriBytesMax) return bad("a PKCS#11 URI that is too long");
+  if (!text.starts_with(kScheme)) return bad("expected a PKCS#11 URI");
+  text.remove_prefix(kScheme.size());
+  const std::size_t question = std::min(text.find('?'), text.size());
+  Pkcs11Uri uri;
+  MLXGUARD_TRY_ASSIGN(const auto path, attributes_of(text.substr(0, question), ';', kFreeInPath));
+  for (const Attribute& attribute : path) MLXGUARD_TRY(take_path_attribute(attribute, uri));
+  text.remove_prefix(std::min(question + 1, text.size()));
+  MLXGUARD_TRY_ASSIGN(const auto query, attributes_of(text, '&', kFreeInQuery));
+  for (const Attribute& attribute : query) MLXGUARD_TRY(take_query_attribute(attribute, uri));
+  if (!uri.object && !uri.id) return bad("expected a PKCS#11 URI that names a key: object or id");
+  if (uri.module_path.empty()) {
+    return bad("expected a PKCS#11 URI that names the token's module: module-path");
+  }
+  return uri;
+}
+
+std::string Pkcs11Uri::text() const {
+  std::string path;
+  const auto add = [&](std::string_view name, const std::optional<std::string>& value) {
+    if (!value) return;
+    if (!path.empty()) path.push_back(';');
+    path.append(name).append("=").append(escape(*value));
+  };
+  add("token", token);
+  add("manufacturer", manufacturer);
+  add("serial", serial);
+  add("model", model);
+  if (slot_id) add("slot-id", std::to_string(*slot_id));
+  if (id) add("id", std::string(id->begin(), id->end()));
+  add("object", object);
+  std::string out = std::string(kScheme) + path + "?module-path=" + escape(module_path);
+  if (pin_file) out += "&pin-source=" + escape(std::string(kFilePrefix) + *pin_file);
+  return out;
+}
+
+}  // namespace mlxguard::crypto
