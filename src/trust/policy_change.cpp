@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trust/policy_change.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/os_error.h"
+#include "trust/policy_signature.h"
+#include "trust/state_file.h"
+
+namespace mlxguard::trust {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<void> make_folder(const fs::path& folder) {
+  std::error_code ignored;  // the mkdir below reports what matters
+  fs::create_directories(folder.parent_path(), ignored);
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return os_error("create", folder.string());
+  }
+  return {};
+}
+
+Result<std::optional<std::string>> read_if_there(const fs::path& file, std::size_t bytes_max) {
+  auto text = read_trusted_file(file, bytes_max);
+  if (!text && text.error().code == ErrorCode::kNotFound) return std::optional<std::string>{};
+  if (!text) return std::move(text).error();
+  return std::optional<std::string>(*std::move(text));
+}
+
+/// Signed by whoever is not the root key, it would be refused by the next reader.
+Result<std::vector<PolicySignature>> sign(const PolicyPlaces& places, const PolicyChange& change,
+                                          const std::string& text) {
+  MLXGUARD_TRY_ASSIGN(const auto key, change.open_root_key());
+  MLXGUARD_TRY_ASSIGN(PolicySignature signature, sign_policy(text, *key));
+  const std::string& fingerprint = key->public_key().fingerprint();
+  if (!places.root_key.empty() && fingerprint != places.root_key) {
+    MLXGUARD_TRY_ASSIGN(const KeyRing ring, KeyRing::load(crypto::KeyStore(places.state / "keys"),
+                                                          places.public_keys));
+    const RingKey* root = ring.find(places.root_key);
+    const bool successor = root != nullptr && root->status.rotation &&
+                           root->status.rotation->new_key.fingerprint() == fingerprint;
+    if (!successor) {
+      return make_error(ErrorCode::kTrustPolicySignature, "expected the root key, found another")
+          .compared(places.root_key, fingerprint);
+    }
+  }
+  return std::vector<PolicySignature>{std::move(signature)};
+}
+
+/// Readers in between find a signature that is good for the text they read, old or new.
+Result<void> write_both(const fs::path& file, const std::string& text,
+                        const std::vector<PolicySignature>& signatures) {
+  const fs::path beside = signature_file_of(file);
+  std::vector<PolicySignature> both = signatures;
+  MLXGUARD_TRY_ASSIGN(const auto old, read_if_there(beside, limits::kKeyRecordBytesMax));
+  if (old) {
+    if (const auto parsed = parse_policy_signatures(*old)) both.push_back(parsed->front());
+  }
+  MLXGUARD_TRY(replace_trusted_file(beside, write_policy_signatures(both)));
+  MLXGUARD_TRY(replace_trusted_file(file, text));
+  return replace_trusted_file(beside, write_policy_signatures(signatures));
+}
+
+}  // namespace
+
+Result<ChangedPolicy> change_policy(
+    const PolicyPlaces& places, const PolicyChange& change, WallTime now,
+    const std::function<Result<void>(const ChangedPolicy&)>& on_record) {
+  const fs::path file = places.file();
+  if (!places.root_key.empty() && !change.open_root_key) {
+    return make_error(ErrorCode::kTrustPolicySignature,
+                      "the policy is signed by a root key: a change needs that key")
+        .about(file.string())
+        .hinting("add --root-key NAME, and the passphrase as for mlxguard sign");
+  }
+  std::error_code problem;
+  const fs::path folder = fs::absolute(file, problem).parent_path();
+  MLXGUARD_TRY(make_folder(folder));
+  MLXGUARD_TRY_ASSIGN(const UniqueFd lock, folder_lock(folder));
+  MLXGUARD_TRY_ASSIGN(const auto text, read_if_there(file, limits::kPolicyBytesMax));
+  MLXGUARD_TRY_ASSIGN(const auto old_signature,
+                      read_if_there(signature_file_of(file), limits::kKeyRecordBytesMax));
+  ChangedPolicy changed;
+  changed.created = !text;
+  // A change of a policy that nobody would accept would make it acceptable.
+  const bool adds_to_it = change.edit.add || change.edit.remove;
+  if (text && adds_to_it && !places.root_key.empty()) {
+    if (auto current = Policy::load(places, now);
+        !current && current.error().code != ErrorCode::kTrustPolicyExpired) {
+      return std::move(current).error();
+    }
+  }
+  if (text && old_signature && places.root_key.empty() && !change.open_root_key) {
+    return make_error(ErrorCode::kTrustPolicySignature,
+                      "the policy is signed: a change needs its root key")
+        .about(file.string())
+        .hinting("add --root-key NAME, or remove trust.toml.sig if it is to be unsigned");
+  }
+  MLXGUARD_TRY_ASSIGN(const std::string edited,
+                      edit_policy(text.value_or(""), folder, change.edit));
+  MLXGUARD_TRY_ASSIGN(const PolicyFile parsed, parse_policy(edited, folder));
+  changed.version = parsed.version;
+  if (!change.open_root_key) {
+    MLXGUARD_TRY(on_record(changed));
+    MLXGUARD_TRY(replace_trusted_file(file, edited));
+    return changed;
+  }
+  MLXGUARD_TRY(check_signable(parsed));
+  MLXGUARD_TRY_ASSIGN(const auto signatures, sign(places, change, edited));
+  MLXGUARD_TRY(on_record(changed));
+  MLXGUARD_TRY(write_both(file, edited, signatures));
+  return changed;
+}
+
+}  // namespace mlxguard::trust

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trust/state_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/os_error.h"
+
+namespace mlxguard::trust {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<std::string> read_all(int fd, const std::string& name, std::size_t bytes_max) {
+  std::string text(bytes_max + 1, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t count = ::read(fd, text.data() + size, text.size() - size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return os_error("read", name);
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  if (size > bytes_max) {
+    return make_error(ErrorCode::kTooLarge,
+                      "expected at most " + std::to_string(bytes_max) + " bytes")
+        .about(name);
+  }
+  text.resize(size);
+  return text;
+}
+
+Result<void> write_and_sync(int fd, std::string_view content, const std::string& name) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return os_error("write", name);
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::fsync(fd) != 0) return os_error("sync", name);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_trusted_file(const fs::path& file, std::size_t bytes_max) {
+  // Not blocked by a fifo in its place.
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd.is_open()) return os_error("open", file.string());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return os_error("stat", file.string());
+  const bool owned = status.st_uid == ::geteuid() || status.st_uid == 0;
+  if (!S_ISREG(status.st_mode) || !owned || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return make_error(ErrorCode::kUnsafePermissions,
+                      "expected a file of this user or root that no one else can write")
+        .about(file.string())
+        .hinting("chmod go-w it, if its content is yours");
+  }
+  return read_all(fd.get(), file.string(), bytes_max);
+}
+
+Result<void> replace_trusted_file(const fs::path& file, std::string_view content) {
+  std::error_code problem;
+  fs::path place = fs::weakly_canonical(file, problem);
+  if (problem) place = file;
+  const fs::path unfinished = place.parent_path() / ("." + place.filename().string() + ".new");
+  if (::unlink(unfinished.c_str()) != 0 && errno != ENOENT) {
+    return os_error("remove", unfinished.string());
+  }
+  const UniqueFd fd(
+      ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!fd.is_open()) return os_error("create", unfinished.string());
+  auto written = write_and_sync(fd.get(), content, file.string());
+  if (written && ::rename(unfinished.c_str(), place.c_str()) != 0) {
+    written = os_error("rename", file.string());
+  }
+  if (!written) {
+    ::unlink(unfinished.c_str());
+    return written;
+  }
+  const UniqueFd folder(::open(place.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open() || ::fsync(folder.get()) != 0) {
+    return os_error("sync the folder of", file.string());
+  }
+  return {};
+}
+
+Result<UniqueFd> folder_lock(const fs::path& folder) {
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.is_open()) return os_error("open", folder.string());
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return os_error("lock", folder.string());
+  }
+  return fd;
+}
+
+}  // namespace mlxguard::trust
