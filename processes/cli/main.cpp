@@ -2,13 +2,13 @@
 // The mlxguard command. Reads the command line, picks one row of the table, prints how it ended.
 // Trusted: its user. Not trusted: every file it reads.
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 
 #include "commands.h"
+#include "crypto/secret.h"
 #include "output.h"
 
 namespace {
@@ -22,6 +22,7 @@ constexpr Command kCommands[] = {
     {"verify", "check a model against its signature", define_verify},
     {"run", "one inference in a locked worker, without a server", define_run},
     {"log", "read, query and verify the event log", define_log},
+    {"deps", "what the software under your models consists of, and whether it is sound", define_deps},
 };
 
 std::string environment_value(const char* name) {
@@ -55,7 +56,7 @@ int finish(Session& session, Result<int> ended) {
 
 int main(int argc, char** argv) {
   // Secrets pass through this process: no core dump, no ptrace by the same user.
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  crypto::protect_process_memory();
   const bool color_allowed = environment_value("NO_COLOR").empty();
   const config::Environment environment{environment_value("XDG_STATE_HOME"),
                                         environment_value("HOME"), ::geteuid() == 0};

@@ -25,9 +25,13 @@ Result<int> sign(Session& session, const Sign& options) {
     return options.passphrase.read(options.key, crypto::PassphraseUse::kOpen);
   };
   ProgressLine progress(session.output(), session.clock(), "hashing");
+  MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
+  admission::SignRequest request{options.model, options.key, passphrase, progress.callback()};
+  request.pin = [&] { return options.passphrase.read_pin(options.key); };
+  request.token = options.passphrase.token();
+  request.public_keys = config.public_keys;
   MLXGUARD_TRY_ASSIGN(const admission::Signed done,
-                      admission::sign({options.model, options.key, passphrase, progress.callback()},
-                                      crypto::KeyStore(folder), *log, session.clock()));
+                      admission::sign(request, crypto::KeyStore(folder), *log, session.clock()));
   progress.finish();
   codec::JsonWriter json;
   json.begin_object().field("status", "signed").field("model", options.model);

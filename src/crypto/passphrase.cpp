@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -147,6 +149,43 @@ Result<Secret> passphrase_from_file(const std::filesystem::path& file, Passphras
         .hinting("chmod 600 " + file.filename().string());
   }
   return passphrase_from_fd(fd.get(), use);
+}
+
+Result<Secret> passphrase_from_agent(const std::filesystem::path& program, std::string_view prompt,
+                                     PassphraseUse use) {
+  struct stat status {};
+  if (::stat(program.c_str(), &status) != 0) return os_error("find", program.string());
+  if (!program.is_absolute() || !S_ISREG(status.st_mode) ||
+      (status.st_uid != 0 && status.st_uid != ::geteuid()) ||
+      (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return make_error(ErrorCode::kUnsafePermissions,
+                      "expected a passphrase agent by its absolute path that only you can write")
+        .about(program.string());
+  }
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return os_error("make a pipe");
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
+  std::string name = program.string();
+  std::string question(prompt);
+  std::array<char*, 3> arguments{name.data(), question.data(), nullptr};
+  pid_t pid = -1;
+  const int problem =
+      ::posix_spawn(&pid, name.c_str(), &actions, nullptr, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (problem != 0) return os_error("start", name, problem);
+  writer.reset();
+  auto text = passphrase_from_fd(reader.get(), use);
+  int ended = 0;
+  while (::waitpid(pid, &ended, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(ended) || WEXITSTATUS(ended) != 0) {
+    return make_error(ErrorCode::kPassphraseMissing, "the passphrase agent gave none").about(name);
+  }
+  return text;
 }
 
 Result<Secret> passphrase_from_terminal(std::string_view prompt, PassphraseUse use) {

@@ -1,16 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/secret.h"
 
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/check.h"
 
 namespace mlxguard::crypto {
+namespace {
+
+// The library's own allocations. Its decoders leave copies of a private key in memory that they free: it
+// is wiped before anyone else gets it.
+constexpr std::size_t kSecureHeapBytes = 256u << 10;
+constexpr std::size_t kSecureHeapSmallest = 32;
+
+void* plain_malloc(std::size_t size, const char*, int) { return std::malloc(size); }
+
+void wiping_free(void* memory, const char*, int) {
+  if (memory == nullptr) return;
+  OPENSSL_cleanse(memory, ::malloc_usable_size(memory));
+  std::free(memory);
+}
+
+void* wiping_realloc(void* memory, std::size_t size, const char*, int) {
+  if (memory == nullptr) return std::malloc(size);
+  if (size == 0) {
+    wiping_free(memory, nullptr, 0);
+    return nullptr;
+  }
+  void* larger = std::malloc(size);
+  if (larger == nullptr) return nullptr;
+  std::memcpy(larger, memory, std::min(size, ::malloc_usable_size(memory)));
+  wiping_free(memory, nullptr, 0);
+  return larger;
+}
+
+}  // namespace
+
+void protect_process_memory() {
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  // Before the library's first allocation, or it keeps the ordinary functions.
+  CRYPTO_set_mem_functions(plain_malloc, wiping_realloc, wiping_free);
+  CRYPTO_secure_malloc_init(kSecureHeapBytes, kSecureHeapSmallest);
+}
 
 Secret::Secret(std::size_t size) : size_(size) {
   if (size == 0) return;

@@ -222,4 +222,29 @@ Result<RevocationList> accept_revocations(
   return list;
 }
 
+Result<Rotation> accept_rotation(
+    const KeyStore& store, std::span<const std::filesystem::path> files, std::string_view text,
+    WallTime now,
+    const std::function<Result<void>(const std::string& old_name, const Rotation&)>& on_record) {
+  MLXGUARD_TRY_ASSIGN(Rotation rotation, parse_rotation(text));
+  std::string old_name;
+  const auto add_file = [&]() -> Result<std::vector<KeyFile>> {
+    MLXGUARD_TRY_ASSIGN(const KeyRing ring, KeyRing::load_locked(store, files));
+    const RingKey* old_key = ring.find(rotation.old_key.fingerprint());
+    if (old_key == nullptr || !store.public_key(old_key->name)) {
+      return make_error(ErrorCode::kKeyNotFound, "the key that was rotated is not in the key folder")
+          .about(rotation.old_key.fingerprint());
+    }
+    MLXGUARD_TRY(old_key->status.check_verify(now));
+    old_name = old_key->name;
+    std::vector<KeyFile> added;
+    added.push_back(file_of(old_name, kRotationSuffix, text));
+    MLXGUARD_TRY(on_record(old_name, rotation));
+    return added;
+  };
+  auto done = store.update(add_file);
+  if (!done) return rotated_before(std::move(done).error(), old_name);
+  return rotation;
+}
+
 }  // namespace mlxguard::trust

@@ -93,5 +93,12 @@ struct NewKey {
 [[nodiscard]] Result<RevocationList> accept_revocations(
     const crypto::KeyStore& store, std::span<const std::filesystem::path> files,
     std::string_view text, const std::function<Result<void>(const RevocationList&)>& on_record);
+/// Puts a rotation from elsewhere beside the key here that it replaces, which from then on is trusted to
+/// have named its successor. kKeyNotFound if that key is not here, kKeyRevoked, kKeyExpired; kKeyRecord if
+/// it has a successor already.
+[[nodiscard]] Result<Rotation> accept_rotation(
+    const crypto::KeyStore& store, std::span<const std::filesystem::path> files,
+    std::string_view text, WallTime now,
+    const std::function<Result<void>(const std::string& old_name, const Rotation&)>& on_record);
 
 }  // namespace mlxguard::trust
