@@ -32,13 +32,37 @@ Event key_used(const SignRequest& request, const std::string& model,
   return used.with("key", request.key_name).with("fingerprint", key.public_key().fingerprint());
 }
 
+/// Remembering digests is a convenience: a cache that cannot be written keeps nobody from signing.
+Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
+                                             const artifact::ModelFolder& folder,
+                                             const crypto::Signer& key) {
+  const SignScope& scope = request.scope;
+  signature::SignOptions options;
+  options.ignored = scope.ignored;
+  options.progress = request.progress;
+  options.plan = scope.plan;
+  if (scope.digests_folder.empty() || scope.mac == nullptr) {
+    return signature::sign_model(folder, key, options);
+  }
+  std::error_code problem;
+  const auto whole = std::filesystem::weakly_canonical(request.path, problem);
+  artifact::DigestCache cache =
+      artifact::DigestCache::load(scope.digests_folder, *scope.mac, whole, scope.plan);
+  if (scope.known == SignScope::Known::kHashedAgain) cache.forget();
+  options.cache = &cache;
+  MLXGUARD_TRY_ASSIGN(auto model, signature::sign_model(folder, key, options));
+  (void)cache.save(*scope.mac);
+  return model;
+}
+
 /// The record comes before the bundle: there is no signature that the log does not know of.
 Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFolder& folder,
                             const crypto::Signer& key, events::Sink& sink, const Clock& clock,
                             std::chrono::steady_clock::time_point start) {
-  MLXGUARD_TRY_ASSIGN(const auto model,
-                      signature::sign_model(folder, key, {.progress = request.progress}));
+  MLXGUARD_TRY_ASSIGN(const auto model, hash_and_sign(request, folder, key));
   Signed result;
+  result.hashed_bytes = model.hashed_bytes;
+  result.root_digests = model.root_digests;
   result.root_digest = model.root_digest;
   result.signer = key.public_key().fingerprint();
   result.files = model.files;
@@ -54,6 +78,7 @@ Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFol
       .with("key", request.key_name)
       .with("files", static_cast<std::int64_t>(result.files))
       .with("bytes", static_cast<std::int64_t>(result.bytes))
+      .with("hashed_bytes", static_cast<std::int64_t>(result.hashed_bytes))
       .with("duration_us", std::int64_t{elapsed.count()});
   MLXGUARD_TRY(sink.append(done));
   MLXGUARD_TRY_ASSIGN(result.signature_file,
@@ -67,7 +92,8 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, ev
                     const Clock& clock) {
   const auto start = clock.steady();
   // The model is opened before the key: a typing error in a path needs no passphrase.
-  MLXGUARD_TRY_ASSIGN(const auto folder, artifact::ModelFolder::open(request.path));
+  MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(request.path));
+  folder.set_links(request.scope.links);
   auto key = open_key(request, keys, clock);
   if (!key) {
     Event refused = events::event_of(Kind::kKeyRefused, key.error(), folder.base_name());

@@ -9,14 +9,27 @@
 #include <string>
 #include <vector>
 
+#include "artifact/digest_cache.h"
 #include "artifact/model_folder.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_key.h"
 #include "events/event.h"
+#include "signature/statement.h"
 
 namespace mlxguard::admission {
+
+/// What is signed, and how it is hashed.
+struct SignScope {
+  std::vector<std::string> ignored{};
+  artifact::HashPlan plan{};
+  artifact::Links links = artifact::Links::kRefused;
+  /// Where digests are remembered, so that signing again hashes only what changed; empty: nowhere.
+  std::filesystem::path digests_folder{};
+  const artifact::LocalMac* mac = nullptr;  ///< of that folder
+  enum class Known : std::uint8_t { kReused, kHashedAgain } known = Known::kReused;
+};
 
 struct SignRequest {
   std::filesystem::path path;
@@ -29,6 +42,7 @@ struct SignRequest {
   crypto::TokenOptions token{};
   /// Public keys that are trusted besides those of the store: they may have signed revocations.
   std::vector<std::filesystem::path> public_keys{};
+  SignScope scope{};
 };
 
 struct Signed {
@@ -37,6 +51,8 @@ struct Signed {
   std::string signer;
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t hashed_bytes = 0;
+  signature::RootDigests root_digests;
 };
 
 /// Errors: those of ModelFolder and KeyStore (a key that does not open is an event `key.refused`),

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "signature/sign.h"
 
-#include <algorithm>
+#include <time.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <span>
+
+#include "base/limits.h"
 #include "signature/bundle.h"
 #include "signature/bundle_file.h"
 #include "signature/statement.h"
@@ -23,11 +29,65 @@ Result<std::vector<std::string>> ignored_paths(const SignOptions& options) {
   return ignored;
 }
 
+std::int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);  // the clock that file times are taken from
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+struct Hashed {
+  std::vector<artifact::FileDigest> digests;
+  std::uint64_t hashed_bytes = 0;
+};
+
+/// Remembers the digests of the files that were hashed now.
+void remember(artifact::DigestCache& cache, std::span<const artifact::FileEntry> files,
+              const std::vector<artifact::FileDigest>& digests,
+              const std::vector<std::optional<artifact::FileIdentity>>& identities,
+              std::int64_t started_ns) {
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    std::vector<artifact::FileDigest> own;
+    while (next < digests.size() && digests[next].name == files[i].name) own.push_back(digests[next++]);
+    if (identities[i]) cache.put(files[i].name, *identities[i], std::move(own), started_ns);
+  }
+}
+
+Result<Hashed> hash_all(const artifact::ModelFolder& folder,
+                        const std::vector<artifact::FileEntry>& entries,
+                        const SignOptions& options) {
+  const std::int64_t started_ns = now_ns();
+  Hashed hashed;
+  std::vector<artifact::FileEntry> unknown;
+  for (const artifact::FileEntry& entry : entries) {
+    const std::vector<artifact::FileDigest>* known = nullptr;
+    if (options.cache != nullptr) {
+      MLXGUARD_TRY_ASSIGN(const auto identity, folder.identify(entry.name));
+      if (identity.size_bytes == entry.size_bytes) known = options.cache->find(entry.name, identity);
+    }
+    if (known != nullptr) {
+      hashed.digests.insert(hashed.digests.end(), known->begin(), known->end());
+    } else {
+      unknown.push_back(entry);
+      hashed.hashed_bytes += entry.size_bytes;
+    }
+  }
+  std::vector<std::optional<artifact::FileIdentity>> identities;
+  MLXGUARD_TRY_ASSIGN(auto fresh, folder.hash(unknown, options.plan, options.progress, &identities));
+  if (options.cache != nullptr) remember(*options.cache, unknown, fresh, identities, started_ns);
+  hashed.digests.insert(hashed.digests.end(), std::make_move_iterator(fresh.begin()),
+                        std::make_move_iterator(fresh.end()));
+  return hashed;
+}
+
 }  // namespace
 
 Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto::Signer& key,
                                const SignOptions& options) {
   Statement statement;
+  statement.algorithm = options.plan.algorithm;
+  statement.shard_bytes = options.plan.shard_bytes;
+  statement.links = folder.links();
   statement.subject_name = folder.base_name();
   MLXGUARD_TRY_ASSIGN(statement.ignored_paths, ignored_paths(options));
   std::vector<std::string> skipped = statement.ignored_paths;
@@ -41,8 +101,10 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
     }
     model.bytes += entry.size_bytes;
   }
-  MLXGUARD_TRY_ASSIGN(statement.resources,
-                      folder.hash(entries, statement.algorithm, options.progress));
+  MLXGUARD_TRY_ASSIGN(Hashed hashed, hash_all(folder, entries, options));
+  model.hashed_bytes = hashed.hashed_bytes;
+  statement.resources = std::move(hashed.digests);
+  sort_by_resource_name(statement.resources, statement.shard_bytes);
   statement.root_digest = root_digest_of(statement.resources);
 
   const std::string payload = write_statement(statement);
@@ -51,7 +113,12 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
   bundle.payload.assign(payload.begin(), payload.end());
   MLXGUARD_TRY_ASSIGN(bundle.signature, key.sign(pre_authentication_encoding(bundle.payload)));
   model.bundle = write_bundle(bundle);
+  if (model.bundle.size() > limits::kBundleBytesMax) {
+    return make_error(ErrorCode::kTooLarge, "the list of files is larger than a verifier would read")
+        .hinting("take larger shards");
+  }
   model.root_digest = statement.root_digest;
+  model.root_digests = root_digests_of(std::move(statement.resources), statement.shard_bytes);
   model.files = entries.size();
   return model;
 }

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "artifact/digest_cache.h"
 #include "artifact/model_folder.h"
 #include "base/result.h"
 #include "crypto/ec_key.h"
+#include "signature/statement.h"
 
 namespace mlxguard::signature {
 
@@ -17,6 +19,10 @@ struct SignOptions {
   /// Paths below the root that the signature does not cover, besides the default ones.
   std::vector<std::string> ignored{};
   artifact::Progress progress{};
+  /// The digest, and whether it is over files or shards.
+  artifact::HashPlan plan{};
+  /// Digests of an earlier signature: what did not change is not hashed again. Updated, not saved.
+  artifact::DigestCache* cache = nullptr;
 };
 
 struct SignedModel {
@@ -24,9 +30,13 @@ struct SignedModel {
   std::string root_digest;
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t hashed_bytes = 0;  ///< less than `bytes` if a cache knew the others
+  RootDigests root_digests;
 };
 
-/// Hashes every file (SHA-256, in the specification's order: bytes of UTF-8) and signs the list.
+/// Hashes every file, links followed as `folder` says, and signs the list, in the specification's order: bytes of UTF-8. An empty file is
+/// listed also with the method `shards` (`name:0:0`; the specification leaves it out, so that an empty
+/// file added later could not be told from a signed one).
 /// Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier of
 /// ours would take, those of ModelFolder, kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,

@@ -72,7 +72,8 @@ TEST_CASE("statement: the root digest is over the order listed, and recomputed")
 }
 
 TEST_CASE("statement: another predicate or statement type is not a model signature") {
-  CHECK(code_of_change("signature/v1.0", "Digests/v0.1") == ErrorCode::kPredicateType);
+  CHECK(code_of_change("signature/v1.0", "signature/v2.0") == ErrorCode::kPredicateType);
+  CHECK(code_of_change("signature/v1.0", "Digests/v0.1") == ErrorCode::kLegacyFormat);
   CHECK(code_of_change("Statement/v1", "Statement/v0.1") == ErrorCode::kBundleField);
 }
 
@@ -102,8 +103,12 @@ TEST_CASE("statement: unknown fields of a resource are ignored, as the specifica
 }
 
 TEST_CASE("statement: refuses other methods and digests") {
-  CHECK(code_of_change(R"("method":"files")", R"("method":"shards")") ==
+  CHECK(code_of_change(R"("method":"files")", R"("method":"blocks")") ==
         ErrorCode::kMethodUnsupported);
+  CHECK(code_of_change(R"("method":"files")", R"("method":"shards")") == ErrorCode::kBundleField);
+  CHECK(code_of_change(R"("hash_type":"sha256")", R"("hash_type":"sha384")") ==
+        ErrorCode::kHashUnsupported);
+  // Every digest is of the announced kind, also where the length would fit.
   CHECK(code_of_change(R"("hash_type":"sha256")", R"("hash_type":"blake3")") ==
         ErrorCode::kHashUnsupported);
   CHECK(code_of_change(R"("algorithm":"sha256")", R"("algorithm":"blake2b")") ==
@@ -159,6 +164,121 @@ TEST_CASE(
     CHECK(std::find(outside->ignored_paths.begin(), outside->ignored_paths.end(), path) ==
           outside->ignored_paths.end());
   }
+}
+
+// The same two files in shards of 4 bytes; digests of nothing in particular, since nothing is hashed here.
+std::string shards_of(const std::string& size, const std::vector<std::string>& names,
+                      const std::string& algorithm = "sha256") {
+  std::string resources;
+  std::vector<artifact::FileDigest> digests;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto digest = crypto::sha256(as_bytes(std::to_string(i)));
+    digests.push_back({names[i], 0, {digest.begin(), digest.end()}});
+    resources += std::string(i > 0 ? "," : "") + R"({"name":")" + names[i] + R"(","algorithm":")" +
+                 algorithm + R"(","digest":")" + codec::to_hex(digest) + "\"}";
+  }
+  return replaced(statement_of(root_digest_of(digests), resources), R"("method":"files")",
+                  R"("method":"shards","shard_size":)" + size);
+}
+
+TEST_CASE("statement: shards are read with every spelling of their size, and written back") {
+  for (const char* size : {"4", "4.0", "4e0", "0.4e1"}) {
+    CAPTURE(size);
+    auto statement = parse_statement(shards_of(size, {"a.txt:0:4", "a.txt:4:6", "b:1:2:0:3"}));
+    REQUIRE(statement.has_value());
+    CHECK(statement->shard_bytes == 4);
+    REQUIRE(statement->resources.size() == 3);
+    CHECK(statement->resources[1].name == "a.txt");
+    CHECK(statement->resources[1].start_bytes == 4);
+    CHECK(statement->resources[1].size_bytes == 2);
+    CHECK(statement->resources[2].name == "b:1:2");
+    auto again = parse_statement(write_statement(*statement));
+    REQUIRE(again.has_value());
+    CHECK(again->root_digest == statement->root_digest);
+    CHECK(again->shard_bytes == 4);
+  }
+  auto large = parse_statement(shards_of("1e+09", {"a:0:1000000000", "a:1000000000:1000000001"}));
+  REQUIRE(large.has_value());
+  CHECK(large->shard_bytes == 1'000'000'000);
+  for (const char* size : {"0", "-4", "0.5", "4.5", "\"4\"", "null", "1e300", "true", "[4]"}) {
+    CAPTURE(size);
+    CHECK(code_of(shards_of(size, {"a.txt:0:4"})) == ErrorCode::kBundleField);
+  }
+}
+
+TEST_CASE("statement: the algorithm of a shard may name its size, and no other one") {
+  CHECK(parse_statement(shards_of("4", {"a:0:4"}, "sha256-sharded-4")).has_value());
+  CHECK(parse_statement(shards_of("4.0", {"a:0:4"}, "sha256-sharded-4")).has_value());
+  CHECK(code_of(shards_of("4", {"a:0:4"}, "sha256-sharded-5")) == ErrorCode::kHashUnsupported);
+  CHECK(code_of(shards_of("4", {"a:0:4"}, "sha256-sharded-4.0")) == ErrorCode::kHashUnsupported);
+  CHECK(code_of_change(R"("algorithm":"sha256")", R"("algorithm":"sha256-sharded-0")") ==
+        ErrorCode::kHashUnsupported);
+}
+
+TEST_CASE("statement: shards of a file leave no gap, do not overlap, and are of the announced size") {
+  using Names = std::vector<std::string>;
+  for (const Names& names :
+       {Names{"a:4:6"}, Names{"a:0:4", "a:5:6"}, Names{"a:0:4", "a:3:6"}, Names{"a:0:3", "a:3:6"},
+        Names{"a:0:5"}, Names{"a:0:4", "a:8:12"}, Names{"a:0:0", "a:0:4"}, Names{"a:0:4", "a:4:4"},
+        Names{"a"}, Names{"a:0"}, Names{":0"}, Names{"a:00:4"}, Names{"a:0:04"}, Names{"a:4:0"},
+        Names{"a:-0:4"}, Names{"a:0:+4"}, Names{"a:0:4 "}, Names{"a:0:99999999999999999999"},
+        Names{"a:0x0:4"}}) {
+    CAPTURE(names.front());
+    CHECK(code_of(shards_of("4", names)) == ErrorCode::kShard);
+  }
+  CHECK(code_of(shards_of("4", {"a:0:4", "a:0:4"})) == ErrorCode::kResourceDuplicate);
+  CHECK(code_of(shards_of("4", {":0:4"})) == ErrorCode::kResourceName);
+  CHECK(code_of(shards_of("4", {"../a:0:4"})) == ErrorCode::kResourceName);
+  CHECK(code_of(shards_of("4", {".:0:4", "a:0:4"})) == ErrorCode::kResourceName);
+  CHECK(code_of(shards_of("4", {".git/a:0:4"})) == ErrorCode::kIgnoredRead);
+  CHECK(parse_statement(shards_of("4", {".:0:4", ".:4:5"})).has_value());
+  CHECK(parse_statement(shards_of("4", {"empty:0:0"})).has_value());
+  CHECK(parse_statement(shards_of("4", {"a:4:6", "a:0:4"})).has_value());  // in any order
+}
+
+TEST_CASE("statement: both orders of the tools are offered, and they differ where names are awkward") {
+  const auto file = [](const std::string& name, std::uint64_t start, std::uint64_t size) {
+    const auto digest = crypto::sha256(as_bytes(name + std::to_string(start)));
+    return artifact::FileDigest{name, size, {digest.begin(), digest.end()}, start};
+  };
+  const auto plain = root_digests_of({file("b", 0, 0), file("a", 0, 0)}, 0);
+  CHECK(plain.by_name == plain.by_component);
+  const std::vector<artifact::FileDigest> awkward{file("a/b", 0, 0), file("a-b", 0, 0)};
+  const auto names = root_digests_of(awkward, 0);
+  CHECK(names.by_component == root_digest_of(awkward));
+  CHECK(names.by_name == root_digest_of({awkward[1], awkward[0]}));
+  std::vector<artifact::FileDigest> shards;
+  for (std::uint64_t i = 0; i < 12; ++i) shards.push_back(file("a", i * 4, 4));
+  const auto many = root_digests_of(shards, 4);
+  CHECK(many.by_component == root_digest_of(shards));
+  CHECK(many.by_name != many.by_component);  // "a:12:16" stands before "a:4:8"
+  sort_by_resource_name(shards, 4);
+  CHECK(shards[1].start_bytes == 12);
+}
+
+TEST_CASE("statement: the form before 1.0 is read only where it is allowed") {
+  const std::string legacy =
+      R"({"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a.txt","digest":{"sha256":")" +
+      kHello + R"("}},{"name":"b.txt","digest":{"sha256":")" + kWorld +
+      R"("}}],"predicateType":"https://model_signing/Digests/v0.1","predicate":{"unused":"x"}})";
+  CHECK(code_of(legacy) == ErrorCode::kLegacyFormat);
+  const StatementOptions allowed{LegacyStatements::kAllowed};
+  auto statement = parse_statement(legacy, allowed);
+  REQUIRE(statement.has_value());
+  CHECK(statement->resources.size() == 2);
+  CHECK(statement->root_digest == kRoot);
+  CHECK(statement->ignored_paths == default_ignored_paths());
+  const auto code_of_legacy = [&](std::string_view from, std::string_view to) {
+    auto refused = parse_statement(replaced(legacy, from, to), allowed);
+    REQUIRE_FALSE(refused.has_value());
+    return refused.error().code;
+  };
+  CHECK(code_of_legacy("b.txt", "a.txt") == ErrorCode::kResourceDuplicate);
+  CHECK(code_of_legacy("b.txt", "../b") == ErrorCode::kResourceName);
+  CHECK(code_of_legacy("b.txt", ".git/b") == ErrorCode::kIgnoredRead);
+  CHECK(code_of_legacy("unused", "used") == ErrorCode::kBundleField);
+  CHECK(code_of_legacy(R"({"sha256":")" + kHello, R"({"sha512":")" + kHello) == ErrorCode::kBundleField);
+  CHECK(parse_statement(kText, allowed).has_value());
 }
 
 }  // namespace

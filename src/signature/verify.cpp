@@ -2,9 +2,13 @@
 #include "signature/verify.h"
 
 #include <algorithm>
+#include <iterator>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
+#include "codec/text.h"
 
 namespace mlxguard::signature {
 namespace {
@@ -18,17 +22,40 @@ std::uint64_t total_bytes(std::span<const FileEntry> entries) {
   return total;
 }
 
+/// Both peers write "." for a model that is one file, the specification says its base name.
+void unify_single_name(std::vector<FileDigest>& resources, const artifact::ModelFolder& folder) {
+  const bool by_name = std::all_of(resources.begin(), resources.end(), [&](const FileDigest& one) {
+    return one.name == folder.base_name();
+  });
+  if (!folder.is_single_file() || !by_name) return;
+  for (FileDigest& resource : resources) resource.name = ".";
+}
+
+/// The names of findings with one of these codes.
+std::unordered_set<std::string_view> named_in(const Findings& findings, ErrorCode one,
+                                              ErrorCode other) {
+  std::unordered_set<std::string_view> names;
+  for (const Error& finding : findings) {
+    if (finding.code == one || finding.code == other) names.insert(finding.subject);
+  }
+  return names;
+}
+
 }  // namespace
 
 Verifier::Verifier(artifact::ModelFolder folder, Statement statement,
                    std::vector<FileEntry> entries)
     : folder_(std::move(folder)),
-      algorithm_(statement.algorithm),
+      plan_(statement.plan()),
       signed_files_(std::move(statement.resources)),
       entries_(std::move(entries)) {
+  report_.root_digests = root_digests_of(signed_files_, plan_.shard_bytes);
+  unify_single_name(signed_files_, folder_);
   // Bytes of UTF-8, as both lists are compared; the root digest was over the listed order.
   std::sort(signed_files_.begin(), signed_files_.end(),
-            [](const FileDigest& left, const FileDigest& right) { return left.name < right.name; });
+            [](const FileDigest& left, const FileDigest& right) {
+              return std::tie(left.name, left.start_bytes) < std::tie(right.name, right.start_bytes);
+            });
   report_.files = entries_.size();
   report_.bytes = total_bytes(entries_);
   report_.root_digest = std::move(statement.root_digest);
@@ -41,23 +68,52 @@ Result<void> Verifier::conclude(Findings findings) {
 }
 
 Result<void> Verifier::check_names() {
-  MLXGUARD_TRY(conclude(compare_names(signed_files_, entries_)));
+  MLXGUARD_TRY(conclude(compare_names(signed_files_, entries_, plan_.shard_bytes)));
   step_ = Step::kNamesChecked;
   return {};
 }
 
 Result<void> Verifier::take_snapshot(const artifact::Progress& progress) {
   MLXGUARD_CHECK(step_ == Step::kNamesChecked);
-  MLXGUARD_TRY_ASSIGN(files_, folder_.snapshot(entries_, algorithm_, digests_, progress));
+  MLXGUARD_TRY_ASSIGN(files_, folder_.snapshot(entries_, plan_, digests_, progress));
   step_ = Step::kSnapshotTaken;
   return {};
 }
 
+Result<void> Verifier::take_snapshot(const artifact::Receipt& receipt,
+                                     const artifact::Progress& progress) {
+  MLXGUARD_CHECK(step_ == Step::kNamesChecked);
+  MLXGUARD_TRY(receipt.check_model(report_.root_digest, manifest_digest(), entries_));
+  std::vector<std::optional<artifact::FileIdentity>> identities;
+  MLXGUARD_TRY_ASSIGN(auto files, folder_.snapshot_unhashed(entries_, identities, progress));
+  // Of the descriptors that the bytes were read from, before and after.
+  MLXGUARD_TRY(receipt.check_files(entries_, identities));
+  files_ = std::move(files);
+  report_.basis = Basis::kReceipt;
+  step_ = Step::kReceiptBelieved;
+  return {};
+}
+
+std::string Verifier::manifest_digest() const {
+  std::string text = "mlxguard manifest 1\n" + std::string(name_of_hash(plan_.algorithm)) + " " +
+                     std::to_string(plan_.shard_bytes) + "\n";
+  for (const FileDigest& file : signed_files_) {
+    // A name has no control characters, so a line is one file.
+    text += codec::to_hex(file.digest) + " " + resource_name(file, plan_.shard_bytes) + "\n";
+  }
+  return codec::to_hex(crypto::sha256(as_bytes(text)));
+}
+
+Result<void> Verifier::copy_verified(const UniqueFd& destination,
+                                     const artifact::Progress& progress) {
+  MLXGUARD_CHECK(step_ == Step::kNamesChecked);
+  MLXGUARD_TRY_ASSIGN(const auto digests, folder_.copy_to(destination, entries_, plan_, progress));
+  return conclude(compare_digests(signed_files_, digests));
+}
+
 Result<VerifiedModel> Verifier::verify(std::string served_name) {
-  MLXGUARD_CHECK(step_ == Step::kSnapshotTaken);
-  MLXGUARD_CHECK(std::equal(files_.begin(), files_.end(), digests_.begin(), digests_.end(),
-                            [](const auto& file, const auto& of) { return file.name == of.name; }));
-  MLXGUARD_TRY(conclude(compare_digests(signed_files_, digests_)));
+  MLXGUARD_CHECK(step_ == Step::kSnapshotTaken || step_ == Step::kReceiptBelieved);
+  if (step_ == Step::kSnapshotTaken) MLXGUARD_TRY(conclude(compare_digests(signed_files_, digests_)));
   VerifiedModel model;
   model.name_ = std::move(served_name);
   model.root_digest_ = report_.root_digest;
@@ -68,8 +124,25 @@ Result<VerifiedModel> Verifier::verify(std::string served_name) {
 }
 
 Result<void> Verifier::check_in_place(const artifact::Progress& progress) {
-  MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(entries_, algorithm_, progress));
-  return conclude(compare_digests(signed_files_, digests));
+  if (plan_.shard_bytes == 0) {
+    MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(entries_, plan_, progress));
+    return conclude(compare_digests(signed_files_, digests));
+  }
+  // A file whose length differs has other shards than the signed ones, and one that is not signed
+  // could have any number: neither is hashed.
+  Findings by_name = compare_names(signed_files_, entries_, plan_.shard_bytes);
+  const auto not_hashed = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileUnsigned);
+  const auto not_expected = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileMissing);
+  std::vector<FileEntry> comparable;
+  std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(comparable),
+               [&](const FileEntry& entry) { return !not_hashed.contains(entry.name); });
+  std::vector<FileDigest> expected;
+  std::copy_if(signed_files_.begin(), signed_files_.end(), std::back_inserter(expected),
+               [&](const FileDigest& shard) { return !not_expected.contains(shard.name); });
+  MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(comparable, plan_, progress));
+  Findings findings = compare_digests(expected, digests);
+  std::move(by_name.begin(), by_name.end(), std::back_inserter(findings));
+  return conclude(std::move(findings));
 }
 
 }  // namespace mlxguard::signature

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "artifact/model_folder.h"
+#include "artifact/receipt.h"
 #include "base/result.h"
 #include "signature/findings.h"
 #include "signature/statement.h"
@@ -21,10 +22,19 @@
 
 namespace mlxguard::signature {
 
+/// What a verification of the bytes rests on.
+enum class Basis : std::uint8_t {
+  kDigests,  ///< every byte was hashed now
+  kReceipt,  ///< hashed when the store admitted them, and by the file system not touched since
+};
+
 struct VerifyReport {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::string root_digest;  ///< lowercase hex: the model's identity
+  /// What the tools make of the same digests, for comparing identities across them.
+  RootDigests root_digests;
+  Basis basis = Basis::kDigests;
   std::string signer;       ///< fingerprint of the key
   std::string signer_name;  ///< what the operator calls it
 };
@@ -53,6 +63,20 @@ class Verifier {
   [[nodiscard]] Result<void> check_names();
   /// Copies the files into sealed memory and hashes what is there now. After check_names().
   [[nodiscard]] Result<void> take_snapshot(const artifact::Progress& progress);
+  /// Copies the files into sealed memory without hashing them, on the word of a receipt of the store.
+  /// After check_names(). kStoreReceipt if the receipt is of another list of files, or if the file
+  /// system saw a change of any of them: then only take_snapshot() can tell.
+  [[nodiscard]] Result<void> take_snapshot(const artifact::Receipt& receipt,
+                                           const artifact::Progress& progress);
+  /// Over names, ranges and signed digests: what a receipt is bound to.
+  [[nodiscard]] std::string manifest_digest() const;
+  /// Copies the files below a folder and hashes what was copied; no VerifiedModel comes of it. After
+  /// check_names(). kDigestMismatch.
+  [[nodiscard]] Result<void> copy_verified(const UniqueFd& destination,
+                                           const artifact::Progress& progress);
+  [[nodiscard]] const std::vector<artifact::FileEntry>& entries() const { return entries_; }
+  [[nodiscard]] const artifact::ModelFolder& folder() const { return folder_; }
+
   /// The digests of the sealed bytes are the signed ones, or kDigestMismatch. After
   /// take_snapshot().
   [[nodiscard]] Result<VerifiedModel> verify(std::string served_name);
@@ -66,11 +90,11 @@ class Verifier {
            std::vector<artifact::FileEntry> entries);
   [[nodiscard]] Result<void> conclude(Findings findings);
 
-  enum class Step : std::uint8_t { kOpened, kNamesChecked, kSnapshotTaken };
+  enum class Step : std::uint8_t { kOpened, kNamesChecked, kSnapshotTaken, kReceiptBelieved };
   Step step_ = Step::kOpened;
   artifact::ModelFolder folder_;
-  crypto::HashAlgorithm algorithm_;
-  std::vector<artifact::FileDigest> signed_files_;  ///< sorted by name
+  artifact::HashPlan plan_;
+  std::vector<artifact::FileDigest> signed_files_;  ///< sorted by name and start
   std::vector<artifact::FileEntry> entries_;        ///< sorted by name
   std::vector<artifact::SnapshotFile> files_;
   std::vector<artifact::FileDigest> digests_;  ///< of files_, in their order

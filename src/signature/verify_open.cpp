@@ -25,14 +25,6 @@ Error about_bundle(Error error, const std::string& bundle_name) {
   return error;
 }
 
-/// Both peers write "." for a model that is one file, the specification says its base name.
-void unify_single_name(Statement& statement, const artifact::ModelFolder& folder) {
-  if (folder.is_single_file() && statement.resources.size() == 1 &&
-      statement.resources.front().name == folder.base_name()) {
-    statement.resources.front().name = ".";
-  }
-}
-
 }  // namespace
 
 Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesystem::path& path,
@@ -45,8 +37,8 @@ Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesys
   if (!signer) return about_bundle(std::move(signer).error(), bundle_name);
   auto statement = parse_statement(as_text(bundle->payload));
   if (!statement) return about_bundle(std::move(statement).error(), bundle_name);
-  unify_single_name(*statement, folder);
 
+  folder.set_links(statement->links);  // as the signer recorded it
   std::vector<std::string> ignored = statement->ignored_paths;
   ignored.emplace_back(kUnfinishedSignatureFile);
   MLXGUARD_TRY_ASSIGN(auto entries, folder.enumerate(ignored));
