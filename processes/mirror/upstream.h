@@ -5,6 +5,7 @@
 // the operator's own URL leads there; answers are bounded in bytes (after decompression) and in time.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>

@@ -39,6 +39,7 @@ std::string to_json(const FileRecord& record) {
   codec::JsonWriter json;
   json.begin_object().field("project", record.project).field("version", record.version);
   json.field("filename", record.filename).field("sha256", record.sha256);
+  json.field("content_sha256", record.content_sha256);
   json.field("size", record.size_bytes).field("inspected_by", record.inspected_by);
   json.key("findings").begin_array();
   for (const Finding& finding : record.inspection.findings) {
@@ -58,6 +59,7 @@ Result<FileRecord> file_record_from(std::string_view json) {
   MLXGUARD_TRY_ASSIGN(record.version, text_of(root, "version"));
   MLXGUARD_TRY_ASSIGN(record.filename, text_of(root, "filename"));
   MLXGUARD_TRY_ASSIGN(record.sha256, text_of(root, "sha256"));
+  MLXGUARD_TRY_ASSIGN(record.content_sha256, text_of(root, "content_sha256"));
   MLXGUARD_TRY_ASSIGN(record.size_bytes, number_of(root, "size"));
   MLXGUARD_TRY_ASSIGN(record.inspected_by, text_of(root, "inspected_by"));
   MLXGUARD_TRY_ASSIGN(record.action, text_of(root, "action"));

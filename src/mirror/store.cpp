@@ -59,8 +59,14 @@ Result<void> Incoming::restart() {
     return os_error("empty a file of the mirror's cache");
   }
   size_ = 0;
+  digest_.clear();
   hasher_ = std::make_unique<crypto::Hasher>(crypto::HashAlgorithm::kSha256);
   return {};
+}
+
+const std::string& Incoming::digest() {
+  if (digest_.empty()) digest_ = codec::to_hex(hasher_->finish());
+  return digest_;
 }
 
 Store::Store(fs::path folder, crypto::Random& random, std::unique_ptr<Lock> lock)
@@ -175,7 +181,7 @@ Result<void> Store::commit(BlobKind kind, Incoming incoming, const std::string& 
     return make_error(ErrorCode::kTruncated, "a download of another size than the index says")
         .compared(std::to_string(*size_bytes), std::to_string(incoming.size_));
   }
-  std::string found = codec::to_hex(incoming.hasher_->finish());
+  std::string found = incoming.digest();
   if (found != sha256) {
     return make_error(ErrorCode::kMirrorDigest,
                       "upstream's file has another digest than its index says")

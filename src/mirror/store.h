@@ -33,7 +33,8 @@ struct FileRecord {
   std::string project;
   std::string version;
   std::string filename;
-  std::string sha256;
+  std::string sha256;          ///< as the index says; empty where it says none
+  std::string content_sha256;  ///< of the bytes in the cache; empty before the first download
   std::int64_t size_bytes = 0;
   std::string inspected_by;  ///< Scanner::inspection_identity(); empty: not inspected
   Judgement inspection;
@@ -54,6 +55,8 @@ class Incoming {
   /// Forgets what was written, for another try.
   [[nodiscard]] Result<void> restart();
   [[nodiscard]] std::uint64_t size() const { return size_; }
+  /// Of all that was written; for files whose digest nobody promised. Ends the digest.
+  [[nodiscard]] const std::string& digest();
 
  private:
   friend class Store;
@@ -63,6 +66,7 @@ class Incoming {
   std::uint64_t bytes_max_;
   std::uint64_t size_ = 0;
   std::unique_ptr<crypto::Hasher> hasher_;
+  std::string digest_;
 };
 
 class Store {

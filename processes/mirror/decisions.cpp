@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decisions.h"
+
+#include <memory>
+
+namespace mlxguard::mirror {
+namespace {
+
+constexpr std::size_t kKeptMax = 100'000;
+constexpr std::size_t kFindingsLogged = 16;
+
+events::Kind kind_of(Action action) {
+  switch (action) {
+    case Action::kServe:
+      return events::Kind::kMirrorServed;
+    case Action::kBlock:
+      return events::Kind::kMirrorBlocked;
+    case Action::kHold:
+      return events::Kind::kMirrorHeld;
+  }
+  return events::Kind::kMirrorBlocked;
+}
+
+events::Event about(events::Kind kind, const std::string& project, const ProjectFile& file,
+                    const std::string& client) {
+  events::Event event{.kind = kind};
+  event.with("project", project).with("version", file.version).with("file", file.filename);
+  event.with("sha256", file.sha256).with("client", client);
+  return event;
+}
+
+}  // namespace
+
+Decisions::Decisions(asio::io_context& io, asio::thread_pool& pool, Store& store,
+                     events::EventLog& log, const Clock& clock)
+    : io_(io), pool_(pool), store_(store), log_(log), clock_(clock) {}
+
+/// Waits without holding the event loop; the log answers from its own thread.
+Task<Result<void>> Decisions::append(events::Event event) {
+  struct Pending {
+    explicit Pending(asio::io_context& io) : timer(io.get_executor()) {}
+    Timer timer;
+    std::optional<Result<void>> written;
+  };
+  const auto pending = std::make_shared<Pending>(io_);
+  pending->timer.expires_at(SteadyTime::max());
+  log_.submit(event, [this, pending](Result<void> written) {
+    asio::post(io_, [pending, written = std::move(written)]() mutable {
+      pending->written = std::move(written);
+      pending->timer.cancel();
+    });
+  });
+  while (!pending->written) co_await pending->timer.async_wait(kAwait);
+  co_return std::move(*pending->written);
+}
+
+Task<Result<void>> Decisions::report(std::string project, const ProjectFile& file,
+                                     const Decision& decision, std::string client) {
+  events::Event event = about(kind_of(decision.action), project, file, client);
+  event.message = decision.reason;
+  event.with("verdict", std::string(name_of(decision.verdict)));
+  event.with("by_operator", decision.by_operator);
+  if (decision.action != Action::kServe) {
+    event.outcome = events::Outcome::kRefused;
+    event.code = decision.code;
+  }
+  std::string findings;
+  for (std::size_t i = 0; i < decision.findings.size() && i < kFindingsLogged; ++i) {
+    findings += (i == 0 ? "" : " ") + decision.findings[i].code;
+  }
+  event.with("findings", findings);
+  keep(project, file, decision);
+  co_return co_await append(std::move(event));
+}
+
+Task<Result<void>> Decisions::report_failure(std::string project, const ProjectFile& file,
+                                             const Error& error, std::string client) {
+  events::Event event = about(events::Kind::kMirrorBlocked, project, file, client);
+  event.outcome = events::Outcome::kFailed;
+  event.code = error.code;
+  event.message = error.message;
+  if (!error.expected.empty()) event.with("expected", error.expected).with("actual", error.actual);
+  Decision decision;
+  decision.action = Action::kBlock;
+  decision.code = error.code;
+  decision.reason = error.message;
+  keep(project, file, decision);
+  co_return co_await append(std::move(event));
+}
+
+Task<Result<void>> Decisions::report_hidden(std::string project, std::size_t held,
+                                            std::size_t not_allowed, std::string newest) {
+  const std::string told =
+      std::to_string(held) + " " + std::to_string(not_allowed) + " " + newest;
+  if (const auto found = hidden_.find(project); found != hidden_.end() && found->second == told) {
+    co_return Result<void>();
+  }
+  if (hidden_.size() >= kKeptMax) hidden_.clear();
+  hidden_[project] = told;
+  events::Event event{.kind = events::Kind::kMirrorHeld};
+  event.outcome = events::Outcome::kRefused;
+  event.code = held > 0 ? ErrorCode::kMirrorHeld : ErrorCode::kMirrorNotAllowed;
+  event.message = "files left out of a project's page";
+  event.with("project", project).with("too_new", static_cast<std::int64_t>(held));
+  event.with("not_allowed", static_cast<std::int64_t>(not_allowed)).with("newest", newest);
+  co_return co_await append(std::move(event));
+}
+
+Task<Result<void>> Decisions::report_page(std::string project, const Error& error) {
+  events::Event event{.kind = events::Kind::kMirrorBlocked};
+  event.outcome = events::Outcome::kFailed;
+  event.code = error.code;
+  event.message = error.message;
+  event.with("project", project);
+  co_return co_await append(std::move(event));
+}
+
+/// The record on disk is for people: it is written when the decision changes, and nobody waits for it.
+void Decisions::keep(const std::string& project, const ProjectFile& file, const Decision& decision) {
+  const std::string id = record_id(project, file);
+  const std::string told = std::string(name_of(decision.action)) + "\n" + decision.reason;
+  if (const auto found = kept_.find(id); found != kept_.end() && found->second == told) return;
+  if (kept_.size() >= kKeptMax) kept_.clear();
+  kept_[id] = told;
+  const std::int64_t now_ms = clock_.now().time_since_epoch().count();
+  asio::post(pool_, [this, id, project, file, decision, now_ms] {
+    FileRecord record = store_.record(id).value_or(FileRecord{});
+    if (record.project != project || record.filename != file.filename) record = {};
+    record.project = project;
+    record.version = file.version;
+    record.filename = file.filename;
+    record.sha256 = file.sha256;
+    if (file.size_bytes) record.size_bytes = static_cast<std::int64_t>(*file.size_bytes);
+    record.action = name_of(decision.action);
+    record.code = decision.action == Action::kServe ? std::string() : std::string(name_of(decision.code));
+    record.reason = decision.reason;
+    record.decided_ms = now_ms;
+    (void)store_.put_record(record);
+  });
+}
+
+}  // namespace mlxguard::mirror

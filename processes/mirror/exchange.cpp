@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange.h"
+
+#include <charconv>
+
+#include "codec/json.h"
+
+namespace mlxguard::mirror {
+namespace {
+
+constexpr std::size_t kReasonBytesMax = 300;
+
+std::string_view title_of(unsigned status) {
+  switch (status) {
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 413: return "Content Too Large";
+    case 416: return "Range Not Satisfiable";
+    case 423: return "Locked";
+    case 431: return "Request Header Fields Too Large";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    default: return "Error";
+  }
+}
+
+}  // namespace
+
+unsigned status_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kMirrorBlocked:
+    case ErrorCode::kMirrorNotAllowed:
+      return 403;
+    case ErrorCode::kMirrorHeld:
+      return 423;
+    case ErrorCode::kNotFound:
+      return 404;
+    case ErrorCode::kMirrorUpstream:
+    case ErrorCode::kMirrorDigest:
+    case ErrorCode::kMirrorPage:
+    case ErrorCode::kTruncated:
+    case ErrorCode::kTooLarge:
+      return 502;
+    default:
+      return 503;
+  }
+}
+
+std::string reason_phrase(std::string_view text) {
+  std::string out;
+  for (const char c : text.substr(0, kReasonBytesMax)) out += c >= ' ' && c < 0x7f ? c : '?';
+  return out;
+}
+
+Answer problem(unsigned status, const Error& error, const std::vector<Finding>& findings) {
+  codec::JsonWriter json;
+  json.begin_object().field("type", "about:blank").field("title", title_of(status));
+  json.field("status", static_cast<std::int64_t>(status)).field("detail", error.message);
+  json.field("code", name_of(error.code));
+  if (!error.expected.empty()) json.field("expected", error.expected).field("actual", error.actual);
+  if (!findings.empty()) {
+    json.key("findings").begin_array();
+    for (const Finding& finding : findings) {
+      json.begin_object().field("verdict", name_of(finding.verdict)).field("code", finding.code);
+      json.field("text", finding.text).end_object();
+    }
+    json.end_array();
+  }
+  json.end_object();
+  Answer answer;
+  answer.status = status;
+  answer.reason = reason_phrase("mlxguard: " + error.message);
+  answer.with("Content-Type", "application/problem+json").with("Cache-Control", "no-store");
+  answer.with("X-Mlxguard-Code", std::string(name_of(error.code)));
+  answer.body = std::make_shared<const std::string>(std::move(json).take() + "\n");
+  return answer;
+}
+
+std::string head_of(const Answer& answer, Connection connection) {
+  std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " " + answer.reason + "\r\n";
+  for (const auto& [name, value] : answer.headers) head += name + ": " + value + "\r\n";
+  std::uint64_t length = 0;
+  if (answer.file) length = answer.file->length;
+  if (answer.body) length = answer.body->size();
+  if (answer.status != 304) head += "Content-Length: " + std::to_string(length) + "\r\n";
+  head += "X-Content-Type-Options: nosniff\r\n";
+  if (connection == Connection::kClose) head += "Connection: close\r\n";
+  return head + "\r\n";
+}
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_range(std::string_view range,
+                                                                   std::uint64_t size) {
+  if (!range.starts_with("bytes=") || size == 0) return std::nullopt;
+  range.remove_prefix(6);
+  const auto dash = range.find('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto number = [](std::string_view text) -> std::optional<std::uint64_t> {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+  };
+  const std::string_view from = range.substr(0, dash);
+  const std::string_view to = range.substr(dash + 1);
+  const auto first = number(from);
+  const auto last = number(to);
+  if ((!from.empty() && !first) || (!to.empty() && !last) || (!first && !last)) return std::nullopt;
+  if (!first) {  // the last so many bytes
+    const std::uint64_t count = std::min(*last, size);
+    if (count == 0) return std::nullopt;
+    return std::pair(size - count, count);
+  }
+  if (*first >= size || (last && *last < *first)) return std::nullopt;
+  const std::uint64_t end = last ? std::min(*last, size - 1) : size - 1;
+  return std::pair(*first, end - *first + 1);
+}
+
+}  // namespace mlxguard::mirror

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request to the mirror and its answer, as values. The request's texts were chosen by a client.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "mirror/policy.h"
+
+namespace mlxguard::mirror {
+
+struct Request {
+  std::string method;
+  std::string target;
+  std::string accept;
+  std::string range;
+  std::string if_none_match;
+  std::string authorization;
+  std::string client;  ///< address
+};
+
+/// Part of an open file.
+struct FileBody {
+  std::shared_ptr<const UniqueFd> fd;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+struct Answer {
+  unsigned status = 200;
+  std::string reason = "OK";  ///< of the status line: installers show it to their users
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::shared_ptr<const std::string> body;
+  std::optional<FileBody> file;
+
+  Answer& with(std::string name, std::string value) {
+    headers.emplace_back(std::move(name), std::move(value));
+    return *this;
+  }
+};
+
+/// A refusal as problem+json (RFC 9457), which uv shows, with the reason in the status line as well,
+/// which pip shows.
+[[nodiscard]] Answer problem(unsigned status, const Error& error,
+                             const std::vector<Finding>& findings = {});
+/// The HTTP status of an error of the mirror.
+[[nodiscard]] unsigned status_of(const Error& error);
+/// Text for a status line: printable ASCII, one line, bounded.
+[[nodiscard]] std::string reason_phrase(std::string_view text);
+/// Status line and headers. `keep_alive` decides the Connection header.
+enum class Connection : std::uint8_t { kKeepAlive, kClose };
+[[nodiscard]] std::string head_of(const Answer& answer, Connection connection);
+
+/// "bytes=a-b" within `size`: offset and length; nothing if it is not one satisfiable range.
+[[nodiscard]] std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_range(
+    std::string_view untrusted_range, std::uint64_t size);
+
+}  // namespace mlxguard::mirror

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// mlxguard-mirror: a package index that scans before it serves. Started as `mlxguard deps mirror serve`.
+// Talks to installers and to upstream; both are hostile. Locked once it has bound its socket and read
+// its keys: it can then start no program and write nowhere but below its state folder.
+#include <sys/stat.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/os_error.h"
+#include "codec/json.h"
+#include "codec/text.h"
+#include "events/state_log.h"
+#include "listener.h"
+#include "mirror.h"
+#include "mirror/package_scanner.h"
+#include "mirror_options.h"
+#include "mirror_sandbox.h"
+
+namespace {
+
+using namespace mlxguard;
+using namespace mlxguard::mirror;
+namespace fs = std::filesystem;
+
+constexpr std::size_t kPoolThreads = 16;
+constexpr std::chrono::seconds kDrainTime{10};
+
+std::string environment_value(const char* name) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread has been started yet
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void print(std::FILE* stream, const std::string& line) {
+  std::fputs((line + "\n").c_str(), stream);
+  std::fflush(stream);
+}
+
+int fail(const Error& error, bool json) {
+  if (json) {
+    codec::JsonWriter writer;
+    writer.begin_object().key("error").begin_object();
+    writer.field("code", name_of(error.code)).field("message", error.message);
+    writer.field("subject", error.subject).field("hint", error.hint).end_object().end_object();
+    print(stdout, writer.text());
+  }
+  const bool named = error.subject.empty() || error.message.find(error.subject) != std::string::npos;
+  print(stderr, "mlxguard: error: " + (named ? "" : error.subject + ": ") + error.message + " [" +
+                    std::string(name_of(error.code)) + "]");
+  print(stderr, "mlxguard: hint: " +
+                    (error.hint.empty() ? std::string(describe(error.code).meaning) : error.hint));
+  return static_cast<int>(describe(error.code).exit_class);
+}
+
+/// Makes $STATE (0700) or checks that nobody else can reach into it.
+Result<void> prepare_state(const fs::path& state) {
+  std::error_code ignored;  // mkdir below reports what matters
+  fs::create_directories(state.parent_path(), ignored);
+  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) return os_error("create", state.string());
+  struct stat status {};
+  if (::stat(state.c_str(), &status) != 0) return os_error("stat", state.string());
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 || status.st_uid != ::geteuid()) {
+    return make_error(ErrorCode::kUnsafePermissions,
+                      "the state folder belongs to, or can be written by, someone else")
+        .about(state.string())
+        .hinting("chmod 700 it, or choose another with --state DIR");
+  }
+  return {};
+}
+
+/// A mirror that cannot tell says so before it serves: each accepted reason is named by the operator.
+Result<void> check_scanner(const PackageScanner& scanner, const ServeOptions& options) {
+  auto usable = scanner.check_database();
+  if (usable) return {};
+  const bool old = usable.error().code == ErrorCode::kAdvisoryTooOld;
+  const Unknown needed = old ? Unknown::kOldDatabase : Unknown::kNoDatabase;
+  if (options.accepted.contains(needed)) return {};
+  return std::move(usable).error().hinting(
+      std::string("mlxguard deps db update; or accept it by name: --accept ") +
+      (old ? "old-database" : "no-database"));
+}
+
+events::Event start_event(const ServeOptions& options, const Scanner& scanner, const std::string& url) {
+  events::Event event{.kind = events::Kind::kServerStarted};
+  event.message = "the mirror is ready";
+  event.with("process", std::string("mlxguard-mirror")).with("url", url);
+  event.with("upstream", options.upstream.text()).with("scanner", scanner.description());
+  event.with("cooldown_seconds", std::int64_t{options.cooldown.count() / 1000});
+  std::string accepted;
+  for (const Unknown unknown : options.accepted) {
+    accepted += (accepted.empty() ? "" : " ") +
+                std::string(unknown_rows()[static_cast<std::size_t>(unknown)].name);
+  }
+  event.with("accepted", accepted);
+  event.with("allow_list", options.allow_list.string());
+  return event;
+}
+
+void print_ready(const ServeOptions& options, const Scanner& scanner, const std::string& url,
+                 const std::string& isolation) {
+  if (options.json) {
+    codec::JsonWriter json;
+    json.begin_object().field("url", url).field("index_url", url + "/simple/");
+    json.field("scanner", scanner.description()).field("pid", std::int64_t{::getpid()});
+    json.key("isolation").raw(isolation).end_object();
+    return print(stdout, json.text());
+  }
+  print(stdout, "mirror on " + url + "/simple/ in front of " + options.upstream.text());
+  print(stdout, "  " + scanner.description());
+  print(stdout, "  pip install --index-url " + url + "/simple/ NAME");
+}
+
+std::string url_of(const ServeOptions& options, std::uint16_t port) {
+  const std::string& host = options.listen.host;
+  return std::string(options.tls_certificate.empty() ? "http" : "https") + "://" +
+         (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+}
+
+Result<std::unique_ptr<Upstream>> make_upstream(const ServeOptions& options) {
+  UpstreamOptions wanted;
+  wanted.index = options.upstream;
+  wanted.ca_bundle = options.ca_bundle;
+  wanted.proxy = options.proxy;
+  wanted.inner_hosts = options.inner_hosts;
+  return Upstream::create(std::move(wanted));
+}
+
+Result<void> serve(const ServeOptions& options) {
+  MLXGUARD_TRY(prepare_state(options.state));
+  PolicyOptions policy_options;
+  policy_options.cooldown = options.cooldown;
+  policy_options.accepted = options.accepted;
+  if (!options.allow_list.empty()) {
+    MLXGUARD_TRY_ASSIGN(policy_options.allow_list, AllowList::load(options.allow_list.string()));
+  }
+  const Policy policy(std::move(policy_options));
+  MirrorOptions mirror_options;
+  mirror_options.scan_wait = options.scan_wait;
+  MLXGUARD_TRY_ASSIGN(mirror_options.api_keys, load_api_keys(options.api_key_file));
+  MLXGUARD_TRY_ASSIGN(const auto tls, load_tls(options.tls_certificate, options.tls_private_key));
+  MLXGUARD_TRY_ASSIGN(Listener listener, listen_on(options.listen));
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Upstream> upstream, make_upstream(options));
+  const std::string url = url_of(options, listener.port);
+  MLXGUARD_TRY_ASSIGN(const sandbox::IsolationReport isolation,
+                      lock_this_mirror({options.state, options.ca_bundle, options.upstream.port,
+                                        options.proxy, options.allow_list}));
+
+  const SystemClock clock;
+  crypto::SystemRandom random;
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<events::EventLog> log,
+                      events::open_state_log(options.state, "mlxguard-mirror", clock, random));
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Store> store, Store::open(options.state / "mirror", random));
+  const PackageScanner scanner({options.state, options.database_age_max}, clock);
+  MLXGUARD_TRY(check_scanner(scanner, options));
+  MLXGUARD_TRY(log->append(start_event(options, scanner, url)));
+
+  asio::io_context io(1);
+  asio::thread_pool pool(kPoolThreads);
+  PageOptions page_options;
+  page_options.fresh_for = options.fresh_for;
+  Mirror mirror({io, pool, *store, *upstream, scanner, policy, *log, clock}, std::move(mirror_options),
+                page_options);
+  HttpServer server(io, {}, mirror, tls);
+  MLXGUARD_TRY(server.listen(std::move(listener.socket)));
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  Timer drain_timer(io.get_executor());
+  signals.async_wait([&](boost::system::error_code error, int) {
+    if (error) return;
+    server.drain([&io] { io.stop(); });
+    drain_timer.expires_after(kDrainTime);
+    drain_timer.async_wait([&io](boost::system::error_code) { io.stop(); });
+  });
+  print_ready(options, scanner, url, to_json(isolation));
+  io.run();
+  pool.stop();
+  pool.join();
+  events::Event stopped{.kind = events::Kind::kServerStopped};
+  stopped.message = "the mirror stopped in order";
+  MLXGUARD_TRY(log->append(stopped));
+  return log->flush();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  std::signal(SIGPIPE, SIG_IGN);
+  ::umask(077);
+  const MirrorEnvironment environment{
+      {environment_value("XDG_STATE_HOME"), environment_value("HOME"), ::geteuid() == 0},
+      environment_value("PIP_INDEX_URL"),
+      environment_value("PIP_CONFIG_FILE"),
+      environment_value("SSL_CERT_FILE")};
+  bool json = false;
+  for (int i = 1; i < argc; ++i) json = json || std::string_view(argv[i]) == "--json";
+  auto parsed = parse_command_line(argc, argv, environment);
+  if (!parsed) return fail(parsed.error(), json);
+  if (!parsed->options) {
+    std::fputs(parsed->text.c_str(), stdout);
+    return 0;
+  }
+  const auto served = serve(*parsed->options);
+  return served ? 0 : fail(served.error(), json);
+}

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mirror.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "codec/json.h"
+#include "codec/text.h"
+#include "release_json.h"
+
+namespace mlxguard::mirror {
+namespace {
+
+constexpr std::size_t kRenderedBytesMax = 256u << 20;
+constexpr std::int64_t kMinuteMs = 60'000;
+
+Answer redirect(std::string target) {
+  Answer answer;
+  answer.status = 301;
+  answer.reason = "Moved Permanently";
+  answer.with("Location", std::move(target));
+  answer.body = std::make_shared<const std::string>();
+  return answer;
+}
+
+Answer not_found(std::string message) {
+  return problem(404, make_error(ErrorCode::kNotFound, std::move(message)));
+}
+
+Answer text_answer(std::string_view type, std::string text) {
+  Answer answer;
+  answer.with("Content-Type", std::string(type));
+  answer.body = std::make_shared<const std::string>(std::move(text));
+  return answer;
+}
+
+/// Path segments, percent-decoded; nothing if one of them is no plain name.
+std::optional<std::vector<std::string>> segments_of(std::string_view path) {
+  std::vector<std::string> segments;
+  if (!path.starts_with('/')) return std::nullopt;
+  path.remove_prefix(1);
+  while (true) {
+    const auto slash = path.find('/');
+    auto segment = percent_decode(path.substr(0, slash));
+    if (!segment || segment->find('/') != std::string::npos) return std::nullopt;
+    segments.push_back(*std::move(segment));
+    if (slash == std::string_view::npos) return segments;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+std::optional<PageFormat> format_of(const Request& request, std::string_view query) {
+  if (query.starts_with("format=")) {
+    const auto text = percent_decode(query.substr(7));
+    return text ? find_format(*text) : std::nullopt;
+  }
+  return negotiate(request.accept);
+}
+
+}  // namespace
+
+Mirror::Mirror(MirrorParts parts, MirrorOptions options, PageOptions page_options)
+    : parts_(parts),
+      options_(std::move(options)),
+      pages_(parts.io, parts.pool, parts.store, parts.upstream, parts.clock, page_options),
+      files_(parts.io, parts.pool, parts.store, parts.upstream, parts.scanner),
+      decisions_(parts.io, parts.pool, parts.store, parts.log, parts.clock) {}
+
+/// Installers send a key as the password of a URL, other clients as a bearer.
+bool Mirror::may_ask(const Request& request) const {
+  if (options_.api_keys.empty()) return true;
+  const auto space = request.authorization.find(' ');
+  if (space == std::string::npos) return false;
+  std::string scheme = request.authorization.substr(0, space);
+  std::string key = request.authorization.substr(space + 1);
+  for (char& c : scheme) c = static_cast<char>(c | 0x20);
+  if (scheme == "basic") {
+    const auto decoded = codec::from_base64(key);
+    if (!decoded) return false;
+    const std::string both(decoded->begin(), decoded->end());
+    const auto colon = both.find(':');
+    if (colon == std::string::npos) return false;
+    key = both.substr(colon + 1);
+  } else if (scheme != "bearer") {
+    return false;
+  }
+  const crypto::Sha256Digest given = crypto::sha256(as_bytes(key));
+  bool known = false;
+  for (const crypto::Sha256Digest& digest : options_.api_keys) {
+    known |= crypto::equal_constant_time(digest, given);
+  }
+  return known;
+}
+
+Task<Answer> Mirror::answer(const Request& request, Patience& patience) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    Answer refused =
+        problem(405, make_error(ErrorCode::kMethodNotAllowed, "the mirror takes GET and HEAD"));
+    refused.with("Allow", "GET, HEAD");
+    co_return refused;
+  }
+  if (!may_ask(request)) {
+    Answer refused = problem(
+        401, make_error(ErrorCode::kCredentialsInvalid, "expected an API key as password or bearer"));
+    refused.with("WWW-Authenticate", "Basic realm=\"mlxguard mirror\"");
+    co_return refused;
+  }
+  co_return co_await route(request, patience);
+}
+
+Task<Answer> Mirror::route(const Request& request, Patience& patience) {
+  const std::string_view target = request.target;
+  const auto question = std::min(target.find('?'), target.size());
+  const std::string_view query = target.substr(std::min(question + 1, target.size()));
+  const auto path = segments_of(target.substr(0, question));
+  if (!path) co_return not_found("not a path of the mirror");
+  const std::vector<std::string>& at = *path;
+  if (at.size() == 1 && at[0].empty()) {
+    co_return text_answer("text/plain; charset=utf-8",
+                          "mlxguard mirror: a package index at /simple/, its state at /-/status\n");
+  }
+  if (at.size() == 2 && at[0] == "-" && at[1] == "status") co_return status();
+  if (at[0] == "simple") {
+    if (at.size() == 1) co_return redirect("/simple/");
+    const auto format = format_of(request, query);
+    if (!format) {
+      co_return problem(406, make_error(ErrorCode::kMediaTypeUnsupported,
+                                        "the index is JSON or HTML of the simple API, version 1"));
+    }
+    if (at.size() == 2 && at[1].empty()) co_return projects(*format);
+    if (at.size() > 3 || !is_project_name(at[1])) co_return not_found("not a project's name");
+    const std::string project = normalize_name(at[1]);
+    if (at.size() == 2 || project != at[1]) co_return redirect("/simple/" + project + "/");
+    if (!at[2].empty()) co_return not_found("not a path of the mirror");
+    co_return co_await project_page(request, project, *format, patience);
+  }
+  if (at[0] == "files" && at.size() == 3 && is_project_name(at[1])) {
+    const std::string project = normalize_name(at[1]);
+    constexpr std::string_view kMetadata = ".metadata";
+    if (at[2].ends_with(kMetadata)) {
+      co_return co_await metadata(request, project, at[2].substr(0, at[2].size() - kMetadata.size()),
+                                  patience);
+    }
+    co_return co_await file(request, project, at[2], patience);
+  }
+  const bool release = at[0] == "pypi" && (at.size() == 3 || at.size() == 4) && at.back() == "json";
+  if (release && is_project_name(at[1])) {
+    co_return co_await release_json(normalize_name(at[1]), at.size() == 4 ? at[2] : std::string(),
+                                    patience);
+  }
+  co_return not_found("not a path of the mirror");
+}
+
+/// The operator's list, read again when its file changed.
+Result<const OperatorList*> Mirror::said() {
+  const std::string path = OperatorList::file_in(parts_.store.folder()).string();
+  struct stat status {};
+  std::string identity = "none";
+  if (::stat(path.c_str(), &status) == 0) {
+    identity = std::to_string(status.st_ino) + " " + std::to_string(status.st_size) + " " +
+               std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
+  }
+  if (identity == said_identity_) return &said_;
+  MLXGUARD_TRY_ASSIGN(said_, OperatorList::load(parts_.store.folder()));
+  said_identity_ = identity;
+  ++said_version_;
+  return &said_;
+}
+
+Task<Result<PageView>> Mirror::page_of(std::string project, Patience& patience) {
+  auto view = co_await pages_.get(project, patience);
+  const bool not_understood = !view && view.error().code != ErrorCode::kNotFound &&
+                              view.error().code != ErrorCode::kMirrorUpstream;
+  if (not_understood) {
+    if (auto logged = co_await decisions_.report_page(project, view.error()); !logged) {
+      co_return std::move(logged).error();
+    }
+    // Whatever the reader says of it, it is upstream's page that is at fault.
+    view = make_error(ErrorCode::kMirrorPage, view.error().message);
+  }
+  co_return view;
+}
+
+const Mirror::Rendered& Mirror::render(const PageView& view, PageFormat format) {
+  const WallTime now = parts_.clock.now();
+  const std::int64_t minute = now.time_since_epoch().count() / kMinuteMs;
+  const std::string key = view.page->project + (format == PageFormat::kJson ? "/json" : "/html");
+  const bool stale = view.stale_ms > 0;
+  if (const auto found = rendered_.find(key); found != rendered_.end()) {
+    const Rendered& known = found->second;
+    // A minute is how exact the end of a cooldown and the age of a stale page are.
+    if (known.page == view.page && known.said_version == said_version_ && known.minute == minute &&
+        (known.stale_ms > 0) == stale) {
+      return known;
+    }
+    rendered_bytes_ -= known.body->size();
+    rendered_.erase(found);
+  }
+  if (rendered_bytes_ > kRenderedBytesMax) {
+    rendered_.clear();
+    rendered_bytes_ = 0;
+  }
+  Rendered fresh{view.page, said_version_, minute, view.stale_ms, nullptr, {}, 0, 0, {}};
+  FileList shown;
+  for (const ProjectFile& file : view.page->files) {
+    switch (parts_.policy.shown(view.page->project, file, said_, now)) {
+      case Policy::Shown::kYes:
+        shown.push_back(&file);
+        break;
+      case Policy::Shown::kInCooldown:
+        ++fresh.held;
+        fresh.newest_hidden = file.filename;
+        break;
+      case Policy::Shown::kNotAllowed:
+        ++fresh.not_allowed;
+        break;
+    }
+  }
+  const RenderNotes notes{view.stale_ms, fresh.held, fresh.not_allowed};
+  fresh.body = std::make_shared<const std::string>(format == PageFormat::kJson
+                                                       ? render_json(*view.page, shown, notes)
+                                                       : render_html(*view.page, shown, notes));
+  fresh.etag = '"' + codec::to_hex(crypto::sha256(as_bytes(*fresh.body))).substr(0, 32) + '"';
+  rendered_bytes_ += fresh.body->size();
+  return rendered_[key] = std::move(fresh);
+}
+
+Task<Answer> Mirror::project_page(const Request& request, std::string project, PageFormat format,
+                                  Patience& patience) {
+  if (auto list = said(); !list) co_return problem(503, list.error());
+  const auto view = co_await page_of(project, patience);
+  if (!view) co_return problem(status_of(view.error()), view.error());
+  const Rendered rendered = render(*view, format);
+  if (rendered.held + rendered.not_allowed > 0) {
+    const auto logged = co_await decisions_.report_hidden(project, rendered.held,
+                                                          rendered.not_allowed, rendered.newest_hidden);
+    if (!logged) co_return problem(503, logged.error());
+  }
+  Answer answer;
+  answer.with("ETag", rendered.etag).with("Vary", "Accept").with("Cache-Control", "no-cache");
+  if (view->stale_ms > 0) {
+    answer.with("X-Mlxguard-Stale-Seconds", std::to_string(view->stale_ms / 1000));
+    answer.with("Age", std::to_string(view->stale_ms / 1000));
+  }
+  if (!request.if_none_match.empty() && request.if_none_match == rendered.etag) {
+    answer.status = 304;
+    answer.reason = "Not Modified";
+    co_return answer;
+  }
+  answer.with("Content-Type", std::string(media_type(format)));
+  answer.body = rendered.body;
+  co_return answer;
+}
+
+Task<Answer> Mirror::refuse(const Request& request, std::string project, ProjectFile file,
+                            Decision decision) {
+  const auto logged = co_await decisions_.report(project, file, decision, request.client);
+  if (!logged) co_return problem(503, logged.error());
+  const Error error = make_error(decision.code, decision.reason);
+  Answer answer = problem(decision.action == Action::kBlock ? 403 : 423, error, decision.findings);
+  if (decision.until_ms) {
+    const std::int64_t left = *decision.until_ms - parts_.clock.now().time_since_epoch().count();
+    answer.with("Retry-After", std::to_string(std::max<std::int64_t>(1, left / 1000)));
+  }
+  co_return answer;
+}
+
+Task<Answer> Mirror::fail(const Request& request, std::string project, ProjectFile file, Error error) {
+  if (error.code == ErrorCode::kMirrorHeld) {
+    Decision held;
+    held.reason = error.message;
+    const auto logged = co_await decisions_.report(project, file, held, request.client);
+    if (!logged) co_return problem(503, logged.error());
+    Answer answer = problem(423, error);
+    answer.with("Retry-After", "5");
+    co_return answer;
+  }
+  const auto logged = co_await decisions_.report_failure(project, file, error, request.client);
+  if (!logged) co_return problem(503, logged.error());
+  co_return problem(status_of(error), error);
+}
+
+Result<Answer> Mirror::send(const Request& request, BlobKind kind, const Inspected& found) {
+  MLXGUARD_TRY_ASSIGN(UniqueFd fd, parts_.store.open_blob(kind, found.sha256));
+  Answer answer;
+  const std::string etag = '"' + found.sha256 + '"';
+  answer.with("Content-Type", "application/octet-stream").with("ETag", etag);
+  answer.with("Accept-Ranges", "bytes").with("Cache-Control", "no-cache");
+  FileBody body{std::make_shared<const UniqueFd>(std::move(fd)), 0, found.size_bytes};
+  if (!request.if_none_match.empty() && request.if_none_match == etag) {
+    answer.status = 304;
+    answer.reason = "Not Modified";
+    return answer;
+  }
+  if (!request.range.empty()) {
+    const auto range = parse_range(request.range, found.size_bytes);
+    if (!range) {
+      Answer refused = problem(416, make_error(ErrorCode::kRequestRange, "not one satisfiable range"));
+      refused.with("Content-Range", "bytes */" + std::to_string(found.size_bytes));
+      return refused;
+    }
+    std::tie(body.offset, body.length) = *range;
+    answer.status = 206;
+    answer.reason = "Partial Content";
+    answer.with("Content-Range", "bytes " + std::to_string(body.offset) + "-" +
+                                     std::to_string(body.offset + body.length - 1) + "/" +
+                                     std::to_string(found.size_bytes));
+  }
+  answer.file = std::move(body);
+  return answer;
+}
+
+Task<Answer> Mirror::file(const Request& request, std::string project, std::string filename,
+                          Patience& patience) {
+  const auto view = co_await page_of(project, patience);
+  if (!view) co_return problem(status_of(view.error()), view.error());
+  const Page page = view->page;
+  const ProjectFile* entry = page->find(filename);
+  if (entry == nullptr) co_return not_found("upstream's page has no file of this name");
+  auto list = said();
+  if (!list) co_return problem(503, list.error());
+  const Judgement release = parts_.scanner.judge_release(project, entry->version);
+  Decision decision =
+      parts_.policy.decide(project, *entry, **list, release, nullptr, parts_.clock.now());
+  if (decision.action != Action::kServe) {
+    co_return co_await refuse(request, project, *entry, std::move(decision));
+  }
+  const auto found = co_await files_.get(project, *entry, options_.scan_wait, patience);
+  if (!found) co_return co_await fail(request, project, *entry, found.error());
+  // Again with what was found inside, and with whatever the operator said in the meantime.
+  list = said();
+  if (!list) co_return problem(503, list.error());
+  decision = parts_.policy.decide(project, *entry, **list,
+                                  parts_.scanner.judge_release(project, entry->version),
+                                  &found->inspection, parts_.clock.now());
+  if (decision.action != Action::kServe) {
+    co_return co_await refuse(request, project, *entry, std::move(decision));
+  }
+  auto answer = send(request, BlobKind::kFile, *found);
+  if (!answer) co_return co_await fail(request, project, *entry, answer.error());
+  const auto logged = co_await decisions_.report(project, *entry, decision, request.client);
+  if (!logged) co_return problem(503, logged.error());
+  if (decision.verdict != Verdict::kClean || decision.by_operator) {
+    answer->with("X-Mlxguard-Verdict", std::string(name_of(decision.verdict)));
+  }
+  co_return *std::move(answer);
+}
+
+/// METADATA is a text that resolvers read, checked by its digest: it is served also where the file
+/// itself is not, so that it is the file which is refused, with its reason. Not for what the operator
+/// or a lock keeps out altogether.
+Task<Answer> Mirror::metadata(const Request& request, std::string project, std::string filename,
+                              Patience& patience) {
+  const auto view = co_await page_of(project, patience);
+  if (!view) co_return problem(status_of(view.error()), view.error());
+  const Page page = view->page;
+  const ProjectFile* entry = page->find(filename);
+  if (entry == nullptr || entry->metadata_sha256.empty()) {
+    co_return not_found("upstream's page has no metadata of this file");
+  }
+  const auto list = said();
+  if (!list) co_return problem(503, list.error());
+  Decision decision = parts_.policy.decide(project, *entry, **list, {}, nullptr, parts_.clock.now());
+  if (decision.action == Action::kBlock) {
+    co_return co_await refuse(request, project, *entry, std::move(decision));
+  }
+  const auto found = co_await files_.get_metadata(*entry, patience);
+  if (!found) co_return co_await fail(request, project, *entry, found.error());
+  auto answer = send(request, BlobKind::kMetadata, *found);
+  if (!answer) co_return co_await fail(request, project, *entry, answer.error());
+  co_return *std::move(answer);
+}
+
+Task<Answer> Mirror::release_json(std::string project, std::string version, Patience& patience) {
+  const auto view = co_await page_of(project, patience);
+  if (!view) co_return problem(status_of(view.error()), view.error());
+  if (version.empty()) {
+    co_return problem(404, make_error(ErrorCode::kNotFound,
+                                      "vulnerabilities are told of a version: /pypi/NAME/VERSION/json"));
+  }
+  co_return release_answer(*view->page, version, parts_.scanner, parts_.policy);
+}
+
+Answer Mirror::projects(PageFormat format) const {
+  // Only those that have been asked for: the whole list of an upstream is large, and installers do not
+  // need it.
+  const std::vector<std::string> names = parts_.store.projects();
+  return text_answer(media_type(format), format == PageFormat::kJson ? render_projects_json(names)
+                                                                     : render_projects_html(names));
+}
+
+Answer Mirror::status() const {
+  const PolicyOptions& policy = parts_.policy.options();
+  codec::JsonWriter json;
+  json.begin_object().field("upstream", parts_.upstream.index().text());
+  json.field("scanner", parts_.scanner.description());
+  json.field("cooldown_seconds", policy.cooldown.count() / 1000);
+  json.key("accepted").begin_array();
+  for (const Unknown unknown : policy.accepted) {
+    json.string(unknown_rows()[static_cast<std::size_t>(unknown)].name);
+  }
+  json.end_array();
+  json.field("allow_list_files",
+             policy.allow_list ? static_cast<std::int64_t>(policy.allow_list->files()) : -1);
+  json.field("vulnerabilities", "/pypi/NAME/VERSION/json answers from the mirror's own database; 503 "
+                                "where it could not tell");
+  json.end_object();
+  return text_answer("application/json", std::move(json).take() + "\n");
+}
+
+}  // namespace mlxguard::mirror
