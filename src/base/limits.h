@@ -108,4 +108,12 @@ inline constexpr std::size_t kMirrorOperatorEntriesMax = 100'000;
 inline constexpr std::size_t kMirrorRecordBytesMax = 1u << 20;
 inline constexpr int kMirrorRedirectsMax = 5;
 
+// Versions, specifiers, markers, requirements, package URLs
+inline constexpr std::size_t kVersionBytesMax = 4096;
+inline constexpr std::size_t kSpecifiersMax = 256;
+inline constexpr std::size_t kMarkerBytesMax = 16u << 10;
+inline constexpr std::size_t kMarkerDepthMax = 32;
+inline constexpr std::size_t kRequirementBytesMax = 32u << 10;
+inline constexpr std::size_t kPurlBytesMax = 8192;
+
 }  // namespace mlxguard::limits
