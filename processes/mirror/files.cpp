@@ -36,8 +36,9 @@ Task<Result<Inspected>> Files::get(const std::string& project, const ProjectFile
                                    std::chrono::milliseconds wait, Patience& patience) {
   const std::string id = record_id(project, file);
   if (const Inspected* known = find(project, file)) co_return *known;
-  const auto outcome = co_await flights_.join(
-      id, [this, project, file] { return obtain(project, file); }, wait, patience);
+  // Named, not temporaries inside of co_await: g++ 12 destroys those twice.
+  Flights<Result<Inspected>>::Job job = [this, project, file] { return obtain(project, file); };
+  const auto outcome = co_await flights_.join(id, std::move(job), wait, patience);
   if (!outcome) co_return still_scanning();
   if (outcome->has_value()) {
     if (known_.size() >= kKnownMax) known_.clear();
@@ -49,9 +50,9 @@ Task<Result<Inspected>> Files::get(const std::string& project, const ProjectFile
 }
 
 Task<Result<Inspected>> Files::get_metadata(const ProjectFile& file, Patience& patience) {
-  const auto outcome = co_await flights_.join(
-      "metadata/" + file.metadata_sha256, [this, file] { return obtain_metadata(file); },
-      kMetadataWait, patience);
+  std::string key = "metadata/" + file.metadata_sha256;
+  Flights<Result<Inspected>>::Job job = [this, file] { return obtain_metadata(file); };
+  const auto outcome = co_await flights_.join(std::move(key), std::move(job), kMetadataWait, patience);
   if (!outcome) co_return still_scanning();
   co_return *outcome;
 }

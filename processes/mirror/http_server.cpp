@@ -67,8 +67,8 @@ class Session final : public Connected,
     if (welcome) {
       co_await serve();
     } else {
-      co_await respond(problem(503, make_error(ErrorCode::kConnectionsFull, "too many connections")),
-                       Connection::kClose, true);
+      Answer full = problem(503, make_error(ErrorCode::kConnectionsFull, "too many connections"));
+      co_await respond(std::move(full), Connection::kClose, true);
       co_await linger();
     }
     boost::system::error_code ignored;

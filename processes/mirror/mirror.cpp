@@ -140,15 +140,17 @@ Task<Answer> Mirror::route(const Request& request, Patience& patience) {
     const std::string project = normalize_name(at[1]);
     constexpr std::string_view kMetadata = ".metadata";
     if (at[2].ends_with(kMetadata)) {
-      co_return co_await metadata(request, project, at[2].substr(0, at[2].size() - kMetadata.size()),
-                                  patience);
+      std::string filename = at[2].substr(0, at[2].size() - kMetadata.size());
+      co_return co_await metadata(request, project, std::move(filename), patience);
     }
     co_return co_await file(request, project, at[2], patience);
   }
   const bool release = at[0] == "pypi" && (at.size() == 3 || at.size() == 4) && at.back() == "json";
   if (release && is_project_name(at[1])) {
-    co_return co_await release_json(normalize_name(at[1]), at.size() == 4 ? at[2] : std::string(),
-                                    patience);
+    // Named, not temporaries inside of co_await: g++ 12 destroys those twice.
+    std::string project = normalize_name(at[1]);
+    std::string version = at.size() == 4 ? at[2] : std::string();
+    co_return co_await release_json(std::move(project), std::move(version), patience);
   }
   co_return not_found("not a path of the mirror");
 }

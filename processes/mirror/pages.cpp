@@ -40,8 +40,9 @@ Task<Result<PageView>> Pages::get(std::string project, Patience& patience) {
       co_return make_error(ErrorCode::kNotFound, "upstream has no project " + project);
     }
   }
-  const auto outcome = co_await flights_.join(
-      project, [this, project, known] { return refresh(project, known); }, options_.wait, patience);
+  // Named, not temporaries inside of co_await: g++ 12 destroys those twice.
+  Flights<Fetched>::Job job = [this, project, known] { return refresh(project, known); };
+  const auto outcome = co_await flights_.join(project, std::move(job), options_.wait, patience);
   if (!outcome) co_return make_error(ErrorCode::kMirrorUpstream, "upstream is still being asked");
   if (!outcome->trouble) {
     remember(project, {outcome->page, 0});

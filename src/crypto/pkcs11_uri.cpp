@@ -53,12 +53,13 @@ Result<std::string> unescape(std::string_view text, std::string_view also_free) 
   return out;
 }
 
-std::string escape(std::string_view text) {
+std::string escape(std::string_view text, std::string_view also_plain = {}) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   constexpr std::string_view kPlain = "-._~";
   std::string out;
   for (const char c : text) {
-    if (is_alphanumeric(c) || kPlain.find(c) != kPlain.npos) {
+    if (is_alphanumeric(c) || kPlain.find(c) != kPlain.npos ||
+        also_plain.find(c) != also_plain.npos) {
       out.push_back(c);
       continue;
     }
@@ -186,8 +187,8 @@ std::string Pkcs11Uri::text() const {
   if (slot_id) add("slot-id", std::to_string(*slot_id));
   if (id) add("id", std::string(id->begin(), id->end()));
   add("object", object);
-  std::string out = std::string(kScheme) + path + "?module-path=" + escape(module_path);
-  if (pin_file) out += "&pin-source=" + escape(std::string(kFilePrefix) + *pin_file);
+  std::string out = std::string(kScheme) + path + "?module-path=" + escape(module_path, "/");
+  if (pin_file) out += "&pin-source=" + escape(std::string(kFilePrefix) + *pin_file, "/:");
   return out;
 }
 

@@ -23,6 +23,19 @@ constexpr std::array kTokenErrors{ErrorCode::kTokenModule,      ErrorCode::kToke
                                   ErrorCode::kTokenPin,         ErrorCode::kTokenKeyNotFound,
                                   ErrorCode::kTokenUri,         ErrorCode::kKeyExists};
 
+std::string hint_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kTokenPin:
+      return "a PIN is tried once and never again: the token counts wrong ones";
+    case ErrorCode::kToken:
+      return "`pkcs11-tool --module MODULE --list-slots` shows the tokens there are";
+    case ErrorCode::kTokenKeyNotFound:
+      return "`pkcs11-tool --module MODULE --login --list-objects` shows the keys there are";
+    default:
+      return {};
+  }
+}
+
 Error gone() {
   return make_error(ErrorCode::kTokenModule, "the token's module ended without an answer");
 }
@@ -149,7 +162,7 @@ Error read_failure(Bytes body) {
     }
   }
   if (message.empty()) message = "the token's module failed";
-  return make_error(code, std::move(message));
+  return make_error(code, std::move(message)).hinting(hint_of(code));
 }
 
 std::vector<std::uint8_t> write_failure(const Error& error) {

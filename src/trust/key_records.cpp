@@ -103,7 +103,8 @@ Result<UseCount> read_use_count(const JsonValue& body) {
 
 Error expired(std::string message, const std::optional<WallTime>& bound, WallTime now) {
   return make_error(ErrorCode::kKeyExpired, std::move(message))
-      .compared(bound ? time_text(*bound) : std::string(), time_text(now));
+      .compared(bound ? time_text(*bound) : std::string(), time_text(now))
+      .hinting("it takes a key whose window includes now: `mlxguard key list`");
 }
 
 }  // namespace
@@ -188,7 +189,8 @@ Result<void> KeyStatus::check_verify(WallTime now) const {
     case KeyState::kRevoked: {
       std::string said = "the key was revoked on " + time_text(revocation->at);
       if (!revocation->reason.empty()) said += ": " + revocation->reason;
-      return make_error(ErrorCode::kKeyRevoked, std::move(said));
+      return make_error(ErrorCode::kKeyRevoked, std::move(said))
+          .hinting("what it signed has to be signed again, by a key that is trusted");
     }
     case KeyState::kExpired:
       return expired("the key's validity window is over", not_after(), now);

@@ -111,8 +111,7 @@ def test_load_gives_what_mlx_gives(program, cli, arrays):
         answer(found=found, metadata=ours == theirs, made=ours["made"])
         """, cli.state, arrays)
     assert same == {"found": {"safetensors": True, "npz": True, "npy": True, "gguf": True}, "metadata": True, "made": "by a test"}
-    kinds = [event["metadata"]["event_code"] for event in cli.events("--type", "model.verified")]
-    assert len(kinds) == 5
+    assert len(cli.events("--type", "model.verified")) == 5
 
 
 def test_single_file_model(program, cli, arrays, tmp_path):

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+
+#include "deps_commands.h"
+
+namespace mlxguard::cli {
+namespace {
+
+constexpr Command kDepsCommands[] = {
+    {"inventory", "what an environment, project, wheel or lock file consists of", define_deps_inventory},
+};
+
+}  // namespace
+
+void define_deps(CLI::App& app, const std::function<void(Action)>& chosen) {
+  app.require_subcommand(1);
+  for (const Command& command : kDepsCommands) {
+    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.meaning));
+    command.define(*sub, chosen);
+  }
+}
+
+}  // namespace mlxguard::cli

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands below `mlxguard deps`; a new one is one file and one row in deps_command.cpp.
+#pragma once
+
+#include "commands.h"
+
+namespace mlxguard::cli {
+
+void define_deps_inventory(CLI::App& app, const std::function<void(Action)>& chosen);
+
+}  // namespace mlxguard::cli

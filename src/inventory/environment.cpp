@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inventory/environment.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/limits.h"
+#include "codec/text.h"
+#include "inventory/distribution.h"
+#include "inventory/files.h"
+#include "inventory/native_parts.h"
+#include "inventory/parallel.h"
+#include "inventory/requirement_graph.h"
+#include "inventory/system_libraries.h"
+
+namespace mlxguard::inventory {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = Observation::Kind;
+
+constexpr std::size_t kSmallFileBytesMax = 1u << 20;
+constexpr std::size_t kUnrecordedShownMax = 100;  // a folder; beyond it a number is said
+
+bool is_info_folder(std::string_view name) {
+  return name.ends_with(".dist-info") || name.ends_with(".egg-info");
+}
+
+bool is_library_name(std::string_view name) {
+  return name.ends_with(".so") || name.ends_with(".dylib") || name.find(".so.") != std::string_view::npos;
+}
+
+Error record_error(std::string message) {
+  return make_error(ErrorCode::kDepsRecord, std::move(message));
+}
+
+/// What is to be done with one file, and what came of it.
+struct FileTask {
+  std::string path;                    ///< relative to the prefix
+  std::size_t owner = 0;               ///< index of a distribution; the number of them: none
+  const RecordRow* row = nullptr;      ///< nothing to compare: null
+  std::optional<Observation::Kind> kind{};
+  Error error{};
+  std::uint64_t bytes = 0;
+  std::string sha256{};
+  std::vector<NativeSummary> slices{};
+};
+
+class EnvironmentReader {
+ public:
+  EnvironmentReader(const EnvironmentPlace& place, const ReadOptions& options)
+      : place_(place), options_(options) {}
+
+  Result<Inventory> read(const std::string& shown_root) {
+    for (const std::string& site : place_.site_packages) MLXGUARD_TRY(list_files(site));
+    read_distributions();
+    if (distributions_.empty() && files_.empty()) {
+      return make_error(ErrorCode::kDepsEnvironment, "no package is installed here")
+          .about(shown_root)
+          .hinting("name the environment's folder, the one with pyvenv.cfg");
+    }
+    for (const Distribution& distribution : distributions_) {
+      embedded_.push_back(add_distribution(distribution, builder_));
+    }
+    make_tasks();
+    run_tasks();
+    take_results();
+    observe_unrecorded();
+    observe_hooks();
+    add_requirements(distributions_, {place_.python_version}, builder_);
+    return std::move(builder_).build(shown_root, "environment");
+  }
+
+ private:
+  fs::path absolute(const std::string& path) const { return place_.prefix / path; }
+
+  /// Every file below a site-packages folder. Links to folders are not followed: what they lead to is
+  /// not below the environment, or is listed where it is.
+  Result<void> list_files(const std::string& site) {
+    std::error_code problem;
+    fs::recursive_directory_iterator at(absolute(site), fs::directory_options::skip_permission_denied,
+                                        problem);
+    if (problem) {
+      builder_.observe(Kind::kUnreadable, "", site, make_error(ErrorCode::kIo, problem.message()));
+      return {};
+    }
+    for (const fs::recursive_directory_iterator end; at != end; at.increment(problem)) {
+      if (problem) break;
+      const std::string path = at->path().lexically_relative(place_.prefix).generic_string();
+      std::error_code ignored;
+      if (at->is_directory(ignored)) {
+        const std::string name = at->path().filename().string();
+        if (at.depth() == 0 && is_info_folder(name)) infos_.push_back(path);
+        if (at.depth() >= static_cast<int>(limits::kEnvironmentDepthMax)) {
+          builder_.observe(Kind::kUnreadable, "", path,
+                           make_error(ErrorCode::kTooLarge, "folders nested deeper than allowed"));
+          at.disable_recursion_pending();
+        }
+        continue;
+      }
+      if (at.depth() == 0 && path.ends_with(".egg-info")) infos_.push_back(path);
+      if (files_.size() >= limits::kEnvironmentFilesMax) {
+        return make_error(ErrorCode::kTooLarge, "the environment has more files than allowed");
+      }
+      files_.push_back(path);
+    }
+    if (problem) {
+      builder_.observe(Kind::kUnreadable, "", site, make_error(ErrorCode::kIo, problem.message()));
+    }
+    return {};
+  }
+
+  std::vector<std::string> sbom_files(const std::string& folder) const {
+    std::vector<std::string> found;
+    const std::string start = folder + "/sboms/";
+    for (auto file = std::lower_bound(files_.begin(), files_.end(), start);
+         file != files_.end() && file->starts_with(start); ++file) {
+      found.push_back(*file);
+    }
+    return found;
+  }
+
+  void read_distributions() {
+    std::sort(files_.begin(), files_.end());
+    std::sort(infos_.begin(), infos_.end());
+    std::map<std::string, std::string> seen;  // name -> folder
+    for (const std::string& folder : infos_) {
+      const bool single = folder.ends_with(".egg-info") && fs::is_regular_file(absolute(folder));
+      const FileReader read = [&](const std::string& path, std::uint64_t bytes_max) -> Result<std::string> {
+        if (!single) return read_file(absolute(path), bytes_max);
+        if (path != folder + "/PKG-INFO") return make_error(ErrorCode::kNotFound, "no such file");
+        return read_file(absolute(folder), bytes_max);
+      };
+      auto distribution = read_distribution(folder, read, sbom_files(folder), builder_);
+      if (!distribution) {
+        builder_.observe(Kind::kUnreadable, "", folder,
+                         std::move(distribution).error().with("this package cannot be told"));
+        continue;
+      }
+      if (folder.ends_with(".egg-info")) {
+        distribution->properties.emplace_back("format", "egg-info");
+        builder_.observe(Kind::kRecordMissing, distribution->purl, folder,
+                         record_error("installed as an egg: there is no RECORD"));
+      }
+      const auto [other, is_new] = seen.emplace(distribution->name, folder);
+      if (!is_new) {
+        builder_.observe(Kind::kDuplicate, distribution->purl, folder,
+                         make_error(ErrorCode::kDepsEnvironment,
+                                    "a second installation of " + distribution->name)
+                             .compared(other->second, folder)
+                             .hinting("which of them Python imports is chance: remove one"));
+      }
+      distributions_.push_back(*std::move(distribution));
+    }
+  }
+
+  void make_tasks() {
+    for (std::size_t owner = 0; owner < distributions_.size(); ++owner) {
+      const Distribution& distribution = distributions_[owner];
+      if (!distribution.record) continue;
+      for (const RecordRow& row : *distribution.record) add_task(owner, distribution, row);
+    }
+    // Files of no package are looked into as well: a library does not need a RECORD to be loaded.
+    for (const std::string& path : files_) {
+      if (owner_of_.contains(path)) continue;
+      unrecorded_.push_back(path);
+      if (options_.native == NativeParts::kRead && is_library_name(base_name(path))) {
+        tasks_.push_back({.path = path, .owner = distributions_.size()});
+      }
+    }
+  }
+
+  void add_task(std::size_t owner, const Distribution& distribution, const RecordRow& row) {
+    // An absolute path is allowed by the format, and never needed below an environment.
+    const std::string path = join_inside(distribution.base, row.path);
+    const std::string shown = path.empty() ? row.path : path;
+    if (path.empty()) {
+      builder_.observe(Kind::kRecordMismatch, distribution.purl, shown,
+                       record_error("RECORD lists a file outside of the environment"));
+      return;
+    }
+    owner_of_.emplace(path, owner);
+    if (options_.records == RecordCheck::kNone &&
+        (options_.native == NativeParts::kSkip || !is_library_name(base_name(path)))) {
+      return;
+    }
+    const bool may_lack = path == distribution.folder + "/RECORD" || path.ends_with(".pyc") ||
+                          path.starts_with(distribution.folder + "/RECORD.");
+    if (!row.hash.empty()) {
+      tasks_.push_back({.path = path, .owner = owner, .row = &row});
+    } else if (!may_lack) {
+      builder_.observe(Kind::kRecordMissing, distribution.purl, path,
+                       record_error("RECORD has no hash of this file"));
+    } else if (!std::binary_search(files_.begin(), files_.end(), path) &&
+               path == distribution.folder + "/RECORD") {
+      builder_.observe(Kind::kRecordMissing, distribution.purl, path, record_error("the file is not there"));
+    }
+  }
+
+  void run_tasks() {
+    for (FileTask& task : tasks_) {
+      if (task.row != nullptr && task.row->size) task.bytes = *task.row->size;
+      bytes_total_ += task.bytes;
+    }
+    // Large ones first, so that the last of them does not run alone.
+    std::vector<std::size_t> order(tasks_.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return tasks_[a].bytes > tasks_[b].bytes;
+    });
+    std::atomic<std::uint64_t> done{0};
+    parallel_for(order.size(), options_.threads, [&](std::size_t i) {
+      FileTask& task = tasks_[order[i]];
+      check_file(task);
+      if (options_.progress) options_.progress(done += task.bytes, bytes_total_);
+    });
+  }
+
+  void check_file(FileTask& task) const {
+    const auto bytes = read_file(absolute(task.path), limits::kNativeFileBytesMax);
+    const auto fail = [&](Kind kind, Error error) {
+      task.kind = kind;
+      task.error = std::move(error);
+    };
+    if (!bytes) {
+      const bool absent = bytes.error().code == ErrorCode::kNotFound;
+      return fail(absent ? Kind::kRecordMissing : Kind::kUnreadable,
+                  absent ? record_error("the file is not there") : bytes.error());
+    }
+    if (task.row != nullptr && options_.records == RecordCheck::kFiles) {
+      const auto hash = parse_file_hash(task.row->hash);
+      if (!hash) return fail(Kind::kRecordMissing, hash.error());
+      const std::string wanted = file_hash_text(*hash);
+      const std::string actual = file_hash(hash->algorithm, as_bytes(*bytes));
+      if (wanted != actual) {
+        fail(Kind::kRecordMismatch, record_error("the file is not what RECORD says").compared(wanted, actual));
+      }
+    }
+    if (options_.native == NativeParts::kSkip || !is_native(as_bytes(*bytes))) return;
+    const crypto::Sha256Digest digest = crypto::sha256(as_bytes(*bytes));
+    task.sha256 = codec::to_hex(digest);
+    auto slices = summarize(as_bytes(*bytes));
+    if (slices) task.slices = *std::move(slices);
+    else if (!task.kind) fail(Kind::kUnreadable, slices.error());
+  }
+
+  static std::string file_hash_text(const FileHash& hash) {
+    std::string text = codec::to_base64(hash.digest);
+    while (text.ends_with('=')) text.pop_back();
+    std::replace(text.begin(), text.end(), '+', '-');
+    std::replace(text.begin(), text.end(), '/', '_');
+    return (hash.algorithm == crypto::HashAlgorithm::kSha256   ? "sha256="
+            : hash.algorithm == crypto::HashAlgorithm::kSha384 ? "sha384="
+                                                               : "sha512=") +
+           text;
+  }
+
+  void take_results() {
+    std::vector<NativeOwner> owners;
+    for (std::size_t i = 0; i < distributions_.size(); ++i) {
+      owners.push_back({distributions_[i].purl, distributions_[i].name, distributions_[i].metadata.version,
+                        std::set<std::string>(embedded_[i].begin(), embedded_[i].end())});
+    }
+    owners.emplace_back();
+    std::vector<NativeEntry> natives;
+    for (FileTask& task : tasks_) {
+      if (task.kind) builder_.observe(*task.kind, owners[task.owner].purl, task.path, std::move(task.error));
+      if (!task.slices.empty()) {
+        natives.push_back({task.path, task.sha256, task.owner, std::move(task.slices)});
+      }
+    }
+    std::sort(natives.begin(), natives.end(),
+              [](const NativeEntry& a, const NativeEntry& b) { return a.path < b.path; });
+    HostLibraries host;
+    add_native_parts(builder_, owners, natives, host);
+  }
+
+  /// Byte code beside a known source is made by Python itself; other byte code can be imported alone.
+  bool is_cached_code(const std::string& path) const {
+    if (!path.ends_with(".pyc")) return false;
+    const std::string_view folder = folder_name(path);
+    if (base_name(folder) != "__pycache__") return false;
+    const std::string_view name = base_name(path);
+    const std::string source =
+        std::string(folder_name(folder)) + "/" + std::string(name.substr(0, name.find('.'))) + ".py";
+    return std::binary_search(files_.begin(), files_.end(), source);
+  }
+
+  bool belongs_to_info(const std::string& path) const {
+    return std::any_of(infos_.begin(), infos_.end(), [&](const std::string& info) {
+      return info.ends_with(".egg-info") && (path == info || path.starts_with(info + "/"));
+    });
+  }
+
+  void observe_unrecorded() {
+    std::map<std::string, std::vector<std::string>> by_folder;
+    for (const std::string& path : unrecorded_) {
+      if (is_cached_code(path) || belongs_to_info(path)) continue;
+      by_folder[std::string(folder_name(path))].push_back(path);
+    }
+    for (const auto& [folder, paths] : by_folder) {
+      for (std::size_t i = 0; i < paths.size() && i < kUnrecordedShownMax; ++i) {
+        builder_.observe(Kind::kUnrecorded, "", paths[i], record_error("a file that no RECORD lists"));
+      }
+      if (paths.size() > kUnrecordedShownMax) {
+        builder_.observe(Kind::kUnrecorded, "", folder,
+                         record_error(std::to_string(paths.size() - kUnrecordedShownMax) +
+                                      " more files here that no RECORD lists"));
+      }
+    }
+  }
+
+  void observe_hooks() {
+    for (const std::string& path : files_) {
+      const std::string folder(folder_name(path));
+      if (std::find(place_.site_packages.begin(), place_.site_packages.end(), folder) ==
+          place_.site_packages.end()) {
+        continue;
+      }
+      const auto owner = owner_of_.find(path);
+      const std::string purl = owner == owner_of_.end() ? "" : distributions_[owner->second].purl;
+      const std::string_view name = base_name(path);
+      if (name == "sitecustomize.py" || name == "usercustomize.py") {
+        builder_.observe(Kind::kInstallHook, purl, path,
+                         record_error("a module that every start of Python runs"));
+      }
+      if (!name.ends_with(".pth")) continue;
+      const auto text = read_file(absolute(path), limits::kPathFileBytesMax);
+      if (text) observe_path_file(*text, purl, path, builder_);
+      else builder_.observe(Kind::kPathCode, purl, path, text.error());
+    }
+  }
+
+  const EnvironmentPlace& place_;
+  const ReadOptions& options_;
+  Builder builder_;
+  std::vector<std::string> files_, infos_, unrecorded_;
+  std::vector<Distribution> distributions_;
+  std::vector<std::vector<std::string>> embedded_;
+  std::vector<FileTask> tasks_;
+  std::unordered_map<std::string, std::size_t> owner_of_;
+  std::uint64_t bytes_total_ = 0;
+};
+
+std::string config_value(std::string_view text, std::string_view key) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string line(text.substr(at, end - at));
+    at = end + 1;
+    const auto equals = line.find('=');
+    if (equals == std::string::npos) continue;
+    const auto trim = [](std::string words) {
+      const auto first = words.find_first_not_of(" \t\r");
+      if (first == std::string::npos) return std::string();
+      return words.substr(first, words.find_last_not_of(" \t\r") - first + 1);
+    };
+    if (trim(line.substr(0, equals)) == key) return trim(line.substr(equals + 1));
+  }
+  return {};
+}
+
+bool has_packages(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (is_info_folder(entry.path().filename().string())) return true;
+  }
+  return false;
+}
+
+/// Adds `folder` when it is there and is not one that is listed already under another name (lib64).
+void add_site(EnvironmentPlace& place, const fs::path& folder, std::set<fs::path>& seen) {
+  std::error_code missing;
+  const fs::path real = fs::canonical(folder, missing);
+  if (missing || !fs::is_directory(real) || !seen.insert(real).second) return;
+  place.site_packages.push_back(folder.lexically_relative(place.prefix).generic_string());
+}
+
+}  // namespace
+
+std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
+  std::error_code missing;
+  EnvironmentPlace place;
+  place.prefix = fs::canonical(path, missing);
+  if (missing || !fs::is_directory(place.prefix)) return std::nullopt;
+  std::set<fs::path> seen;
+  const auto config = read_file(place.prefix / "pyvenv.cfg", kSmallFileBytesMax);
+  const std::string own = place.prefix.filename().string();
+  if (!config && (own == "site-packages" || own == "dist-packages" || has_packages(place.prefix))) {
+    // A folder of packages by itself; below a prefix, paths start there, since RECORDs lead to bin/.
+    const fs::path folder = place.prefix;
+    const std::string python = folder.parent_path().filename().string();
+    if (python.starts_with("python")) {
+      place.prefix = folder.parent_path().parent_path().parent_path();
+      place.python_version = python.substr(6);
+    }
+    add_site(place, folder, seen);
+    if (place.site_packages.front() == ".") place.site_packages.front().clear();
+    return place;
+  }
+  for (const char* lib : {"lib", "lib64"}) {
+    std::vector<fs::path> pythons;
+    for (const auto& entry : fs::directory_iterator(place.prefix / lib, missing)) {
+      if (entry.path().filename().string().starts_with("python")) pythons.push_back(entry.path());
+    }
+    std::sort(pythons.begin(), pythons.end());
+    for (const fs::path& python : pythons) {
+      const std::size_t before = place.site_packages.size();
+      add_site(place, python / "site-packages", seen);
+      add_site(place, python / "dist-packages", seen);
+      const std::string version = python.filename().string().substr(6);
+      if (place.site_packages.size() > before && version.find('.') != std::string::npos) {
+        place.python_version = version;
+      }
+    }
+  }
+  add_site(place, place.prefix / "Lib" / "site-packages", seen);
+  if (place.site_packages.empty()) return std::nullopt;
+  if (config) {
+    std::string version = config_value(*config, "version");
+    if (version.empty()) version = config_value(*config, "version_info");
+    if (!version.empty()) place.python_version = version;
+  }
+  return place;
+}
+
+Result<Inventory> read_environment(const EnvironmentPlace& place, const std::string& shown_root,
+                                   const ReadOptions& options) {
+  return EnvironmentReader(place, options).read(shown_root);
+}
+
+}  // namespace mlxguard::inventory

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Python environment on disk: where its packages are, which Python it is for, what is in it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inventory/read.h"
+
+namespace mlxguard::inventory {
+
+struct EnvironmentPlace {
+  std::filesystem::path prefix;            ///< paths in the inventory are relative to it
+  std::vector<std::string> site_packages;  ///< relative to the prefix
+  std::string python_version;              ///< "3.11.7" or "3.11"; empty: could not be told
+};
+
+/// Nothing, when `path` is no environment: neither a prefix nor a folder of installed packages.
+[[nodiscard]] std::optional<EnvironmentPlace> find_environment(const std::filesystem::path& path);
+
+[[nodiscard]] Result<Inventory> read_environment(const EnvironmentPlace& place,
+                                                 const std::string& shown_root,
+                                                 const ReadOptions& options);
+
+}  // namespace mlxguard::inventory
