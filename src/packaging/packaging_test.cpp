@@ -91,7 +91,7 @@ TEST_CASE("specifier: pre-releases only where one is named") {
 }
 
 TEST_CASE("specifier: what is none") {
-  for (const char* text : {"1.0", "=1.0", "~=1", "==1.0.dev1.*", ">=1.0+local", "<1.*", "===", "~=1.0+a"}) {
+  for (const char* text : {"1.0", "=1.0", "~=1", "==1.0.dev1.*", ">=1.0+local", "<1.*", "~=1.0+a"}) {
     CAPTURE(text);
     const auto parsed = Specifier::parse(text);
     REQUIRE_FALSE(parsed);
@@ -169,3 +169,9 @@ TEST_CASE("purl: normal forms") {
 
 }  // namespace
 }  // namespace mlxguard::packaging
+
+TEST_CASE("specifier: an empty arbitrary equality is one, and holds for no version") {
+  const auto set = SpecifierSet::parse("===");
+  REQUIRE(set);
+  CHECK_FALSE(set->contains(version("1.0"), SpecifierSet::Prereleases::kAllow));
+}

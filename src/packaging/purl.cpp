@@ -44,14 +44,13 @@ std::optional<std::string> decode(std::string_view text) {
   return out;
 }
 
-std::string encode(std::string_view text, std::string_view also_plain = {}) {
+std::string encode(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   constexpr std::string_view kPlain = ".-_~:";
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (is_alphanumeric(c) || kPlain.find(c) != std::string_view::npos ||
-        also_plain.find(c) != std::string_view::npos) {
+    if (is_alphanumeric(c) || kPlain.find(c) != std::string_view::npos) {
       out += c;
     } else {
       out.append(1, '%').append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
@@ -140,13 +139,14 @@ Result<Purl> Purl::parse(std::string_view text) {
 
   const std::size_t last_slash = text.rfind('/');
   const std::size_t at = text.rfind('@');
-  const bool versioned = at != std::string_view::npos && at != 0 &&
-                         (last_slash == std::string_view::npos || at > last_slash + 1);
+  const bool versioned = at != std::string_view::npos &&
+                         (last_slash == std::string_view::npos || at > last_slash);
   if (versioned) {
     auto version = decode(text.substr(at + 1));
     if (!version) return invalid("a malformed version", whole);
     purl.version = *std::move(version);
     text = text.substr(0, at);
+    if (text.empty() || text.ends_with('/')) return invalid("a name", whole);
   }
   while (text.ends_with('/')) text.remove_suffix(1);
   const std::size_t name_at = text.rfind('/');
@@ -172,7 +172,12 @@ Result<std::string> Purl::write() const {
   for (const std::string_view segment : split(purl.space, '/')) {
     if (!segment.empty()) out += encode(segment) + "/";
   }
-  out += encode(purl.name);
+  // Of type git alone, a name has segments.
+  bool first = true;
+  for (const std::string_view segment : split(purl.name, purl.type == "git" ? '/' : '\0')) {
+    out += (first ? "" : "/") + encode(segment);
+    first = false;
+  }
   if (!purl.version.empty()) out += "@" + encode(purl.version);
   char separator = '?';
   std::map<std::string, std::string> sorted;
@@ -182,7 +187,7 @@ Result<std::string> Purl::write() const {
   }
   for (const auto& [key, value] : sorted) {
     out += separator;
-    out += key + "=" + encode(value, "/");
+    out += key + "=" + encode(value);
     separator = '&';
   }
   std::string path;

@@ -46,16 +46,17 @@ bool same_release(const Version& version, const Version& prefix, std::size_t seg
 
 bool is_less(const Version& version, const Version& bound) {
   if (!(version < bound)) return false;
-  // <3.1 does not mean 3.1rc1, unless the bound is a pre-release itself.
-  return bound.is_prerelease() || !version.is_prerelease() || version.base() != bound.base();
+  if (bound.is_prerelease() || !version.is_prerelease()) return true;
+  // <3.1 does not mean 3.1rc1, and <3.1.post2 not 3.1.post2.dev1; it does mean 3.1rc1.post2.
+  if (version.base() != bound.base()) return true;
+  return bound.is_postrelease() && (version.pre() || version.post() != bound.post());
 }
 
 bool is_greater(const Version& version, const Version& bound) {
-  if (!(version > bound)) return false;
-  // >3.1 does not mean 3.1.post1 (unless the bound is a post-release) or 3.1+local.
-  const bool same = version.base() == bound.base();
-  if (version.is_postrelease() && !bound.is_postrelease() && same) return false;
-  return version.local().empty() || !same;
+  if (!(version.without_local() > bound)) return false;
+  // >3.1 does not mean 3.1.post1, unless the bound is a post-release or its development release.
+  if (bound.is_postrelease() || bound.dev() || !version.is_postrelease()) return true;
+  return version.base() != bound.base() || version.pre() != bound.pre();
 }
 
 }  // namespace
@@ -70,8 +71,8 @@ Result<Specifier> Specifier::parse(std::string_view text) {
   specifier.operator_ = row->op;
   std::string_view written = trim(trimmed.substr(row->text.size()));
   specifier.text_ = written;
-  if (written.empty() || written.size() > limits::kVersionBytesMax) return invalid(text);
-  if (row->op == Operator::kArbitrary) {
+  if (written.size() > limits::kVersionBytesMax) return invalid(text);
+  if (row->op == Operator::kArbitrary) {  // may be empty: then it is no version's text
     const bool plain = std::none_of(written.begin(), written.end(),
                                     [](char c) { return is_space(c) || c == ';' || c == ')'; });
     if (!plain) return invalid(text);

