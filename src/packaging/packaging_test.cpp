@@ -167,11 +167,11 @@ TEST_CASE("purl: normal forms") {
   }
 }
 
-}  // namespace
-}  // namespace mlxguard::packaging
-
 TEST_CASE("specifier: an empty arbitrary equality is one, and holds for no version") {
   const auto set = SpecifierSet::parse("===");
   REQUIRE(set);
   CHECK_FALSE(set->contains(version("1.0"), SpecifierSet::Prereleases::kAllow));
 }
+
+}  // namespace
+}  // namespace mlxguard::packaging
