@@ -38,12 +38,9 @@ Result<inventory::Component> model_component(Session& session, const std::string
   if (equals == std::string::npos || equals == 0) return usage("expected NAME=PATH after --model");
   const std::string name = named.substr(0, equals), path = named.substr(equals + 1);
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
-  MLXGUARD_TRY_ASSIGN(const signature::TrustedKeys trusted,
-                      signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"),
-                                                   config.public_keys));
+  MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust());
   MLXGUARD_TRY_ASSIGN(const auto outcome,
-                      admission::verify_only({path, name, {}}, trusted, *log, session.clock()));
+                      admission::verify_only({path, name, {}}, trust, *log, session.clock()));
   if (const auto* refusal = std::get_if<signature::Refusal>(&outcome)) {
     return Error(refusal->error).with("model", name);
   }

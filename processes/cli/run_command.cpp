@@ -12,12 +12,11 @@
 #include "base/os_error.h"
 #include "codec/json.h"
 #include "commands.h"
-#include "crypto/key_store.h"
+#include "judgement_output.h"
 #include "launch/worker_process.h"
 #include "limits/worker_limits.h"
 #include "progress.h"
 #include "sandbox/host.h"
-#include "signature/trusted_keys.h"
 #include "validate/check.h"
 #include "validate/decode_embeddings.h"
 #include "validate/decode_infer.h"
@@ -33,6 +32,7 @@ struct Run {
   std::string model;
   std::string input;
   std::vector<std::string> public_keys;
+  std::string hugging_face;
   std::int64_t timeout_ms = 60'000;
 };
 
@@ -181,17 +181,20 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
 Result<std::string> infer(Session& session, const Run& options, const sandbox::Host& host,
                           events::EventLog& log) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
-  std::vector<std::filesystem::path> files(config.public_keys);
-  files.insert(files.end(), options.public_keys.begin(), options.public_keys.end());
-  MLXGUARD_TRY_ASSIGN(const auto trusted,
-                      signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"), files));
+  MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const std::string body,
                       read_input(options.input, static_cast<std::size_t>(config.body_bytes_max)));
   MLXGUARD_TRY(sandbox::require(host.report(), sandbox::IsolationLevel::kContainer));
   ProgressLine progress(session.output(), session.clock(), "verifying");
-  MLXGUARD_TRY_ASSIGN(auto verified,
-                      admission::admit({options.model, {}, progress.callback()}, trusted, log,
-                                       session.clock()));
+  admission::AdmitRequest request{options.model, {}, progress.callback()};
+  request.state = config.state;
+  request.hugging_face = options.hugging_face;
+  request.judged = [&](const trust::Judgement& judgement) {
+    progress.finish();
+    show_warnings(session.output(), judgement);
+  };
+  if (config.receipts) request.receipts = admission::Receipts::kAllowed;
+  MLXGUARD_TRY_ASSIGN(auto verified, admission::admit(request, trust, log, session.clock()));
   progress.finish();
   const auto model = std::make_shared<const signature::VerifiedModel>(std::move(verified));
   auto started = start_worker(model, host, config);
@@ -252,6 +255,7 @@ void define_run(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.add_option("--public-key", options->public_keys,
                  "PEM key to trust, besides those in the key folder")
       ->allow_extra_args(false);
+  app.add_option("--hf", options->hugging_face, "ORG/NAME: what you asked the Hugging Face Hub for");
   app.add_option("--timeout-ms", options->timeout_ms, "time for the inference (60000)");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });
 }

@@ -31,6 +31,20 @@ Result<std::filesystem::path> Session::keys_folder() const {
   return folder / "keys";
 }
 
+Result<trust::PolicyPlaces> Session::policy_places(
+    const std::vector<std::string>& public_keys) const {
+  MLXGUARD_TRY_ASSIGN(const config::ServeConfig read, config());
+  trust::PolicyPlaces places{read.state, read.policy, read.root_key, read.public_keys};
+  places.public_keys.insert(places.public_keys.end(), public_keys.begin(), public_keys.end());
+  return places;
+}
+
+Result<admission::Trust> Session::trust(const std::vector<std::string>& public_keys) {
+  MLXGUARD_TRY_ASSIGN(const trust::PolicyPlaces places, policy_places(public_keys));
+  MLXGUARD_TRY_ASSIGN(events::EventLog * open_log, log());
+  return admission::Trust::load(places, *open_log, clock_);
+}
+
 Result<events::EventLog*> Session::log() {
   if (log_) return log_.get();
   MLXGUARD_TRY_ASSIGN(const std::filesystem::path folder, state());

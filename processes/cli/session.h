@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "admission/trust.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "crypto/random.h"
@@ -32,6 +33,10 @@ class Session {
   [[nodiscard]] Result<config::ServeConfig> config() const;
   [[nodiscard]] Result<std::filesystem::path> state() const;
   [[nodiscard]] Result<std::filesystem::path> keys_folder() const;
+  /// The keys and the policy that models are held against; `public_keys` besides the configured ones.
+  [[nodiscard]] Result<admission::Trust> trust(const std::vector<std::string>& public_keys = {});
+  [[nodiscard]] Result<trust::PolicyPlaces> policy_places(
+      const std::vector<std::string>& public_keys = {}) const;
   /// The event log of this state folder, created (0700) when there is none.
   [[nodiscard]] Result<events::EventLog*> log();
   /// Ends the log in order: integrates what was appended.

@@ -6,9 +6,8 @@
 #include "admission/model_line.h"
 #include "codec/json.h"
 #include "commands.h"
-#include "crypto/key_store.h"
+#include "judgement_output.h"
 #include "progress.h"
-#include "signature/trusted_keys.h"
 
 namespace mlxguard::cli {
 namespace {
@@ -18,6 +17,7 @@ constexpr std::size_t kFindingsShown = 20;
 struct Verify {
   std::string model;
   std::vector<std::string> public_keys;
+  std::string hugging_face;
 };
 
 void write_findings(codec::JsonWriter& json, const std::vector<Error>& findings) {
@@ -39,6 +39,7 @@ int show_refusal(const Session& session, const Verify& options, const signature:
   json.field("expected", error.expected).field("actual", error.actual);
   json.field("hint", error.hint).end_object();
   write_findings(json, refusal.findings);
+  if (refusal.judgement) write_judgement(json, *refusal.judgement);
   json.end_object();
   output.json_line(json.text());
   output.line(output.styled(Style::kBad, "refused") + "  " + printable(options.model));
@@ -57,14 +58,12 @@ int show_refusal(const Session& session, const Verify& options, const signature:
 Result<int> verify(Session& session, const Verify& options) {
   const auto started = session.clock().steady();
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
-  std::vector<std::filesystem::path> files(config.public_keys);
-  files.insert(files.end(), options.public_keys.begin(), options.public_keys.end());
-  MLXGUARD_TRY_ASSIGN(const signature::TrustedKeys trusted,
-                      signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"), files));
+  MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   ProgressLine progress(session.output(), session.clock(), "verifying");
-  auto outcome = admission::verify_only({options.model, {}, progress.callback()}, trusted, *log,
-                                        session.clock());
+  admission::AdmitRequest request{options.model, {}, progress.callback()};
+  MLXGUARD_TRY_ASSIGN(request.state, session.state());
+  request.hugging_face = options.hugging_face;
+  auto outcome = admission::verify_only(request, trust, *log, session.clock());
   progress.finish();
   if (!outcome) return std::move(outcome).error();
   if (const auto* refusal = std::get_if<signature::Refusal>(&*outcome)) {
@@ -89,6 +88,7 @@ Result<int> verify(Session& session, const Verify& options) {
   json.field("bytes", static_cast<std::int64_t>(report.bytes));
   json.field("root_digest", report.root_digest).field("signer", report.signer);
   json.field("signer_name", report.signer_name).key("duration_ms").number(duration.count());
+  if (report.judgement) write_judgement(json, *report.judgement);
   json.end_object();
   session.output().json_line(json.text());
   session.output().line(session.output().styled(Style::kGood, "verified") + "  " +
@@ -97,6 +97,7 @@ Result<int> verify(Session& session, const Verify& options) {
                                     human_bytes(report.bytes), duration.count()));
   session.output().line("  identity  " + report.root_digest);
   session.output().line("  signer    " + report.signer_name + "  " + report.signer);
+  if (report.judgement) show_warnings(session.output(), *report.judgement);
   return 0;
 }
 
@@ -108,6 +109,7 @@ void define_verify(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.add_option("--public-key", options->public_keys,
                  "PEM key to trust, besides those in the key folder")
       ->allow_extra_args(false);
+  app.add_option("--hf", options->hugging_face, "ORG/NAME: what you asked the Hugging Face Hub for");
   app.callback([=] { chosen([=](Session& session) { return verify(session, *options); }); });
 }
 

@@ -105,12 +105,16 @@ Result<void> prepare_state(const fs::path& state) {
 
 Result<void> admit_models(Parts& parts) {
   const config::ServeConfig& config = parts.config;
-  MLXGUARD_TRY_ASSIGN(const signature::TrustedKeys trusted,
-                      signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"),
-                                                   config.public_keys));
+  MLXGUARD_TRY_ASSIGN(
+      const admission::Trust trust,
+      admission::Trust::load({config.state, config.policy, config.root_key, config.public_keys},
+                             *parts.log, *parts.clock));
   for (const auto& [name, folder] : config.models) {
+    admission::AdmitRequest request{folder, name};
+    request.state = config.state;
+    if (config.receipts) request.receipts = admission::Receipts::kAllowed;
     MLXGUARD_TRY_ASSIGN(signature::VerifiedModel verified,
-                        admission::admit({folder, name}, trusted, *parts.log, *parts.clock));
+                        admission::admit(request, trust, *parts.log, *parts.clock));
     parts.models.push_back(std::make_shared<const signature::VerifiedModel>(std::move(verified)));
   }
   return {};

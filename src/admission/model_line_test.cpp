@@ -26,7 +26,7 @@ struct Signed : test::ModelOnDisk {
   auto verify_it(events::Sink& to) { return verify_only({path(), {}}, trusted, to, clock); }
 
   crypto::EcPrivateKey key = test::new_key();
-  signature::TrustedKeys trusted = test::trusting(key);
+  Trust trusted = Trust::of_keys(test::trusting(key));
   events::RecordingSink sink;
   SystemClock clock;
 };
@@ -93,7 +93,7 @@ TEST_CASE("model line: names are refused before any byte is copied") {
 
 TEST_CASE("model line: whatever stops it early is on record too") {
   Signed model;
-  const auto code_of_last = [&](const fs::path& path, const signature::TrustedKeys& trusted) {
+  const auto code_of_last = [&](const fs::path& path, const Trust& trusted) {
     auto refused = admit({path, {}}, trusted, model.sink, model.clock);
     REQUIRE_FALSE(refused.has_value());
     const auto event = model.sink.events().back();
@@ -104,8 +104,8 @@ TEST_CASE("model line: whatever stops it early is on record too") {
   CHECK(code_of_last(model.root() / "nothing", model.trusted) == ErrorCode::kArtifactNotFound);
   CHECK(model.sink.events().back().outcome == Outcome::kFailed);
   CHECK(model.sink.events().back().model == "nothing");
-  CHECK(code_of_last(model.path(), {}) == ErrorCode::kNoTrustedKeys);
-  CHECK(code_of_last(model.path(), test::trusting(test::new_key())) == ErrorCode::kSignerUntrusted);
+  CHECK(code_of_last(model.path(), Trust::of_keys({})) == ErrorCode::kNoTrustedKeys);
+  CHECK(code_of_last(model.path(), Trust::of_keys(test::trusting(test::new_key()))) == ErrorCode::kSignerUntrusted);
   fs::create_symlink("model", model.root() / "link");
   CHECK(code_of_last(model.root() / "link", model.trusted) == ErrorCode::kArtifactSymlink);
   fs::remove(model.path() / "model.sig");

@@ -3,10 +3,24 @@
 
 #include <utility>
 
+#include "artifact/store.h"
+
 namespace mlxguard::admission {
 
 using events::Event;
 using events::Kind;
+
+namespace {
+
+/// Which rule decided.
+Event& with_judgement(Event& event, const trust::Judgement& judgement) {
+  if (judgement.source.empty()) return event;
+  return event.with("source", judgement.source)
+      .with("match", judgement.match)
+      .with("mode", std::string(trust::name_of(judgement.mode)));
+}
+
+}  // namespace
 
 ModelRecord::ModelRecord(std::string model, events::Sink& sink, const Clock& clock)
     : model_(std::move(model)), sink_(sink), clock_(clock), start_(clock.steady()) {}
@@ -24,6 +38,13 @@ Result<void> ModelRecord::append(Kind kind, std::string message,
       .with("files", static_cast<std::int64_t>(report.files))
       .with("bytes", static_cast<std::int64_t>(report.bytes))
       .with("duration_us", std::int64_t{elapsed.count()});
+  if (kind == Kind::kModelVerified) {
+    event.with("basis", report.basis == signature::Basis::kDigests ? "digests" : "receipt");
+    event.with("hashed_bytes", report.basis == signature::Basis::kDigests
+                                   ? static_cast<std::int64_t>(report.bytes)
+                                   : std::int64_t{0});
+  }
+  if (report.judgement) with_judgement(event, *report.judgement);
   return sink_.append(event);
 }
 
@@ -36,12 +57,33 @@ Result<void> ModelRecord::snapshot(const signature::VerifyReport& claimed) {
 }
 
 Result<void> ModelRecord::verified(const signature::VerifyReport& report) {
-  return append(Kind::kModelVerified, "every file is exactly as it was signed", report);
+  if (report.judgement) MLXGUARD_TRY(warned(*report.judgement));
+  return append(Kind::kModelVerified,
+                report.basis == signature::Basis::kDigests
+                    ? "every file is exactly as it was signed"
+                    : "untouched since the store hashed every file, by its receipt",
+                report);
 }
 
-Error ModelRecord::refused(Error error, const signature::Findings& findings) {
+Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
+  for (const trust::Condition& condition : judgement.conditions) {
+    if (condition.state != trust::Condition::State::kFailed) continue;
+    Event event = events::event_of(Kind::kModelWarned, trust::error_of(condition, judgement), model_);
+    event.outcome = events::Outcome::kSuccess;  // the model passes
+    with_judgement(event, judgement).with("rule", condition.rule);
+    MLXGUARD_TRY(sink_.append(event));
+  }
+  return {};
+}
+
+Error ModelRecord::refused(Error error, const Walked& walked) {
   Event event = events::event_of(Kind::kModelRefused, error, model_);
-  event.with("findings", static_cast<std::int64_t>(findings.empty() ? 1 : findings.size()));
+  event.with("findings", static_cast<std::int64_t>(walked.findings.empty() ? 1 : walked.findings.size()));
+  if (walked.judgement) {
+    with_judgement(event, *walked.judgement);
+    const trust::Condition* failed = walked.judgement->first_failed();
+    if (failed != nullptr && failed->code == error.code) event.with("rule", failed->rule);
+  }
   if (auto logged = sink_.append(event); !logged) {
     return std::move(logged).error().with("recording a refusal", name_of(error.code));
   }
@@ -50,6 +92,9 @@ Error ModelRecord::refused(Error error, const signature::Findings& findings) {
 
 std::string model_name(const std::string& served_name, const std::filesystem::path& path) {
   if (!served_name.empty()) return served_name;
+  if (path.string().starts_with(artifact::kStorePrefix)) {
+    return path.string().substr(artifact::kStorePrefix.size());
+  }
   const auto normal = path.lexically_normal();
   return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -14,6 +15,12 @@
 
 namespace mlxguard::admission {
 
+/// What is known of a model where its line ended.
+struct Walked {
+  signature::Findings findings{};
+  std::optional<trust::Judgement> judgement{};
+};
+
 class ModelRecord {
  public:
   ModelRecord(std::string model, events::Sink& sink, const Clock& clock);
@@ -21,11 +28,13 @@ class ModelRecord {
   [[nodiscard]] const std::string& model() const { return model_; }
   [[nodiscard]] Result<void> opened(const signature::VerifyReport& claimed);
   [[nodiscard]] Result<void> snapshot(const signature::VerifyReport& claimed);
+  /// What a source in mode `warn` lets through, each a `model.warned`, and then the model itself.
   [[nodiscard]] Result<void> verified(const signature::VerifyReport& report);
   /// Gives the error back once it is on record; else the record's own failure.
-  [[nodiscard]] Error refused(Error error, const signature::Findings& findings);
+  [[nodiscard]] Error refused(Error error, const Walked& walked);
 
  private:
+  [[nodiscard]] Result<void> warned(const trust::Judgement& judgement);
   [[nodiscard]] Result<void> append(events::Kind kind, std::string message,
                                     const signature::VerifyReport& report);
   std::string model_;

@@ -51,7 +51,7 @@ TEST_CASE("sign line: what it signs is admitted, and both uses are on record") {
   CHECK(events[1].outcome == Outcome::kSuccess);
   auto trusted = signature::TrustedKeys::load(work.keys, {});
   REQUIRE(trusted.has_value());
-  auto admitted = admit({work.path(), {}}, *trusted, work.sink, work.clock);
+  auto admitted = admit({work.path(), {}}, Trust::of_keys(*trusted), work.sink, work.clock);
   REQUIRE(admitted.has_value());
   CHECK(admitted->root_digest() == done->root_digest);
   CHECK(admitted->signer() == done->signer);

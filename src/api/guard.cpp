@@ -13,10 +13,8 @@
 #include "api/model_impl.h"
 #include "base/os_error.h"
 #include "config/config.h"
-#include "crypto/key_store.h"
 #include "crypto/random.h"
 #include "events/state_log.h"
-#include "signature/trusted_keys.h"
 
 namespace mlxguard {
 namespace api {
@@ -83,13 +81,17 @@ struct Guard::Impl {
   std::mutex mutex;
   std::unique_ptr<events::EventLog> log;
 
-  /// Read anew for every model: a key that is revoked meanwhile counts at once.
-  [[nodiscard]] mlxguard::Result<signature::TrustedKeys> trusted() const {
-    return signature::TrustedKeys::load(crypto::KeyStore(config.state / "keys"), config.public_keys);
+  /// Read anew for every model: a key that is revoked or a policy that changes meanwhile counts at once.
+  [[nodiscard]] mlxguard::Result<admission::Trust> trust() const {
+    return admission::Trust::load({config.state, config.policy, config.root_key, config.public_keys},
+                                  *log, clock);
   }
   [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path,
                                                 std::string name) const {
-    return {path, std::move(name), progress};
+    admission::AdmitRequest made{path, std::move(name), progress};
+    made.state = config.state;
+    made.receipts = config.receipts ? admission::Receipts::kAllowed : admission::Receipts::kRefused;
+    return made;
   }
   mlxguard::Result<void> open(const Options& options) {
     MLXGUARD_TRY_ASSIGN(config, api::read_config(options));
@@ -100,11 +102,11 @@ struct Guard::Impl {
   }
   mlxguard::Result<signature::VerifiedModel> admit(const std::filesystem::path& path,
                                                    std::string name) {
-    MLXGUARD_TRY_ASSIGN(const auto keys, trusted());
+    MLXGUARD_TRY_ASSIGN(const auto keys, trust());
     return admission::admit(request(path, std::move(name)), keys, *log, clock);
   }
   mlxguard::Result<Report> verify(const std::filesystem::path& path) {
-    MLXGUARD_TRY_ASSIGN(const auto keys, trusted());
+    MLXGUARD_TRY_ASSIGN(const auto keys, trust());
     MLXGUARD_TRY_ASSIGN(const auto answer,
                         admission::verify_only(request(path, {}), keys, *log, clock));
     if (const auto* refusal = std::get_if<signature::Refusal>(&answer)) {

@@ -38,6 +38,17 @@ bool is_ignored(const std::string& name, std::span<const std::string> ignored) {
   });
 }
 
+/// The bundle of a further signer, or what a killed one left of it. What else lies in their folder is a
+/// file of the model like any other.
+bool is_further_bundle(std::string_view name) {
+  if (!name.starts_with(kMoreSignaturesFolder) || name.size() < kMoreSignaturesFolder.size() + 2) {
+    return false;
+  }
+  name.remove_prefix(kMoreSignaturesFolder.size());
+  if (name.front() != '/' || name.find('/', 1) != std::string_view::npos) return false;
+  return name.ends_with(".sig") || (name[1] == '.' && name.ends_with(".sig.new"));
+}
+
 /// One walk over the tree, without recursion: what is still to be read is a list, so depth costs memory
 /// that is bounded and no stack.
 class Walk {
@@ -97,6 +108,7 @@ class Walk {
       return make_error(ErrorCode::kArtifactChanged, "a file disappeared while the model was read")
           .about(name);
     }
+    if (S_ISREG(status.st_mode) && is_further_bundle(name)) return {};
     if (S_ISLNK(status.st_mode)) {
       MLXGUARD_TRY_ASSIGN(status, follow(name));
     }
@@ -195,6 +207,14 @@ Result<ModelFolder> ModelFolder::open(const std::filesystem::path& path) {
 bool ModelFolder::is_single_file() const { return single_file_; }
 const std::string& ModelFolder::base_name() const { return base_name_; }
 
+Result<std::filesystem::path> ModelFolder::location() const {
+  std::error_code problem;
+  const auto path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(root_.get()), problem);
+  if (!problem && path.is_absolute()) return path;
+  return make_error(ErrorCode::kIo, "cannot tell where the model is").about(base_name_);
+}
+
 Result<UniqueFd> ModelFolder::open_file(const std::string& name) const {
   if (!single_file_) return open_regular(root_.get(), name, links_);
   MLXGUARD_CHECK(name == kSingleFile);
@@ -222,6 +242,46 @@ Result<std::string> ModelFolder::read_small(std::string_view name, std::size_t b
           .about(std::string(name));
     }
   }
+}
+
+Result<std::vector<std::uint8_t>> ModelFolder::read_head(const std::string& name,
+                                                         std::size_t bytes_max) const {
+  MLXGUARD_TRY_ASSIGN(const UniqueFd fd, open_file(name));
+  std::vector<std::uint8_t> head(bytes_max);
+  std::size_t filled = 0;
+  while (filled < head.size()) {
+    const ssize_t count = ::pread(fd.get(), head.data() + filled, head.size() - filled,
+                                  static_cast<off_t>(filled));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return os_error("read", name);
+    if (count == 0) break;
+    filled += static_cast<std::size_t>(count);
+  }
+  head.resize(filled);
+  return head;
+}
+
+Result<std::vector<std::string>> ModelFolder::list_small(const std::string& folder,
+                                                         std::size_t count_max) const {
+  std::vector<std::string> names;
+  if (single_file_) return names;
+  auto fd = open_folder(root_.get(), folder);
+  if (!fd && fd.error().code == ErrorCode::kNotFound) return names;
+  if (!fd) return std::move(fd).error();
+  const OpenFolder entries(::fdopendir(fd->get()));
+  if (entries == nullptr) return os_error("read", folder);
+  static_cast<void>(fd->release());  // closedir closes it
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this function's own
+  while (const dirent* entry = ::readdir(entries.get())) {
+    const std::string_view leaf = entry->d_name;
+    if (leaf == "." || leaf == "..") continue;
+    if (names.size() >= count_max) {
+      return make_error(ErrorCode::kArtifactTooMany, "more files than allowed here").about(folder);
+    }
+    names.emplace_back(leaf);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 Result<std::vector<FileEntry>> ModelFolder::enumerate(std::span<const std::string> ignored) const {

@@ -22,6 +22,8 @@ namespace mlxguard::artifact {
 
 /// Name of the bundle beside the files of a model.
 inline constexpr std::string_view kSignatureFile = "model.sig";
+/// Folder of the bundles of further signers: `NAME.sig`, each a whole bundle over the same list.
+inline constexpr std::string_view kMoreSignaturesFolder = "model.sig.d";
 
 struct FileEntry {
   std::string name;  ///< POSIX path below the root; "." for a model that is a single file
@@ -61,11 +63,23 @@ class ModelFolder {
   /// Last component of the path as given: a default name for people.
   [[nodiscard]] const std::string& base_name() const;
 
+  /// Where what was opened really is: absolute, without links. Errors: kIo.
+  [[nodiscard]] Result<std::filesystem::path> location() const;
+
   /// A small file of the model (the bundle), bounded. kNotFound if it is not there.
   [[nodiscard]] Result<std::string> read_small(std::string_view name, std::size_t bytes_max) const;
 
+  /// The first bytes of a file of the model, at most `bytes_max`; with the name "." of a single file.
+  [[nodiscard]] Result<std::vector<std::uint8_t>> read_head(const std::string& name,
+                                                            std::size_t bytes_max) const;
+
+  /// Names (without the folder) of what lies in a folder of the model, sorted; none if it is not there.
+  /// Errors: kArtifactSymlink, kArtifactTooMany for more than `count_max`.
+  [[nodiscard]] Result<std::vector<std::string>> list_small(const std::string& folder,
+                                                            std::size_t count_max) const;
+
   /// Every regular file, sorted by UTF-8 bytes, without the ignored paths (exact relative paths and
-  /// their subtrees) and without the bundle. Errors: kArtifactSymlink, kArtifactSpecial, kArtifactName,
+  /// their subtrees) and without the bundles. Errors: kArtifactSymlink, kArtifactSpecial, kArtifactName,
   /// kArtifactTooMany, kArtifactEmpty.
   [[nodiscard]] Result<std::vector<FileEntry>> enumerate(std::span<const std::string> ignored) const;
 

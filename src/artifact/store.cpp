@@ -207,6 +207,7 @@ Result<IncomingModel> Store::begin() const {
 Result<void> Store::put_bundle(const IncomingModel& incoming, const std::string& name,
                                std::string_view text) const {
   const fs::path path = incoming.path_ / name;
+  MLXGUARD_TRY(make_folder(path.parent_path()));
   MLXGUARD_TRY(replace_file(path, text));
   if (::chmod(path.c_str(), 0400) != 0) return os_error("protect", path.string());
   return {};

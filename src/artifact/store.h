@@ -30,6 +30,8 @@ struct StoredModel {
   std::string policy;           ///< version of the trust policy that admitted it
   std::string signer;
   std::string signer_name;
+  std::string origin;       ///< where it was admitted from: the trust policy judges it by this
+  std::string hugging_face; ///< ORG/NAME, if it was admitted as that
   std::string single_file;  ///< its name, if the model is one file
   std::int64_t admitted_ms = 0;
   std::uint64_t bytes = 0;
@@ -43,6 +45,7 @@ class IncomingModel {
   IncomingModel& operator=(IncomingModel&&) = delete;
   ~IncomingModel();
   [[nodiscard]] const UniqueFd& folder() const { return folder_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
   friend class Store;
@@ -73,7 +76,7 @@ class Store {
 
   /// An empty folder of ours, to copy a model and its bundle into. Waits for others that add.
   [[nodiscard]] Result<IncomingModel> begin() const;
-  /// Writes the bundle (0400) into an incoming model.
+  /// Writes a bundle (0400) into an incoming model; `name` may have one folder.
   [[nodiscard]] Result<void> put_bundle(const IncomingModel& incoming, const std::string& name,
                                         std::string_view text) const;
   /// Makes it read-only and durable and gives it its name. `model.files` is filled in.

@@ -57,6 +57,7 @@ std::string write_record_text(const StoredModel& model) {
   json.field("root_digest", model.root_digest).field("manifest_digest", model.manifest_digest);
   json.field("bundle_digest", model.bundle_digest).field("policy", model.policy);
   json.field("signer", model.signer).field("signer_name", model.signer_name);
+  json.field("origin", model.origin).field("hugging_face", model.hugging_face);
   json.field("single_file", model.single_file).field("admitted_ms", model.admitted_ms);
   json.key("bytes").unsigned_integer(model.bytes).key("files").begin_array();
   for (const auto& [name, identity] : model.files) {
@@ -84,6 +85,8 @@ Result<StoredModel> read_record_text(std::string_view text) {
   MLXGUARD_TRY_ASSIGN(model.policy, text_of(root, "policy"));
   MLXGUARD_TRY_ASSIGN(model.signer, text_of(root, "signer"));
   MLXGUARD_TRY_ASSIGN(model.signer_name, text_of(root, "signer_name"));
+  MLXGUARD_TRY_ASSIGN(model.origin, text_of(root, "origin"));
+  MLXGUARD_TRY_ASSIGN(model.hugging_face, text_of(root, "hugging_face"));
   MLXGUARD_TRY_ASSIGN(model.single_file, text_of(root, "single_file"));
   MLXGUARD_TRY_ASSIGN(model.admitted_ms, number_of(root, "admitted_ms"));
   MLXGUARD_TRY_ASSIGN(model.bytes, unsigned_of(root, "bytes"));

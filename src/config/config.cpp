@@ -74,6 +74,25 @@ Result<void> set_public_keys(ServeConfig& config, const toml::node& node,
   return {};
 }
 
+Result<void> set_root_key(ServeConfig& config, const toml::node& node,
+                          const std::filesystem::path&) {
+  constexpr std::size_t kFingerprintHexBytes = 64;
+  const auto text = node.value_exact<std::string>();
+  const bool fingerprint = text && text->size() == kFingerprintHexBytes &&
+                           text->find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!fingerprint) return wrong_type("a fingerprint: 64 digits of lowercase hex");
+  config.root_key = *text;
+  return {};
+}
+
+Result<void> set_receipts(ServeConfig& config, const toml::node& node,
+                          const std::filesystem::path&) {
+  const auto text = node.value_exact<std::string>();
+  if (text != "allow" && text != "refuse") return wrong_type("\"allow\" or \"refuse\"");
+  config.receipts = text == "allow";
+  return {};
+}
+
 Result<void> set_isolation(ServeConfig& config, const toml::node& node,
                            const std::filesystem::path&) {
   const auto text = node.value_exact<std::string>();
@@ -106,6 +125,9 @@ constexpr Row kRows[] = {
     {{"tls", "certificate", "PEM chain, leaf first"}, set_path<&C::tls_certificate>},
     {{"tls", "private_key", "PEM key of the leaf"}, set_path<&C::tls_private_key>},
     {{"trust", "public_keys", "PEM keys whose signatures are trusted, besides those in the key folder"}, set_public_keys},
+    {{"trust", "policy", "trust policy; without it trust.toml in the state folder, if it is there"}, set_path<&C::policy>},
+    {{"trust", "root_key", "fingerprint of the key that must have signed the trust policy"}, set_root_key},
+    {{"trust", "receipts", "where there is no trust policy: allow, a stored model that nobody touched since it was admitted is not hashed again; refuse, always hash"}, set_receipts},
     {{"limits", "body_bytes_max", "largest request body"}, set_integer<&C::body_bytes_max, 1024, 1 << 28>},
     {{"limits", "header_bytes_max", "largest request head"}, set_integer<&C::header_bytes_max, 1024, 1 << 20>},
     {{"limits", "connections_max", "open connections"}, set_integer<&C::connections_max, 1, 100'000>},
@@ -136,7 +158,9 @@ Result<void> read_models(ServeConfig& config, const toml::table& table,
       return make_error(ErrorCode::kConfig, at(node) + ": expected a model name and its folder")
           .about("models." + std::string(name.str()));
     }
-    config.models.emplace_back(name.str(), folder / *path);
+    // `store:NAME` is no path (artifact/store.h).
+    const bool stored = path->starts_with("store:");
+    config.models.emplace_back(name.str(), stored ? std::filesystem::path(*path) : folder / *path);
   }
   return {};
 }

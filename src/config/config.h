@@ -33,6 +33,9 @@ struct ServeConfig {
 
   // [trust]
   std::vector<std::filesystem::path> public_keys;  ///< besides those in $STATE/keys
+  std::filesystem::path policy;  ///< trust policy; empty: trust.toml in the state folder, if it is there
+  std::string root_key;          ///< fingerprint of the key that signs the policy; empty: it need not be
+  bool receipts = false;  ///< without a policy: a stored model that was not touched is not hashed again
 
   // [limits]
   std::int64_t body_bytes_max = 64 << 20;

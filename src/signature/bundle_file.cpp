@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/os_error.h"
@@ -15,6 +18,9 @@ namespace mlxguard::signature {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// model.sig.d beside model.sig, FILE.sig.d beside FILE.sig.
+constexpr std::string_view kFurtherSuffix = ".d";
 
 /// "x/" names the folder x: its last component is empty otherwise.
 fs::path without_trailing_slash(const fs::path& path) {
@@ -96,6 +102,46 @@ Result<std::string> read_bundle_file(const artifact::ModelFolder& folder,
         .hinting("sign the model with: mlxguard sign MODEL --key NAME");
   }
   return text;
+}
+
+Result<std::vector<FurtherBundle>> read_further_bundles(const artifact::ModelFolder& folder,
+                                                        const fs::path& model_path) {
+  const fs::path path = bundle_path(folder, model_path);
+  const std::string inside = path.filename().string() + std::string(kFurtherSuffix);
+  std::optional<artifact::ModelFolder> beside;
+  if (folder.is_single_file()) {
+    MLXGUARD_TRY_ASSIGN(beside, artifact::ModelFolder::open(folder_around(path)));
+  }
+  const artifact::ModelFolder& around = beside ? *beside : folder;
+  std::vector<FurtherBundle> bundles;
+  MLXGUARD_TRY_ASSIGN(const auto names, around.list_small(inside, limits::kModelFilesMax));
+  for (const std::string& name : names) {
+    if (!name.ends_with(".sig") || name.front() == '.') continue;
+    if (bundles.size() == kFurtherBundlesMax) {
+      return make_error(ErrorCode::kSignatureCount, "more bundles than a model may have")
+          .about(inside)
+          .compared("at most " + std::to_string(kFurtherBundlesMax), "more");
+    }
+    const std::string whole = inside + "/" + name;
+    bundles.push_back({whole, around.read_small(whole, limits::kBundleBytesMax)});
+  }
+  return bundles;
+}
+
+Result<fs::path> put_further_bundle(const artifact::ModelFolder& folder, const fs::path& model_path,
+                                    const std::string& signer, std::string_view text) {
+  const fs::path path = bundle_path(folder, model_path);
+  const fs::path parent = path.string() + std::string(kFurtherSuffix);
+  if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) {
+    return os_error("create", parent.string());
+  }
+  const UniqueFd opened(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!opened.is_open()) return os_error("open", parent.string());
+  while (::flock(opened.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return os_error("lock", parent.string());
+  }
+  MLXGUARD_TRY(replace(opened.get(), signer + ".sig", text));
+  return parent / (signer + ".sig");
 }
 
 Result<fs::path> put_bundle_file(const artifact::ModelFolder& folder, const fs::path& model_path,

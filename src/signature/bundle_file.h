@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a model's bundle stands on disk: `model.sig` inside a model's folder, `FILE.sig` beside a
-// model that is a single file. Read without following links; replaced atomically.
+// model that is a single file; those of further signers in `model.sig.d/NAME.sig`, `FILE.sig.d/NAME.sig`.
+// Read without following links; replaced atomically.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "artifact/model_folder.h"
 #include "base/result.h"
@@ -23,6 +25,23 @@ inline constexpr std::string_view kUnfinishedSignatureFile = ".model.sig.new";
 /// Untrusted text of the bundle. Errors: kSignatureMissing, kTooLarge, kArtifactSymlink.
 [[nodiscard]] Result<std::string> read_bundle_file(const artifact::ModelFolder& folder,
                                                    const std::filesystem::path& model_path);
+
+/// How many bundles of further signers are read.
+inline constexpr std::size_t kFurtherBundlesMax = 32;
+
+/// The bundle of a further signer: untrusted text, or why it could not be read.
+struct FurtherBundle {
+  std::string name;  ///< "model.sig.d/NAME.sig"
+  Result<std::string> text;
+};
+/// By name. Errors: kSignatureCount for more than kFurtherBundlesMax.
+[[nodiscard]] Result<std::vector<FurtherBundle>> read_further_bundles(
+    const artifact::ModelFolder& folder, const std::filesystem::path& model_path);
+
+/// Puts the bundle of a further signer in place, as put_bundle_file() does.
+[[nodiscard]] Result<std::filesystem::path> put_further_bundle(
+    const artifact::ModelFolder& folder, const std::filesystem::path& model_path,
+    const std::string& signer, std::string_view text);
 
 /// Puts the bundle in place: after a crash at any moment the old or the new one is there, whole.
 /// Two signers of one model wait for each other.

@@ -20,6 +20,7 @@
 #include "signature/bundle_file.h"
 #include "signature/sign.h"
 #include "signature/trusted_keys.h"
+#include "signature/verify.h"
 
 namespace mlxguard::signature::test {
 
@@ -74,6 +75,21 @@ inline Result<SignedModel> sign_in_place(const fs::path& path, const crypto::EcP
   MLXGUARD_TRY_ASSIGN(auto model, sign_model(folder, key, options));
   MLXGUARD_TRY(put_bundle_file(folder, path, model.bundle));
   return model;
+}
+
+/// What the policy says of a model where there is no trust.toml.
+inline Result<trust::Approval> approve(const Verifier& verifier) {
+  trust::Claim claim;
+  claim.root_digests = {verifier.report().root_digest};
+  claim.signers = verifier.report().signers;
+  return trust::Policy::implicit().decide(claim, SystemClock().now());
+}
+
+/// The last two stations.
+inline Result<VerifiedModel> verify_all(Verifier& verifier, std::string name) {
+  MLXGUARD_TRY(verifier.check_digests());
+  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, approve(verifier));
+  return verifier.verify(std::move(name), approval);
 }
 
 /// A bundle around any payload, validly signed.

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "signature/verify.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
+#include "base/os_error.h"
 #include "codec/text.h"
 
 namespace mlxguard::signature {
@@ -111,9 +115,37 @@ Result<void> Verifier::copy_verified(const UniqueFd& destination,
   return conclude(compare_digests(signed_files_, digests));
 }
 
-Result<VerifiedModel> Verifier::verify(std::string served_name) {
+Result<void> Verifier::check_digests() {
   MLXGUARD_CHECK(step_ == Step::kSnapshotTaken || step_ == Step::kReceiptBelieved);
   if (step_ == Step::kSnapshotTaken) MLXGUARD_TRY(conclude(compare_digests(signed_files_, digests_)));
+  step_ = Step::kDigestsChecked;
+  return {};
+}
+
+Result<std::vector<std::uint8_t>> Verifier::read_head(const std::string& name,
+                                                      std::size_t bytes_max) const {
+  if (files_.empty()) return folder_.read_head(name, bytes_max);
+  const auto file = std::find_if(files_.begin(), files_.end(),
+                                 [&](const artifact::SnapshotFile& one) { return one.name == name; });
+  MLXGUARD_CHECK(file != files_.end());
+  std::vector<std::uint8_t> head(std::min<std::uint64_t>(bytes_max, file->size_bytes));
+  std::size_t filled = 0;
+  while (filled < head.size()) {
+    const ssize_t count = ::pread(file->memory.get(), head.data() + filled, head.size() - filled,
+                                  static_cast<off_t>(filled));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return os_error("read", name);
+    filled += static_cast<std::size_t>(count);
+  }
+  return head;
+}
+
+Result<VerifiedModel> Verifier::verify(std::string served_name, const trust::Approval& approval) {
+  MLXGUARD_CHECK(step_ == Step::kDigestsChecked);
+  if (approval.root_digest() != report_.root_digest) {
+    return make_error(ErrorCode::kTrustNoSource, "the policy allowed another model than this one")
+        .compared(approval.root_digest(), report_.root_digest);
+  }
   VerifiedModel model;
   model.name_ = std::move(served_name);
   model.root_digest_ = report_.root_digest;

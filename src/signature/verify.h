@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@
 #include "signature/statement.h"
 #include "signature/trusted_keys.h"
 #include "signature/verified_model.h"
+#include "trust/policy.h"
+#include "trust/signer.h"
 
 namespace mlxguard::signature {
 
@@ -35,14 +38,31 @@ struct VerifyReport {
   /// What the tools make of the same digests, for comparing identities across them.
   RootDigests root_digests;
   Basis basis = Basis::kDigests;
-  std::string signer;       ///< fingerprint of the key
+  std::string signer;       ///< fingerprint of the key of the first bundle
   std::string signer_name;  ///< what the operator calls it
+  /// Everyone whose bundle verified and lists the same files with the same digests; the first bundle's
+  /// signer first.
+  std::vector<trust::Signer> signers{};
+  /// Bundles of further signers that do not count, and why (subject: the bundle's file).
+  std::vector<Error> not_counted{};
+  /// Old forms that its bundles use.
+  std::vector<std::string> legacy{};
+  /// What the trust policy said, where it was asked.
+  std::optional<trust::Judgement> judgement{};
+};
+
+/// A bundle as it was verified.
+struct BundleText {
+  std::string name;  ///< of its file, below the model or beside it
+  std::string text;
 };
 
 /// Why a model is refused: the first finding is the error.
 struct Refusal {
   Error error;
   Findings findings;
+  /// What the trust policy said, as far as it was asked.
+  std::optional<trust::Judgement> judgement{};
 };
 
 class Verifier {
@@ -79,7 +99,16 @@ class Verifier {
 
   /// The digests of the sealed bytes are the signed ones, or kDigestMismatch. After
   /// take_snapshot().
-  [[nodiscard]] Result<VerifiedModel> verify(std::string served_name);
+  [[nodiscard]] Result<void> check_digests();
+  /// The first bytes of a file: of the sealed bytes if there are any, else of what lies there now.
+  [[nodiscard]] Result<std::vector<std::uint8_t>> read_head(const std::string& name,
+                                                            std::size_t bytes_max) const;
+  /// The end of the line: signed (check_digests()) and allowed. kTrustNoSource if the approval is of
+  /// another model.
+  [[nodiscard]] Result<VerifiedModel> verify(std::string served_name,
+                                             const trust::Approval& approval);
+  /// The bundles that counted; the first one first.
+  [[nodiscard]] std::span<const BundleText> bundles() const { return bundles_; }
 
   /// Without a snapshot: hashes the files where they are, and finds everything that differs. Good
   /// for an answer to a person, never for loading: the files may change right after.
@@ -89,8 +118,17 @@ class Verifier {
   Verifier(artifact::ModelFolder folder, Statement statement,
            std::vector<artifact::FileEntry> entries);
   [[nodiscard]] Result<void> conclude(Findings findings);
+  /// Takes the bundles of further signers in, or notes why one does not count.
+  [[nodiscard]] Result<void> read_further(const std::filesystem::path& path,
+                                          const TrustedKeys& trusted, const Statement& statement);
 
-  enum class Step : std::uint8_t { kOpened, kNamesChecked, kSnapshotTaken, kReceiptBelieved };
+  enum class Step : std::uint8_t {
+    kOpened,
+    kNamesChecked,
+    kSnapshotTaken,
+    kReceiptBelieved,
+    kDigestsChecked
+  };
   Step step_ = Step::kOpened;
   artifact::ModelFolder folder_;
   artifact::HashPlan plan_;
@@ -98,6 +136,7 @@ class Verifier {
   std::vector<artifact::FileEntry> entries_;        ///< sorted by name
   std::vector<artifact::SnapshotFile> files_;
   std::vector<artifact::FileDigest> digests_;  ///< of files_, in their order
+  std::vector<BundleText> bundles_;
   VerifyReport report_;
   Findings findings_;
 };

@@ -25,6 +25,26 @@ Error about_bundle(Error error, const std::string& bundle_name) {
   return error;
 }
 
+/// Signatures of several count together only if they are over the same thing: the same names and digests,
+/// and the same rules for what is not covered.
+bool says_the_same(const Statement& left, const Statement& right) {
+  const auto sorted = [](Statement statement) {
+    sort_by_resource_name(statement.resources, statement.shard_bytes);
+    std::sort(statement.ignored_paths.begin(), statement.ignored_paths.end());
+    return statement;
+  };
+  const Statement a = sorted(left);
+  const Statement b = sorted(right);
+  const auto same_file = [](const artifact::FileDigest& one, const artifact::FileDigest& other) {
+    return one.name == other.name && one.start_bytes == other.start_bytes &&
+           one.size_bytes == other.size_bytes && one.digest == other.digest;
+  };
+  return a.algorithm == b.algorithm && a.shard_bytes == b.shard_bytes && a.links == b.links &&
+         a.ignored_paths == b.ignored_paths &&
+         std::equal(a.resources.begin(), a.resources.end(), b.resources.begin(), b.resources.end(),
+                    same_file);
+}
+
 }  // namespace
 
 Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesystem::path& path,
@@ -42,10 +62,40 @@ Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesys
   std::vector<std::string> ignored = statement->ignored_paths;
   ignored.emplace_back(kUnfinishedSignatureFile);
   MLXGUARD_TRY_ASSIGN(auto entries, folder.enumerate(ignored));
+  const Statement first = *statement;
   Verifier verifier(std::move(folder), *std::move(statement), std::move(entries));
   verifier.report_.signer = signer->fingerprint;
   verifier.report_.signer_name = signer->name;
+  verifier.report_.signers.push_back(*std::move(signer));
+  verifier.bundles_.push_back({bundle_name, untrusted_text});
+  MLXGUARD_TRY(verifier.read_further(path, trusted, first));
   return verifier;
+}
+
+Result<void> Verifier::read_further(const std::filesystem::path& path, const TrustedKeys& trusted,
+                                    const Statement& first) {
+  MLXGUARD_TRY_ASSIGN(auto bundles, read_further_bundles(folder_, path));
+  for (FurtherBundle& further : bundles) {
+    const auto take = [&]() -> Result<trust::Signer> {
+      MLXGUARD_TRY_ASSIGN(const std::string text, further.text);
+      MLXGUARD_TRY_ASSIGN(const Bundle bundle, parse_bundle(text));
+      MLXGUARD_TRY_ASSIGN(trust::Signer signer, authenticate(bundle, trusted));
+      MLXGUARD_TRY_ASSIGN(const Statement statement, parse_statement(as_text(bundle.payload)));
+      if (!says_the_same(statement, first)) {
+        return make_error(ErrorCode::kRootDigest, "signs another list of files than the first bundle")
+            .compared(first.root_digest, statement.root_digest);
+      }
+      return signer;
+    };
+    auto signer = take();
+    if (!signer) {
+      report_.not_counted.push_back(about_bundle(std::move(signer).error(), further.name));
+      continue;
+    }
+    report_.signers.push_back(*std::move(signer));
+    bundles_.push_back({further.name, *std::move(further.text)});
+  }
+  return {};
 }
 
 }  // namespace mlxguard::signature

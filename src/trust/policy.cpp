@@ -338,13 +338,17 @@ std::vector<Condition> Approval::warnings() const {
   return failed;
 }
 
+Error error_of(const Condition& failed, const Judgement& judgement) {
+  return make_error(failed.code, text_of(failed, judgement))
+      .about(failed.subject)
+      .compared(failed.expected, failed.actual)
+      .hinting("mlxguard trust check MODEL says which rule matched and how each condition ended");
+}
+
 Error refusal_of(const Judgement& judgement) {
   const Condition* failed = judgement.first_failed();
   MLXGUARD_CHECK(failed != nullptr);
-  return make_error(failed->code, text_of(*failed, judgement))
-      .about(failed->subject)
-      .compared(failed->expected, failed->actual)
-      .hinting("mlxguard trust check MODEL says which rule matched and how each condition ended");
+  return error_of(*failed, judgement);
 }
 
 }  // namespace mlxguard::trust

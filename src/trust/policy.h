@@ -123,6 +123,8 @@ class Policy {
 /// the disk says. kTrustPolicy.
 [[nodiscard]] Result<void> check_signable(const PolicyFile& file);
 
+/// A failed condition as an error, naming source and rule.
+[[nodiscard]] Error error_of(const Condition& failed, const Judgement& judgement);
 /// The error of a refused judgement: the first failed condition's code, source and rule.
 [[nodiscard]] Error refusal_of(const Judgement& judgement);
 
