@@ -8,6 +8,7 @@ namespace {
 
 constexpr Command kDepsCommands[] = {
     {"inventory", "what an environment, project, wheel or lock file consists of", define_deps_inventory},
+    {"mirror", "a package index in front of another that scans before it serves", define_deps_mirror},
 };
 
 }  // namespace

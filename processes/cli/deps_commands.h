@@ -6,6 +6,7 @@
 
 namespace mlxguard::cli {
 
+void define_deps_mirror(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_deps_inventory(CLI::App& app, const std::function<void(Action)>& chosen);
 
 }  // namespace mlxguard::cli

@@ -31,17 +31,18 @@ std::string environment_value(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-/// `mlxguard serve ...` becomes the supervisor: same process, same arguments.
-int become_supervisor(char** argv, const Output& output) {
+/// `mlxguard serve ...` becomes the supervisor, `mlxguard deps mirror serve ...` the mirror: same process,
+/// same arguments.
+int become(const char* name, char** argv, const Output& output) {
   std::array<char, 4096> self{};
   const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size() - 1);
   const std::filesystem::path folder =
       std::filesystem::path(std::string(self.data(), length > 0 ? static_cast<std::size_t>(length) : 0))
           .parent_path();
-  const std::string program = (folder / "mlxguard-supervisor").string();
+  const std::string program = (folder / name).string();
   ::execv(program.c_str(), argv);
   output.error(make_error(ErrorCode::kNotFound, "cannot start " + program)
-                   .hinting("mlxguard-supervisor belongs beside mlxguard; run make build"));
+                   .hinting(std::string(name) + " belongs beside mlxguard; run make build"));
   return static_cast<int>(ExitClass::kFailed);
 }
 
@@ -50,6 +51,18 @@ int finish(Session& session, Result<int> ended) {
   if (ended) return *ended;
   session.output().error(ended.error());
   return exit_status_of(ended.error());
+}
+
+void add_common(CLI::App& app, CommonOptions& common) {
+  for (CLI::App* sub : app.get_subcommands({})) {
+    if (!sub->get_subcommands({}).empty()) {
+      add_common(*sub, common);
+      continue;
+    }
+    sub->add_option("--state", common.state, "folder for keys and log");
+    sub->add_option("-c,--config", common.config_file, "configuration file (mlxguard.toml)");
+    sub->add_flag("--json", common.json, "JSON on standard output");
+  }
 }
 
 }  // namespace
@@ -61,7 +74,11 @@ int main(int argc, char** argv) {
   const config::Environment environment{environment_value("XDG_STATE_HOME"),
                                         environment_value("HOME"), ::geteuid() == 0};
   const Output plain({false, color_allowed});
-  if (argc >= 2 && std::string_view(argv[1]) == "serve") return become_supervisor(argv + 1, plain);
+  const auto is = [&](int index, std::string_view word) { return argc > index && argv[index] == word; };
+  if (is(1, "serve")) return become("mlxguard-supervisor", argv + 1, plain);
+  if (is(1, "deps") && is(2, "mirror") && is(3, "serve")) {
+    return become("mlxguard-mirror", argv + 3, plain);
+  }
 
   CLI::App app{"mlxguard: the secure way to run MLX models."};
   app.name("mlxguard");
@@ -78,15 +95,7 @@ int main(int argc, char** argv) {
   }
   app.add_subcommand("serve", "serve signed models over HTTP");
   // Options of every command are added to the innermost commands, where users write them.
-  for (CLI::App* sub : app.get_subcommands({})) {
-    std::vector<CLI::App*> leaves = sub->get_subcommands({});
-    if (leaves.empty()) leaves.push_back(sub);
-    for (CLI::App* leaf : leaves) {
-      leaf->add_option("--state", common.state, "folder for keys and log");
-      leaf->add_option("-c,--config", common.config_file, "configuration file (mlxguard.toml)");
-      leaf->add_flag("--json", common.json, "JSON on standard output");
-    }
-  }
+  add_common(app, common);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
