@@ -15,6 +15,7 @@ namespace {
 struct Sign {
   std::string model;
   std::string key;
+  bool add = false;
   PassphraseOptions passphrase;
 };
 
@@ -30,6 +31,7 @@ Result<int> sign(Session& session, const Sign& options) {
   request.pin = [&] { return options.passphrase.read_pin(options.key); };
   request.token = options.passphrase.token();
   request.public_keys = config.public_keys;
+  if (options.add) request.scope.place = admission::SignScope::Place::kFurther;
   MLXGUARD_TRY_ASSIGN(const admission::Signed done,
                       admission::sign(request, crypto::KeyStore(folder), *log, session.clock()));
   progress.finish();
@@ -53,6 +55,8 @@ void define_sign(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Sign>();
   app.add_option("MODEL", options->model, "folder (or single file) of the model")->required();
   app.add_option("--key", options->key, "name of the signing key")->required();
+  app.add_flag("--add", options->add,
+               "sign beside the signature that is there (model.sig.d), as a further signer");
   options->passphrase.define(app);
   app.callback([=] { chosen([=](Session& session) { return sign(session, *options); }); });
 }

@@ -45,7 +45,8 @@ int show_refusal(const Session& session, const Verify& options, const signature:
   output.line(output.styled(Style::kBad, "refused") + "  " + printable(options.model));
   for (std::size_t i = 0; i < refusal.findings.size() && i < kFindingsShown; ++i) {
     const Error& finding = refusal.findings[i];
-    output.line(fmt::format("  {:<28} {}", name_of(finding.code), printable(finding.subject)));
+    output.line(fmt::format("  {:<28} {}", name_of(finding.code),
+                            printable(finding.subject.empty() ? finding.message : finding.subject)));
     if (!finding.expected.empty()) output.line("    expected " + printable(finding.expected));
     if (!finding.actual.empty()) output.line("    found    " + printable(finding.actual));
   }

@@ -35,8 +35,9 @@ struct AdmitRequest {
   std::function<void(const trust::Judgement&)> judged{};
 };
 
-/// The whole line: signed by a trusted key and allowed by the trust policy. Every error is a durable event `model.refused` before it is returned; if that
-/// event cannot be made durable, the error is kLogWrite.
+/// The whole line: signed by a trusted key and allowed by the trust policy. Every error is a durable
+/// event `model.refused` before it is returned; if that event cannot be made durable, the error is
+/// kLogWrite.
 [[nodiscard]] Result<signature::VerifiedModel> admit(const AdmitRequest& request,
                                                      const Trust& trust,
                                                      events::Sink& sink, const Clock& clock);

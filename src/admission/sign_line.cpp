@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admission/sign_line.h"
 
+#include <optional>
+
+#include "signature/bundle.h"
 #include "signature/bundle_file.h"
 #include "signature/sign.h"
 #include "trust/key_actions.h"
@@ -32,22 +35,37 @@ Event key_used(const SignRequest& request, const std::string& model,
   return used.with("key", request.key_name).with("fingerprint", key.public_key().fingerprint());
 }
 
+/// What the first signer's bundle lists. It is not believed: the files are hashed, and must be that.
+Result<signature::Statement> first_statement(const SignRequest& request,
+                                             const artifact::ModelFolder& folder) {
+  MLXGUARD_TRY_ASSIGN(const std::string text, signature::read_bundle_file(folder, request.path));
+  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle, signature::parse_bundle(text));
+  return signature::parse_statement(as_text(bundle.payload));
+}
+
 /// Remembering digests is a convenience: a cache that cannot be written keeps nobody from signing.
 Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
-                                             const artifact::ModelFolder& folder,
+                                             artifact::ModelFolder& folder,
                                              const crypto::Signer& key) {
   const SignScope& scope = request.scope;
   signature::SignOptions options;
   options.ignored = scope.ignored;
   options.progress = request.progress;
   options.plan = scope.plan;
+  std::optional<signature::Statement> first;
+  if (scope.place == SignScope::Place::kFurther) {
+    MLXGUARD_TRY_ASSIGN(first, first_statement(request, folder));
+    options.plan = first->plan();
+    options.same_as = &*first;
+    folder.set_links(first->links);
+  }
   if (scope.digests_folder.empty() || scope.mac == nullptr) {
     return signature::sign_model(folder, key, options);
   }
   std::error_code problem;
   const auto whole = std::filesystem::weakly_canonical(request.path, problem);
   artifact::DigestCache cache =
-      artifact::DigestCache::load(scope.digests_folder, *scope.mac, whole, scope.plan);
+      artifact::DigestCache::load(scope.digests_folder, *scope.mac, whole, options.plan);
   if (scope.known == SignScope::Known::kHashedAgain) cache.forget();
   options.cache = &cache;
   MLXGUARD_TRY_ASSIGN(auto model, signature::sign_model(folder, key, options));
@@ -56,7 +74,7 @@ Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
 }
 
 /// The record comes before the bundle: there is no signature that the log does not know of.
-Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFolder& folder,
+Result<Signed> sign_and_put(const SignRequest& request, artifact::ModelFolder& folder,
                             const crypto::Signer& key, events::Sink& sink, const Clock& clock,
                             std::chrono::steady_clock::time_point start) {
   MLXGUARD_TRY_ASSIGN(const auto model, hash_and_sign(request, folder, key));
@@ -82,7 +100,10 @@ Result<Signed> sign_and_put(const SignRequest& request, const artifact::ModelFol
       .with("duration_us", std::int64_t{elapsed.count()});
   MLXGUARD_TRY(sink.append(done));
   MLXGUARD_TRY_ASSIGN(result.signature_file,
-                      signature::put_bundle_file(folder, request.path, model.bundle));
+                      request.scope.place == SignScope::Place::kFirst
+                          ? signature::put_bundle_file(folder, request.path, model.bundle)
+                          : signature::put_further_bundle(folder, request.path, request.key_name,
+                                                          model.bundle));
   return result;
 }
 

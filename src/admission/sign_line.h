@@ -28,6 +28,8 @@ struct SignScope {
   /// Where digests are remembered, so that signing again hashes only what changed; empty: nowhere.
   std::filesystem::path digests_folder{};
   const artifact::LocalMac* mac = nullptr;  ///< of that folder
+  /// Replaces the model's signature, or adds one of a further signer over the same list of files.
+  enum class Place : std::uint8_t { kFirst, kFurther } place = Place::kFirst;
   enum class Known : std::uint8_t { kReused, kHashedAgain } known = Known::kReused;
 };
 

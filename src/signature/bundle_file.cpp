@@ -117,10 +117,10 @@ Result<std::vector<FurtherBundle>> read_further_bundles(const artifact::ModelFol
   MLXGUARD_TRY_ASSIGN(const auto names, around.list_small(inside, limits::kModelFilesMax));
   for (const std::string& name : names) {
     if (!name.ends_with(".sig") || name.front() == '.') continue;
-    if (bundles.size() == kFurtherBundlesMax) {
+    if (bundles.size() + 1 == limits::kModelBundlesMax) {
       return make_error(ErrorCode::kSignatureCount, "more bundles than a model may have")
           .about(inside)
-          .compared("at most " + std::to_string(kFurtherBundlesMax), "more");
+          .compared("at most " + std::to_string(limits::kModelBundlesMax), "more");
     }
     const std::string whole = inside + "/" + name;
     bundles.push_back({whole, around.read_small(whole, limits::kBundleBytesMax)});

@@ -26,15 +26,12 @@ inline constexpr std::string_view kUnfinishedSignatureFile = ".model.sig.new";
 [[nodiscard]] Result<std::string> read_bundle_file(const artifact::ModelFolder& folder,
                                                    const std::filesystem::path& model_path);
 
-/// How many bundles of further signers are read.
-inline constexpr std::size_t kFurtherBundlesMax = 32;
-
 /// The bundle of a further signer: untrusted text, or why it could not be read.
 struct FurtherBundle {
   std::string name;  ///< "model.sig.d/NAME.sig"
   Result<std::string> text;
 };
-/// By name. Errors: kSignatureCount for more than kFurtherBundlesMax.
+/// By name. Errors: kSignatureCount for more than kModelBundlesMax with the first.
 [[nodiscard]] Result<std::vector<FurtherBundle>> read_further_bundles(
     const artifact::ModelFolder& folder, const std::filesystem::path& model_path);
 

@@ -107,6 +107,11 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
   sort_by_resource_name(statement.resources, statement.shard_bytes);
   statement.root_digest = root_digest_of(statement.resources);
 
+  if (options.same_as != nullptr && !says_the_same(statement, *options.same_as)) {
+    return make_error(ErrorCode::kRootDigest, "the files are not what the first signature lists")
+        .compared(options.same_as->root_digest, statement.root_digest)
+        .hinting("verify the model; to replace its signature, sign without --add");
+  }
   const std::string payload = write_statement(statement);
   Bundle bundle;
   bundle.key_hint = key.public_key().fingerprint();

@@ -23,6 +23,8 @@ struct SignOptions {
   artifact::HashPlan plan{};
   /// Digests of an earlier signature: what did not change is not hashed again. Updated, not saved.
   artifact::DigestCache* cache = nullptr;
+  /// What another signer signed: this signature has to say the same.
+  const Statement* same_as = nullptr;
 };
 
 struct SignedModel {
@@ -38,7 +40,7 @@ struct SignedModel {
 /// listed also with the method `shards` (`name:0:0`; the specification leaves it out, so that an empty
 /// file added later could not be told from a signed one).
 /// Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier of
-/// ours would take, those of ModelFolder, kCrypto.
+/// ours would take, kRootDigest if the files are not what `same_as` says, those of ModelFolder, kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
                                              const crypto::Signer& key,
                                              const SignOptions& options = {});

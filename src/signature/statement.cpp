@@ -125,4 +125,25 @@ std::string write_statement(const Statement& statement) {
   return std::move(json).take();
 }
 
+bool says_the_same(const Statement& left, const Statement& right) {
+  const auto sorted = [](Statement statement) {
+    sort_by_resource_name(statement.resources, statement.shard_bytes);
+    auto& ignored = statement.ignored_paths;  // a parsed one has the default paths twice
+    std::sort(ignored.begin(), ignored.end());
+    ignored.erase(std::unique(ignored.begin(), ignored.end()), ignored.end());
+    return statement;
+  };
+  const Statement a = sorted(left);
+  const Statement b = sorted(right);
+  const bool shards = a.shard_bytes != 0;  // else the size is no part of a statement
+  const auto same_file = [&](const artifact::FileDigest& one, const artifact::FileDigest& other) {
+    return one.name == other.name && one.digest == other.digest &&
+           (!shards || (one.start_bytes == other.start_bytes && one.size_bytes == other.size_bytes));
+  };
+  return a.algorithm == b.algorithm && a.shard_bytes == b.shard_bytes && a.links == b.links &&
+         a.ignored_paths == b.ignored_paths &&
+         std::equal(a.resources.begin(), a.resources.end(), b.resources.begin(), b.resources.end(),
+                    same_file);
+}
+
 }  // namespace mlxguard::signature

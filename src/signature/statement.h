@@ -37,6 +37,10 @@ struct StatementOptions {
   LegacyStatements legacy = LegacyStatements::kRefused;
 };
 
+/// Signatures of several count together only if they are over the same thing: the same names and digests,
+/// and the same rules for what is not covered.
+[[nodiscard]] bool says_the_same(const Statement& left, const Statement& right);
+
 /// The names of digests in statements and on the command line: sha256, blake2b, blake3.
 /// Errors: kHashUnsupported.
 [[nodiscard]] Result<crypto::HashAlgorithm> find_hash(std::string_view name);

@@ -25,26 +25,6 @@ Error about_bundle(Error error, const std::string& bundle_name) {
   return error;
 }
 
-/// Signatures of several count together only if they are over the same thing: the same names and digests,
-/// and the same rules for what is not covered.
-bool says_the_same(const Statement& left, const Statement& right) {
-  const auto sorted = [](Statement statement) {
-    sort_by_resource_name(statement.resources, statement.shard_bytes);
-    std::sort(statement.ignored_paths.begin(), statement.ignored_paths.end());
-    return statement;
-  };
-  const Statement a = sorted(left);
-  const Statement b = sorted(right);
-  const auto same_file = [](const artifact::FileDigest& one, const artifact::FileDigest& other) {
-    return one.name == other.name && one.start_bytes == other.start_bytes &&
-           one.size_bytes == other.size_bytes && one.digest == other.digest;
-  };
-  return a.algorithm == b.algorithm && a.shard_bytes == b.shard_bytes && a.links == b.links &&
-         a.ignored_paths == b.ignored_paths &&
-         std::equal(a.resources.begin(), a.resources.end(), b.resources.begin(), b.resources.end(),
-                    same_file);
-}
-
 }  // namespace
 
 Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesystem::path& path,

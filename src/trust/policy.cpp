@@ -22,28 +22,6 @@ constexpr const char* kImplicitSource = "every-trusted-key";
 
 bool is_fingerprint(std::string_view text) { return text.size() == 64 && codec::from_hex(text); }
 
-/// Lowercase hex SHA-256 of the one certificate in a PEM file, in DER.
-Result<std::string> authority_digest(const fs::path& file) {
-  MLXGUARD_TRY_ASSIGN(const std::string pem, read_trusted_file(file, limits::kPolicyBytesMax));
-  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
-  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
-  const auto begin = pem.find(kBegin);
-  const auto end = pem.find(kEnd);
-  if (begin == std::string::npos || end == std::string::npos || end < begin ||
-      pem.find(kBegin, end) != std::string::npos) {
-    return make_error(ErrorCode::kTrustPolicy, "expected one root certificate in PEM")
-        .about(file.string());
-  }
-  std::string base64 = pem.substr(begin + kBegin.size(), end - begin - kBegin.size());
-  std::erase_if(base64, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
-  const auto der = codec::from_base64(base64);
-  if (!der) {
-    return make_error(ErrorCode::kTrustPolicy, "expected one root certificate in PEM")
-        .about(file.string());
-  }
-  return codec::to_hex(crypto::sha256(*der));
-}
-
 Result<std::string> key_of(const KeyRing& ring, const std::string& name) {
   if (is_fingerprint(name)) return name;
   std::string fingerprint;
@@ -112,6 +90,27 @@ std::string text_of(const Condition& failed, const Judgement& judgement) {
 }
 
 }  // namespace
+
+Result<std::string> authority_digest_of(const fs::path& file) {
+  MLXGUARD_TRY_ASSIGN(const std::string pem, read_trusted_file(file, limits::kPolicyBytesMax));
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  const auto begin = pem.find(kBegin);
+  const auto end = pem.find(kEnd);
+  if (begin == std::string::npos || end == std::string::npos || end < begin ||
+      pem.find(kBegin, end) != std::string::npos) {
+    return make_error(ErrorCode::kTrustPolicy, "expected one root certificate in PEM")
+        .about(file.string());
+  }
+  std::string base64 = pem.substr(begin + kBegin.size(), end - begin - kBegin.size());
+  std::erase_if(base64, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
+  const auto der = codec::from_base64(base64);
+  if (!der) {
+    return make_error(ErrorCode::kTrustPolicy, "expected one root certificate in PEM")
+        .about(file.string());
+  }
+  return codec::to_hex(crypto::sha256(*der));
+}
 
 Result<void> check_signable(const PolicyFile& file) {
   if (file.version == 0 || !file.expires) {
@@ -232,7 +231,7 @@ Result<void> Policy::resolve() {
     for (SignerRule& signer : source.signers) {
       const std::string where = "sources." + source.name;
       if (signer.is_certificate()) {
-        MLXGUARD_TRY_ASSIGN(const std::string digest, authority_digest(signer.authority));
+        MLXGUARD_TRY_ASSIGN(const std::string digest, authority_digest_of(signer.authority));
         if (!signer.authority_digest.empty() && signer.authority_digest != digest) {
           return make_error(ErrorCode::kTrustPolicy, "the file holds another certificate")
               .about(where)

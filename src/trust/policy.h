@@ -123,6 +123,9 @@ class Policy {
 /// the disk says. kTrustPolicy.
 [[nodiscard]] Result<void> check_signable(const PolicyFile& file);
 
+/// Lowercase hex SHA-256 in DER of the one certificate in a PEM file. kTrustPolicy; kUnsafePermissions.
+[[nodiscard]] Result<std::string> authority_digest_of(const std::filesystem::path& file);
+
 /// A failed condition as an error, naming source and rule.
 [[nodiscard]] Error error_of(const Condition& failed, const Judgement& judgement);
 /// The error of a refused judgement: the first failed condition's code, source and rule.

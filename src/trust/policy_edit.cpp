@@ -10,6 +10,11 @@
 namespace mlxguard::trust {
 namespace {
 
+/// What a new file begins with; every key is documented in trust.toml.example.
+constexpr std::string_view kNewPolicy =
+    "# Trust policy: which models are trusted, and who may sign them.\n"
+    "version = 1\n";
+
 std::string toml_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -148,6 +153,9 @@ std::string with_top_key(std::string_view text, std::string_view key, const std:
     }
     return out;
   }
+  // Remarks right above the first table stay with it.
+  const bool table = place < lines.size() && stripped(lines[place]).front() == '[';
+  while (table && place > 0 && stripped(lines[place - 1]).starts_with('#')) --place;
   std::string out;
   for (std::size_t j = 0; j <= lines.size(); ++j) {
     if (j == place) out += std::string(key) + " = " + value + "\n";
@@ -194,7 +202,7 @@ std::string write_source(const SourceRule& source, std::string_view remark) {
 Result<std::string> edit_policy(std::string_view text, const std::filesystem::path& folder,
                                 const PolicyEdit& edit) {
   MLXGUARD_TRY_ASSIGN(PolicyFile wanted, parse_policy(text, folder));
-  std::string out(text);
+  std::string out(text.empty() ? kNewPolicy : text);
   if (!out.empty() && out.back() != '\n') out += "\n";
   if (edit.remove) {
     if (wanted.find(*edit.remove) == nullptr) {
