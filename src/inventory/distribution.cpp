@@ -9,6 +9,7 @@
 #include "codec/text.h"
 #include "inventory/files.h"
 #include "inventory/identity.h"
+#include "packaging/name.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -74,8 +75,7 @@ void check_folder_name(const Distribution& distribution, Builder& builder) {
   std::string_view stem = base_name(distribution.folder);
   stem = stem.substr(0, stem.rfind('.'));
   const auto dash = stem.find('-');
-  const auto parts = read_purl(pypi_purl(stem.substr(0, dash), ""));
-  if (parts && parts->name == distribution.name) return;
+  if (packaging::normalize_name(stem.substr(0, dash)) == distribution.name) return;
   builder.observe(Kind::kRecordMismatch, distribution.purl, distribution.folder,
                   make_error(ErrorCode::kDepsRecord, "METADATA names another package than the folder")
                       .compared(std::string(stem.substr(0, dash)), distribution.name));
@@ -133,6 +133,9 @@ Result<Distribution> read_distribution(const std::string& folder, const FileRead
   }
   if (!text) return std::move(text).error();
   MLXGUARD_TRY_ASSIGN(distribution.metadata, parse_metadata(*text));
+  if (!packaging::is_name(distribution.metadata.name)) {
+    return make_error(ErrorCode::kDepsFile, "the metadata's name is no name of a package");
+  }
   Qualifiers qualifiers;
   if (const auto direct = read(folder + "/direct_url.json", kSmallFileBytesMax)) {
     auto found = read_direct_url(*direct, distribution);
@@ -140,9 +143,7 @@ Result<Distribution> read_distribution(const std::string& folder, const FileRead
     else builder.observe(Kind::kUnreadable, "", folder + "/direct_url.json", found.error());
   }
   distribution.purl = pypi_purl(distribution.metadata.name, distribution.metadata.version, qualifiers);
-  const auto parts = read_purl(distribution.purl);
-  if (!parts) return make_error(ErrorCode::kDepsFile, "the metadata's name is no name of a package");
-  distribution.name = parts->name;
+  distribution.name = packaging::normalize_name(distribution.metadata.name);
   check_folder_name(distribution, builder);
   if (const auto installer = read(folder + "/INSTALLER", kSmallFileBytesMax)) {
     distribution.installer = first_line(*installer);

@@ -1,33 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inventory/requirement_graph.h"
 
-#include <algorithm>
+#include <sys/utsname.h>
+
 #include <map>
 #include <set>
 
-#include "inventory/requirement.h"
+#include "packaging/name.h"
+#include "packaging/requirement.h"
+#include "packaging/version.h"
 
 namespace mlxguard::inventory {
 namespace {
 
 using Kind = Observation::Kind;
+using packaging::normalize_name;
+using packaging::Requirement;
+
+struct Wanted {
+  Requirement requirement;
+  std::string name;    ///< normalised
+  std::string marker;  ///< normalised spelling; may be empty
+};
+
+/// The Python that this environment is for, on this machine.
+packaging::MarkerEnvironment marker_environment(const std::string& python_version) {
+  auto environment = packaging::linux_environment(python_version);
+  struct utsname machine {};
+  if (::uname(&machine) == 0) {
+    environment.values["platform_machine"] = machine.machine;
+    environment.values["platform_release"] = machine.release;
+    environment.values["platform_version"] = machine.version;
+  }
+  return environment;
+}
 
 struct Node {
   const Distribution* distribution = nullptr;
-  std::vector<Requirement> wants;
+  std::vector<Wanted> wants;
   std::set<std::string> extras;  ///< in use
 };
 
 class Graph {
  public:
   Graph(const std::vector<Distribution>& distributions, const PythonPlace& python, Builder& builder)
-      : builder_(builder), context_(marker_context(python.version)) {
+      : builder_(builder),
+        python_known_(!python.version.empty()),
+        environment_(marker_environment(python.version)) {
     for (const Distribution& distribution : distributions) {
       Node node{&distribution, {}, {}};
       for (const std::string& text : distribution.metadata.requires_dist) {
-        auto requirement = read_requirement(text);
-        if (requirement) node.wants.push_back(*std::move(requirement));
-        else unreadable(distribution, std::move(requirement).error());
+        auto requirement = Requirement::parse(text);
+        if (!requirement) {
+          unreadable(distribution, std::move(requirement).error());
+          continue;
+        }
+        std::string name = normalize_name(requirement->name);
+        std::string marker = requirement->marker ? requirement->marker->text() : "";
+        node.wants.push_back({*std::move(requirement), std::move(name), std::move(marker)});
       }
       by_name_[distribution.name].push_back(nodes_.size());
       nodes_.push_back(std::move(node));
@@ -40,8 +70,8 @@ class Graph {
     for (bool changed = true; changed;) {
       changed = false;
       for (std::size_t i = 0; i < nodes_.size(); ++i) {
-        for (const Requirement& wanted : nodes_[i].wants) {
-          if (holds(nodes_[i], wanted, nodes_[i].extras)) changed = spread_extras(wanted) || changed;
+        for (const Wanted& wanted : nodes_[i].wants) {
+          if (holds(wanted, nodes_[i].extras)) changed = spread_extras(wanted) || changed;
         }
       }
     }
@@ -54,21 +84,30 @@ class Graph {
                      std::move(error).with("a requirement of this package"));
   }
 
-  bool holds(const Node& node, const Requirement& wanted, const std::set<std::string>& extras) {
-    context_.extras = extras;
-    auto answer = marker_holds(wanted.marker, context_);
-    // Reported once, where the needs are made.
-    (void)node;
+  /// For these extras. A marker without a meaning holds here; connect() reports it.
+  bool holds(const Wanted& wanted, const std::set<std::string>& extras) const {
+    const auto answer = judge(wanted, extras);
     return answer ? *answer : true;
   }
 
-  bool spread_extras(const Requirement& wanted) {
+  Result<bool> judge(const Wanted& wanted, const std::set<std::string>& extras) const {
+    if (!wanted.requirement.marker) return true;
+    // Without a Python nothing that asks about one can be left out.
+    const bool asks_python = wanted.marker.find("python_") != std::string::npos ||
+                             wanted.marker.find("implementation_version") != std::string::npos;
+    const bool asks_extra = wanted.marker.find("extra") != std::string::npos;
+    if (!python_known_ && asks_python && !asks_extra) return true;
+    const std::vector<std::string> used(extras.begin(), extras.end());
+    return wanted.requirement.marker->evaluate(environment_, used);
+  }
+
+  bool spread_extras(const Wanted& wanted) {
     const auto targets = by_name_.find(wanted.name);
     if (targets == by_name_.end()) return false;
     bool changed = false;
     for (const std::size_t target : targets->second) {
-      for (const std::string& extra : wanted.extras) {
-        changed = nodes_[target].extras.insert(extra).second || changed;
+      for (const std::string& extra : wanted.requirement.extras) {
+        changed = nodes_[target].extras.insert(normalize_name(extra)).second || changed;
       }
     }
     return changed;
@@ -79,9 +118,9 @@ class Graph {
     for (const std::string& declared : node.distribution->metadata.provides_extra) {
       const std::string extra = normalize_name(declared);
       std::size_t brought = 0, present = 0;
-      for (const Requirement& wanted : node.wants) {
+      for (const Wanted& wanted : node.wants) {
         if (wanted.marker.find("extra") == std::string::npos) continue;
-        if (holds(node, wanted, {}) || !holds(node, wanted, {extra})) continue;
+        if (holds(wanted, {}) || !holds(wanted, {extra})) continue;
         ++brought;
         if (by_name_.contains(wanted.name)) ++present;
       }
@@ -91,9 +130,8 @@ class Graph {
 
   void connect(const Node& node) {
     std::set<std::string> missing;
-    for (const Requirement& wanted : node.wants) {
-      context_.extras = node.extras;
-      const auto answer = marker_holds(wanted.marker, context_);
+    for (const Wanted& wanted : node.wants) {
+      const auto answer = judge(wanted, node.extras);
       if (!answer) {
         unreadable(*node.distribution, answer.error());
         continue;
@@ -101,11 +139,13 @@ class Graph {
       if (!*answer) continue;
       const auto targets = by_name_.find(wanted.name);
       if (targets == by_name_.end()) {
-        missing.insert(wanted.name + wanted.specifier);
+        missing.insert(wanted.name + wanted.requirement.specifiers.text());
         continue;
       }
       for (const std::size_t target : targets->second) {
-        builder_.needs(node.distribution->purl, nodes_[target].distribution->purl);
+        const Distribution& found = *nodes_[target].distribution;
+        builder_.needs(node.distribution->purl, found.purl);
+        check_version(node, wanted, found);
       }
     }
     for (const std::string& name : missing) {
@@ -118,51 +158,26 @@ class Graph {
     if (!used.empty()) builder_.property(node.distribution->purl, "extras", used);
   }
 
+  void check_version(const Node& node, const Wanted& wanted, const Distribution& found) {
+    const auto version = packaging::Version::parse(found.metadata.version);
+    if (!version || wanted.requirement.specifiers.contains(
+                        *version, packaging::SpecifierSet::Prereleases::kAllow,
+                        found.metadata.version)) {
+      return;
+    }
+    builder_.observe(Kind::kMissing, node.distribution->purl, node.distribution->folder,
+                     make_error(ErrorCode::kDepsEnvironment,
+                                node.distribution->name + " requires another version of " +
+                                    wanted.name + " than is here")
+                         .compared(wanted.requirement.specifiers.text(), found.metadata.version));
+  }
+
   Builder& builder_;
-  MarkerContext context_;
+  bool python_known_;
+  packaging::MarkerEnvironment environment_;
   std::vector<Node> nodes_;
   std::map<std::string, std::vector<std::size_t>> by_name_;
 };
-
-/// Lower case, without separators and zeros that mean nothing: "1.0-alpha.1" and "1a1".
-std::string canonical_version(std::string_view version) {
-  std::string text;
-  for (const char c : version) text += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  std::string local;
-  if (const auto plus = text.find('+'); plus != std::string::npos) {
-    local = text.substr(plus);
-    std::replace(local.begin(), local.end(), '-', '.');
-    std::replace(local.begin(), local.end(), '_', '.');
-    text.resize(plus);
-  }
-  if (text.starts_with('v')) text.erase(0, 1);
-  std::size_t end = 0;
-  while (end < text.size() && ((text[end] >= '0' && text[end] <= '9') || text[end] == '.' || text[end] == '!')) ++end;
-  std::string release = text.substr(0, end), rest = text.substr(end);
-  std::string out;
-  for (std::size_t at = 0; at < release.size();) {  // leading zeros of each number
-    if (release[at] == '.' || release[at] == '!') {
-      out += release[at++];
-      continue;
-    }
-    std::size_t stop = at;
-    while (stop < release.size() && release[stop] >= '0' && release[stop] <= '9') ++stop;
-    std::string number = release.substr(at, stop - at);
-    number.erase(0, std::min(number.find_first_not_of('0'), number.size() - 1));
-    out += number;
-    at = stop;
-  }
-  while (out.ends_with('.')) out.pop_back();
-  while (out.ends_with(".0")) out.resize(out.size() - 2);
-  for (const char c : rest) {
-    if (c != '.' && c != '-' && c != '_') out += c;
-  }
-  for (const auto& [from, to] : {std::pair<std::string, std::string>{"alpha", "a"}, {"beta", "b"},
-                                 {"preview", "rc"}, {"pre", "rc"}, {"rev", "post"}}) {
-    if (const auto at = out.find(from); at != std::string::npos) out.replace(at, from.size(), to);
-  }
-  return out + local;
-}
 
 }  // namespace
 
@@ -173,7 +188,7 @@ void add_requirements(const std::vector<Distribution>& distributions, const Pyth
 
 void add_wanted(const Distribution& distribution, Builder& builder) {
   for (const std::string& text : distribution.metadata.requires_dist) {
-    const auto requirement = read_requirement(text);
+    const auto requirement = Requirement::parse(text);
     if (!requirement) {
       builder.observe(Kind::kUnreadable, distribution.purl, distribution.folder,
                       requirement.error());
@@ -184,7 +199,9 @@ void add_wanted(const Distribution& distribution, Builder& builder) {
 }
 
 bool same_version(std::string_view a, std::string_view b) {
-  return a == b || canonical_version(a) == canonical_version(b);
+  if (a == b) return true;
+  const auto left = packaging::Version::parse(a), right = packaging::Version::parse(b);
+  return left && right && *left == *right;
 }
 
 }  // namespace mlxguard::inventory
