@@ -21,6 +21,7 @@ constexpr Command kCommands[] = {
     {"sign", "sign a model with a key of yours", define_sign},
     {"verify", "check a model against its signature", define_verify},
     {"trust", "who may sign which models, and why a model is allowed or refused", define_trust},
+    {"model", "the store of verified models", define_model},
     {"run", "one inference in a locked worker, without a server", define_run},
     {"log", "read, query and verify the event log", define_log},
     {"deps", "what the software under your models consists of, and whether it is sound", define_deps},

@@ -26,7 +26,7 @@ Receipts receipts_of(const AdmitRequest& request, const Trust& trust, const Poli
 /// The line itself. `walked` is what is known where it ended.
 Result<VerifiedModel> walk(const AdmitRequest& request, const Trust& trust, ModelRecord& record,
                            WallTime now, Walked& walked) {
-  MLXGUARD_TRY_ASSIGN(const Source source, source_of(request));
+  MLXGUARD_TRY_ASSIGN(Source source, source_of(request));
   MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(source.path));
   MLXGUARD_TRY_ASSIGN(const Origin origin, origin_of(request, source, folder));
   MLXGUARD_TRY_ASSIGN(Verifier verifier,
@@ -46,6 +46,7 @@ Result<VerifiedModel> walk(const AdmitRequest& request, const Trust& trust, Mode
   MLXGUARD_TRY(keep(verifier.check_digests()));
   MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(policy.decide(verifier)));
   MLXGUARD_TRY_ASSIGN(VerifiedModel model, verifier.verify(record.model(), approval));
+  model.keep(std::move(source.hold));
   VerifyReport report = verifier.report();
   report.judgement = approval.judgement();
   MLXGUARD_TRY(record.verified(report));

@@ -82,6 +82,8 @@ Result<StoredModel> walk_in(const StoreRequest& request, const Store& store, con
   };
   MLXGUARD_TRY(keep(station.ask_early()));
   MLXGUARD_TRY(keep(verifier.check_names()));
+  // Before a large model is copied for nothing; finish() asks again.
+  MLXGUARD_TRY(store.check_free(record.model(), verifier.report().root_digest));
   MLXGUARD_TRY_ASSIGN(auto incoming, store.begin());
   MLXGUARD_TRY(keep(verifier.copy_verified(incoming.folder(), request.progress)));
   MLXGUARD_TRY_ASSIGN(const trust::Approval approval,
@@ -98,6 +100,7 @@ Result<StoredModel> walk_in(const StoreRequest& request, const Store& store, con
   MLXGUARD_TRY(record.verified(report));
   MLXGUARD_TRY_ASSIGN(StoredModel stored, store.finish(std::move(incoming), std::move(model)));
   MLXGUARD_TRY(trust.policy().remember(approval));
+  if (request.judged) request.judged(approval.judgement());
   return stored;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -20,6 +21,8 @@ struct StoreRequest {
   std::string name{};  ///< empty: the folder's name
   std::string hugging_face{};  ///< ORG/NAME that the caller asked for, or empty
   artifact::Progress progress{};
+  /// Called with what the trust policy said of a model that was admitted: for warnings to people.
+  std::function<void(const trust::Judgement&)> judged{};
 };
 
 /// Verifies the model and copies it into the store; each byte is read once. Errors: those of admit();

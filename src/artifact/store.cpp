@@ -213,19 +213,25 @@ Result<void> Store::put_bundle(const IncomingModel& incoming, const std::string&
   return {};
 }
 
-Result<StoredModel> Store::finish(IncomingModel incoming, StoredModel model) const {
-  MLXGUARD_CHECK(is_digest(model.root_digest));
+Result<void> Store::check_free(const std::string& name, const std::string& digest) const {
   MLXGUARD_TRY_ASSIGN(const auto listed, list());
   for (const Listed& one : listed) {
-    const bool same_name = one.model && one.model->name == model.name;
-    if (one.digest != model.root_digest && !same_name) continue;
-    return make_error(ErrorCode::kAlreadyExists,
-                      same_name ? "the store holds another model of this name"
-                                : "the store holds this model")
-        .about(same_name ? model.name : one.digest)
-        .hinting(same_name ? "choose another name with --name, or remove the stored one"
-                           : "mlxguard model list");
+    if (one.digest == digest) {
+      return make_error(ErrorCode::kAlreadyExists, "the store holds this model")
+          .about(one.model ? one.model->name : one.digest)
+          .hinting("mlxguard model list");
+    }
+    if (!one.model || one.model->name != name) continue;
+    return make_error(ErrorCode::kAlreadyExists, "the store holds another model of this name")
+        .about(name)
+        .hinting("choose another name with --name, or remove the stored one");
   }
+  return {};
+}
+
+Result<StoredModel> Store::finish(IncomingModel incoming, StoredModel model) const {
+  MLXGUARD_CHECK(is_digest(model.root_digest));
+  MLXGUARD_TRY(check_free(model.name, model.root_digest));
   MLXGUARD_TRY(protect_folders(incoming.path_));
   const fs::path place = folder_of(model.root_digest);
   remove_tree(place);  // without a record it is what a kill left of a removal

@@ -74,6 +74,8 @@ class Store {
   /// Where it can be opened as a model.
   [[nodiscard]] std::filesystem::path path_of(const StoredModel& model) const;
 
+  /// kAlreadyExists if this model, or another of this name, is there.
+  [[nodiscard]] Result<void> check_free(const std::string& name, const std::string& digest) const;
   /// An empty folder of ours, to copy a model and its bundle into. Waits for others that add.
   [[nodiscard]] Result<IncomingModel> begin() const;
   /// Writes a bundle (0400) into an incoming model; `name` may have one folder.

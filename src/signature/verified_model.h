@@ -6,10 +6,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "artifact/snapshot.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace mlxguard::signature {
 
@@ -24,6 +26,8 @@ class VerifiedModel {
   /// Sealed files, sorted by name. The bundle itself is not among them.
   [[nodiscard]] std::span<const artifact::SnapshotFile> files() const { return files_; }
   [[nodiscard]] const artifact::SnapshotFile* find(std::string_view name) const;
+  /// A lock that lasts as long as this model is held: the store does not remove what is in use.
+  void keep(UniqueFd lock) { kept_ = std::move(lock); }
 
   /// Inside a worker: takes descriptors that came over the supervisor's channel, and proves of each
   /// that it is a memfd with every seal set and of the announced size. Errors: kWorkerSeals.
@@ -37,6 +41,7 @@ class VerifiedModel {
   std::string root_digest_;
   std::string signer_;
   std::vector<artifact::SnapshotFile> files_;
+  UniqueFd kept_;
 };
 
 }  // namespace mlxguard::signature

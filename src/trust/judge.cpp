@@ -297,8 +297,8 @@ void Judge::check_rules(const std::vector<Signer>& usable) {
                         std::to_string(source_->signers.size()) + " allowed signers",
             .actual = std::to_string(count) + ": " + joined(who)});
   } else {
-    passed("threshold", std::to_string(count) + " of " + std::to_string(source_->threshold) +
-                            " signers that it needs");
+    passed("threshold", "allowed signers: " + std::to_string(count) + ", and the source needs " +
+                            std::to_string(source_->threshold));
   }
 }
 
