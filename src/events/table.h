@@ -40,9 +40,9 @@ enum class Line : std::uint8_t { kModel, kRequest, kHost, kOperator };
   X(kSandboxRefused,    "sandbox.refused",    kHost,     1007, 99, 5, "a sandbox could not be put in place; nothing was started") \
   X(kLogVerified,       "log.verified",       kOperator, 5002, 2, 1, "the event log was verified")                        \
   X(kLogRecovered,      "log.recovered",      kOperator, 5002, 99, 2, "the event log was recovered after an unclean stop") \
-  X(kKeyRotated,        "key.rotated",        kOperator, 5002, 3, 2, "a signing key was replaced by a new one, signed by both") \
-  X(kKeyRevoked,        "key.revoked",        kOperator, 5002, 3, 3, "a key was put on the revocation list") \
-  X(kTrustChanged,      "trust.changed",      kOperator, 5002, 3, 3, "the trust policy was changed") \
+  X(kKeyRotated,        "key.rotated",        kOperator, 5002, 99, 2, "a signing key was replaced by a new one, signed by both") \
+  X(kKeyRevoked,        "key.revoked",        kOperator, 5002, 99, 3, "a key was put on the revocation list") \
+  X(kTrustChanged,      "trust.changed",      kOperator, 5002, 99, 3, "the trust policy was changed") \
   X(kTrustChecked,      "trust.checked",      kOperator, 5002, 2, 1, "a model was checked against the trust policy") \
   X(kPolicyRefused,     "trust.refused",      kModel,    1001, 14, 4, "the trust policy itself was refused: signature, expiry or rollback") \
   X(kModelWarned,       "model.warned",       kModel,    1001, 14, 3, "a model was let through by a source that only warns") \
@@ -55,11 +55,11 @@ enum class Line : std::uint8_t { kModel, kRequest, kHost, kOperator };
   X(kDepsUnknown,       "deps.could_not_tell", kOperator, 2002, 1, 3, "for a dependency it could not be told whether it is vulnerable") \
   X(kDepsChecked,       "deps.checked",       kOperator, 5020, 2, 1, "an environment was compared with its lock") \
   X(kDepsLocked,        "deps.locked",        kOperator, 5020, 1, 1, "a lock file was written") \
-  X(kAdvisoriesUpdated, "advisories.updated", kOperator, 5002, 3, 1, "the advisory database was updated") \
+  X(kAdvisoriesUpdated, "advisories.updated", kOperator, 5002, 99, 1, "the advisory database was updated") \
   X(kMirrorServed,      "mirror.served",      kOperator, 1001, 2, 1, "the mirror served a package file") \
   X(kMirrorBlocked,     "mirror.blocked",     kOperator, 1001, 2, 4, "the mirror refused a package file") \
   X(kMirrorHeld,        "mirror.held",        kOperator, 1001, 2, 2, "the mirror holds a package file back") \
-  X(kMirrorReleased,    "mirror.released",    kOperator, 5002, 3, 3, "an operator released or quarantined a package file")
+  X(kMirrorReleased,    "mirror.released",    kOperator, 5002, 99, 3, "an operator released or quarantined a package file")
 // clang-format on
 
 enum class Kind : std::uint8_t {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mirror/package_scanner.h"
 
+#include "mirror/package_inspection.h"
+
 namespace mlxguard::mirror {
 
 struct PackageScanner::Impl {
@@ -22,11 +24,11 @@ Judgement PackageScanner::judge_release(std::string_view, std::string_view) cons
 
 std::vector<Advisory> PackageScanner::advisories(std::string_view, std::string_view) const { return {}; }
 
-Judgement PackageScanner::inspect(int, std::string_view, std::string_view) const {
-  return {{{Verdict::kCouldNotTell, "format", "files of this kind are not opened"}}};
+Judgement PackageScanner::inspect(int fd, std::string_view project, std::string_view filename) const {
+  return inspect_package(fd, project, filename).judgement;
 }
 
-std::string PackageScanner::inspection_identity() const { return "none"; }
+std::string PackageScanner::inspection_identity() const { return "mlxguard " MLXGUARD_VERSION; }
 std::string PackageScanner::description() const { return "no advisory database"; }
 
 }  // namespace mlxguard::mirror

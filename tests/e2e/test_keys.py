@@ -35,7 +35,7 @@ def test_a_key_is_never_overwritten(cli, passphrase_file):
 def test_odd_names_are_refused(cli, passphrase_file, name):
     done = cli.run("key", "new", name, "--passphrase-file", passphrase_file)
     assert done.returncode == 2
-    assert sorted(p.name for p in (cli.state / "keys").iterdir()) == ["log.ed25519", "signer.key", "signer.pub"]
+    assert sorted(p.name for p in (cli.state / "keys").iterdir()) == ["log.ed25519", "signer.key", "signer.pub", "signer.rec"]
 
 
 def test_short_passphrase_is_refused(cli, tmp_path):

@@ -180,10 +180,16 @@ def test_paths_that_the_peer_ignored_are_ignored_by_us_and_never_signed(cli, awk
     assert cli.json("verify", awkward, "--public-key", public, exit_code=1)["error"]["subject"] == "cache2"
 
 
-def test_links_that_the_peer_followed_are_refused_by_us(cli, awkward, tmp_path):
+def test_links_that_the_signature_records_are_followed_inside_the_model_only(cli, awkward, tmp_path):
     private, public = openssl_key(tmp_path, "prime256v1")
     (awkward / "link").symlink_to("config.json")
     peer_signs(awkward, private, "--allow_symlinks")
+    assert peer_verifies(awkward, public, "--allow_symlinks")
+    assert cli.json("verify", awkward, "--public-key", public)["status"] == "verified"
+    # The same bytes, outside: the digests hold, and the peer follows.
+    (tmp_path / "elsewhere").write_bytes((awkward / "config.json").read_bytes())
+    (awkward / "link").unlink()
+    (awkward / "link").symlink_to(tmp_path / "elsewhere")
     assert peer_verifies(awkward, public, "--allow_symlinks")
     error = cli.json("verify", awkward, "--public-key", public, exit_code=1)["error"]
     assert (error["code"], error["subject"]) == ("artifact.symlink", "link")
@@ -221,11 +227,26 @@ def test_blake2b_of_the_peer_is_verified_by_us(cli, awkward, tmp_path):
     assert error["actual"] == hashlib.blake2b(b"changed").hexdigest()
 
 
-def test_shards_of_the_peer_are_refused_as_not_supported(cli, awkward, tmp_path):
+def test_shards_of_the_peer_cover_no_empty_file_and_we_say_so(cli, awkward, tmp_path):
     private, public = openssl_key(tmp_path, "prime256v1")
+    empty = [name for name, data in AWKWARD.items() if not data]
+    assert empty
     peer_api_signs(awkward, private, ".use_shard_serialization(shard_size=3)")
     error = cli.json("verify", awkward, "--public-key", public, exit_code=1)["error"]
-    assert error["code"] == "signature.method_unsupported"
+    assert error["code"] == "signature.file_unsigned" and error["subject"] in empty
+
+
+def test_shards_of_the_peer_are_verified_by_us(cli, awkward, tmp_path):
+    private, public = openssl_key(tmp_path, "prime256v1")
+    for name, data in AWKWARD.items():
+        if not data:
+            (awkward / name).unlink()
+    (awkward / "several").write_bytes(b"0123456789")
+    peer_api_signs(awkward, private, ".use_shard_serialization(shard_size=3)")
+    assert cli.json("verify", awkward, "--public-key", public)["status"] == "verified"
+    (awkward / "several").write_bytes(b"0123_56789")
+    error = cli.json("verify", awkward, "--public-key", public, exit_code=1)["error"]
+    assert error["code"] == "signature.digest_mismatch"
 
 
 def test_openssl_alone_verifies_our_signature(cli, awkward, tmp_path):

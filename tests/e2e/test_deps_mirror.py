@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mlxguard deps mirror serve` between the real pip and uv and an upstream index of our own making."""
+import base64
+import hashlib
+import http.server
+import io
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+
+OLD = "2024-01-01T00:00:00.000000Z"
+ACCEPTED = ("no-database", "unlisted-package", "native-part")
+
+
+def wheel(name, version, files=None, requires=()):
+    """The bytes of a wheel whose RECORD is right."""
+    info = f"{name}-{version}.dist-info"
+    entries = dict(files or {f"{name}/__init__.py": f"version = {version!r}\n"})
+    requirements = "".join(f"Requires-Dist: {one}\n" for one in requires)
+    entries[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requirements}"
+    entries[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    record = ""
+    for path, text in entries.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(text.encode())}\n"
+    entries[f"{info}/RECORD"] = record + f"{info}/RECORD,,\n"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, text in entries.items():
+            archive.writestr(path, text)
+    return out.getvalue(), entries[f"{info}/METADATA"].encode()
+
+
+class Upstream:
+    """A package index (PEP 691). `requests` is every path that was asked for."""
+
+    def __init__(self):
+        self.projects = {}
+        self.bodies = {}
+        self.requests = []
+        self.delay_seconds = 0
+        index = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                index.requests.append(self.path)
+                kind, body = index.answer(self.path)
+                if self.path.startswith("/files/"):
+                    time.sleep(index.delay_seconds)
+                self.send_response(200 if body is not None else 404)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                try:
+                    self.wfile.write(body or b"")
+                except BrokenPipeError:
+                    pass
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/simple/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, path):
+        if path.startswith("/files/"):
+            return "application/octet-stream", self.bodies.get(path[len("/files/"):])
+        name = path.removeprefix("/simple/").strip("/")
+        if name not in self.projects:
+            return "text/plain", None
+        page = {"meta": {"api-version": "1.1"}, "name": name, "versions": sorted({f["version"] for f in self.projects[name]}),
+                "files": [{k: v for k, v in f.items() if k != "version"} for f in self.projects[name]]}
+        return "application/vnd.pypi.simple.v1+json", json.dumps(page).encode()
+
+    def add(self, name, version, uploaded=OLD, digest=None, yanked=False, **kwargs):
+        body, metadata = wheel(name, version, **kwargs)
+        file = f"{name}-{version}-py3-none-any.whl"
+        self.bodies[file] = body
+        self.bodies[file + ".metadata"] = metadata
+        self.projects.setdefault(name, []).append(
+            {"filename": file, "url": f"../../files/{file}", "version": version, "size": len(body), "upload-time": uploaded, "yanked": yanked,
+             "hashes": {"sha256": digest or hashlib.sha256(body).hexdigest()},
+             "core-metadata": {"sha256": hashlib.sha256(metadata).hexdigest()}})
+        return file, hashlib.sha256(body).hexdigest()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def upstream():
+    index = Upstream()
+    yield index
+    index.stop()
+
+
+class Mirror:
+    def __init__(self, cli, upstream, *options, accept=ACCEPTED):
+        port = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{port.getsockname()[1]}"
+        port.close()
+        command = [str(cli.binary), "deps", "mirror", "serve", "--state", str(cli.state), "--listen", self.address,
+                   "--upstream", upstream.url, "--json", *options]
+        for reason in accept:
+            command += ["--accept", reason]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.ready = json.loads(line)
+        assert "index_url" in self.ready, self.ready
+        self.index = self.ready["index_url"]
+
+    def get(self, path, accept=None):
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Accept": accept} if accept else {})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read(), refused.headers
+
+    def page(self, project):
+        status, body, _ = self.get(f"/simple/{project}/", "application/vnd.pypi.simple.v1+json")
+        assert status == 200, body
+        return json.loads(body)
+
+    def file(self, project, filename):
+        entry = next(f for f in self.page(project)["files"] if f["filename"] == filename)
+        return self.get(urlsplit(urljoin(f"{self.index}{project}/", entry["url"])).path)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start(cli, upstream):
+    running = []
+
+    def start(*options, **kwargs):
+        running.append(Mirror(cli, upstream, *options, **kwargs))
+        return running[-1]
+
+    yield start
+    for mirror in running:
+        mirror.stop()
+
+
+def pip(mirror, target, *names):
+    return subprocess.run([sys.executable, "-m", "pip", "--isolated", "install", "--no-cache-dir", "--index-url", mirror.index,
+                           "--target", target, *names], capture_output=True, text=True, timeout=120)
+
+
+def test_pip_installs_through_it_and_again_without_upstream(cli, upstream, start, tmp_path):
+    upstream.add("alpha", "1.0", requires=["beta>=2"])
+    file, digest = upstream.add("beta", "2.1")
+    mirror = start("--index-ttl", "1s")
+    done = pip(mirror, tmp_path / "one", "alpha")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one/beta/__init__.py").read_text() == "version = '2.1'\n"
+    assert f"/files/{file}" in upstream.requests
+
+    upstream.stop()
+    time.sleep(1.1)  # the pages are no longer fresh: upstream is asked, and does not answer
+    done = pip(mirror, tmp_path / "two", "alpha")
+    assert done.returncode == 0, done.stderr
+    served = [event for event in cli.events("--type", "mirror.served")]
+    assert {event["unmapped"]["filename"] if "unmapped" in event and "filename" in event["unmapped"] else json.dumps(event)
+            for event in served} and any(digest in json.dumps(event) for event in served)
+    listed = cli.json("deps", "mirror", "list")
+    assert {(row["filename"], row["action"]) for row in listed["files"]} == {
+        ("alpha-1.0-py3-none-any.whl", "served"), ("beta-2.1-py3-none-any.whl", "served")}
+
+
+def test_uv_installs_through_it(upstream, start, tmp_path):
+    upstream.add("alpha", "1.0", requires=["beta>=2"])
+    upstream.add("beta", "2.1")
+    mirror = start()
+    uv = pathlib.Path(sys.executable).with_name("uv")
+    if not uv.exists():
+        pytest.fail("uv belongs to the requirements of the tests")
+    done = subprocess.run([uv, "pip", "install", "--no-config", "--no-cache", "--index-url", mirror.index, "--target", tmp_path / "t", "alpha"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "t/beta/__init__.py").is_file()
+
+
+def test_the_index_says_what_its_standards_say(upstream, start):
+    upstream.add("alpha", "1.0")
+    upstream.add("alpha", "1.1", yanked="broken build")
+    mirror = start()
+    page = mirror.page("alpha")
+    assert page["meta"]["api-version"].startswith("1.") and page["name"] == "alpha"
+    assert sorted(page["versions"]) == ["1.0", "1.1"]                                   # PEP 700
+    files = {entry["filename"]: entry for entry in page["files"]}
+    first = files["alpha-1.0-py3-none-any.whl"]
+    assert first["hashes"]["sha256"] == hashlib.sha256(upstream.bodies[first["filename"]]).hexdigest()
+    assert first["upload-time"].startswith("2024-01-01") and first["size"] == len(upstream.bodies[first["filename"]])
+    assert files["alpha-1.1-py3-none-any.whl"]["yanked"] == "broken build"              # PEP 592
+    status, html, headers = mirror.get("/simple/alpha/", "text/html")                   # PEP 503
+    assert status == 200 and headers["Content-Type"].startswith(("text/html", "application/vnd.pypi.simple.v1+html"))
+    assert b"data-yanked=\"broken build\"" in html and b"#sha256=" in html
+    path = urlsplit(urljoin(f"{mirror.index}alpha/", first["url"])).path                # PEP 658
+    status, body, _ = mirror.get(path + ".metadata")
+    assert status == 200 and body == upstream.bodies[first["filename"] + ".metadata"]
+    assert mirror.get("/simple/no-such-thing/")[0] == 404
+
+
+def test_what_cannot_be_told_is_held_with_its_reason(cli, upstream, start):
+    file, _ = upstream.add("alpha", "1.0")
+    mirror = start(accept=("no-database",))
+    status, body, _ = mirror.file("alpha", file)
+    assert status == 200 or status == 423
+    mirror.stop()
+    done = cli.run("deps", "mirror", "serve", "--upstream", upstream.url, "--listen", "127.0.0.1:0", "--json")
+    assert done.returncode == 3 and json.loads(done.stdout)["error"]["code"] == "advisories.database"
+
+
+def test_young_files_are_held(cli, upstream, start):
+    young = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    upstream.add("alpha", "1.0")
+    file, _ = upstream.add("alpha", "2.0", uploaded=young)
+    mirror = start("--cooldown", "7d")
+    assert [f["filename"] for f in mirror.page("alpha")["files"]] == ["alpha-1.0-py3-none-any.whl"]
+    status, body, _ = mirror.get(f"/files/alpha/{file}")
+    assert status in (404, 423)
+    assert cli.events("--type", "mirror.held"), "the decision is an event"
+
+
+def test_quarantine_and_release_count_at_once(cli, upstream, start):
+    file, _ = upstream.add("alpha", "1.0")
+    mirror = start()
+    assert mirror.file("alpha", file)[0] == 200
+    cli.ok("deps", "mirror", "quarantine", "alpha==1.0", "--reason", "reported to us")
+    status, body, _ = mirror.file("alpha", file)
+    assert status == 403 and b"mirror.blocked" in body and b"reported to us" in body
+    cli.ok("deps", "mirror", "release", "alpha==1.0", "--reason", "a false alarm")
+    assert mirror.file("alpha", file)[0] == 200
+    assert len(cli.events("--type", "mirror.released")) == 2
+    assert cli.events("--type", "mirror.blocked")
+
+
+def test_an_allow_list_is_all_there_is(cli, upstream, start, tmp_path):
+    kept, digest = upstream.add("alpha", "1.0")
+    other, _ = upstream.add("alpha", "1.1")
+    upstream.add("beta", "1.0")
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"alpha==1.0 --hash=sha256:{digest}\n")
+    mirror = start("--allow", str(lock))
+    assert mirror.file("alpha", kept)[0] == 200
+    assert [f["filename"] for f in mirror.page("alpha")["files"]] == [kept]
+    status, body, _ = mirror.get("/simple/beta/", "application/vnd.pypi.simple.v1+json")
+    assert status in (403, 404) or json.loads(body)["files"] == []
+
+
+def test_bytes_that_are_not_what_the_index_says_are_not_served(cli, upstream, start):
+    file, _ = upstream.add("alpha", "1.0", digest="0" * 64)
+    mirror = start()
+    status, body, _ = mirror.file("alpha", file)
+    assert status in (502, 403) and b"mirror.digest" in body
+    assert not list((cli.state / "mirror/files").rglob("0" * 64))
+
+
+def test_killed_in_the_middle_of_a_download_it_leaves_nothing_half(cli, upstream, start):
+    file, digest = upstream.add("alpha", "1.0", files={"alpha/data.txt": "x" * 5_000_000})
+    upstream.delay_seconds = 2
+    mirror = start()
+    mirror.page("alpha")
+    asking = threading.Thread(target=lambda: pytest.raises(Exception, mirror.file, "alpha", file))
+    asking.start()
+    time.sleep(1)
+    mirror.process.kill()
+    mirror.process.wait()
+    asking.join()
+    upstream.delay_seconds = 0
+    again = start()
+    assert again.file("alpha", file)[0] == 200
+    assert [path.name for path in (cli.state / "mirror/files").rglob("*") if path.is_file()] == [digest]
+    assert list((cli.state / "mirror/incoming").iterdir()) == []
+
+
+def test_hostile_pages_are_refused_whole(cli, upstream, start):
+    upstream.add("alpha", "1.0")
+    mirror = start("--index-ttl", "0s")
+    good = upstream.answer
+    for body in (b"", b"{", b"{}", b'{"files": 3}', b"[" * 100_000, b'{"files": [' + b'{"filename": "../../x.whl", "url": "file:///etc/passwd"}]}'):
+        upstream.answer = lambda path, body=body: ("application/vnd.pypi.simple.v1+json", body)
+        status, answer, _ = mirror.get("/simple/alpha/")
+        assert status in (404, 502) or b"passwd" not in answer
+    upstream.answer = good
+    assert mirror.page("alpha")["files"]
