@@ -9,6 +9,7 @@
 #include "codec/text.h"
 #include "inventory/files.h"
 #include "inventory/identity.h"
+#include "inventory/lock_files.h"
 #include "packaging/name.h"
 
 namespace mlxguard::inventory {
@@ -21,16 +22,6 @@ constexpr std::size_t kSmallFileBytesMax = 1u << 20;
 std::string first_line(std::string_view text) {
   text = text.substr(0, text.find_first_of("\r\n"));
   return std::string(text);
-}
-
-/// A URL without the user and password that someone may have written into it.
-std::string without_credentials(std::string url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string::npos) return url;
-  const auto end = std::min(url.find('/', scheme + 3), url.size());
-  const auto at = url.rfind('@', end);
-  if (at != std::string::npos && at > scheme) url.erase(scheme + 3, at - scheme - 2);
-  return url;
 }
 
 /// direct_url.json (PEP 610): where it was installed from, when that was no index.

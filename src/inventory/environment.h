@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "inventory/read.h"
@@ -19,6 +20,9 @@ struct EnvironmentPlace {
 
 /// Nothing, when `path` is no environment: neither a prefix nor a folder of installed packages.
 [[nodiscard]] std::optional<EnvironmentPlace> find_environment(const std::filesystem::path& path);
+
+/// "name-1.0.dist-info" and its older form.
+[[nodiscard]] bool is_info_folder(std::string_view name);
 
 [[nodiscard]] Result<Inventory> read_environment(const EnvironmentPlace& place,
                                                  const std::string& shown_root,

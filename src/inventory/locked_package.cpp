@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inventory/locked_package.h"
+
+#include <algorithm>
+
+#include "inventory/lock_files.h"
+#include "inventory/requirement_graph.h"
+#include "packaging/name.h"
+#include "packaging/version.h"
+
+namespace mlxguard::inventory {
+namespace {
+
+constexpr std::size_t kSha256HexBytes = 64, kSha384HexBytes = 96, kSha512HexBytes = 128;
+
+}  // namespace
+
+std::string hash_of(std::string_view algorithm, std::string_view hex) {
+  const std::size_t wanted = algorithm == "sha256"   ? kSha256HexBytes
+                             : algorithm == "sha384" ? kSha384HexBytes
+                             : algorithm == "sha512" ? kSha512HexBytes
+                                                     : 0;
+  if (wanted == 0 || hex.size() != wanted) return {};
+  if (hex.find_first_not_of("0123456789abcdef") != std::string_view::npos) return {};
+  return std::string(algorithm) + ":" + std::string(hex);
+}
+
+std::string without_credentials(std::string url) {
+  const auto scheme = url.find("://");
+  if (scheme == std::string::npos) return url;
+  const auto end = std::min(url.find_first_of("/?#", scheme + 3), url.size());
+  const auto at = url.rfind('@', end);
+  if (at != std::string::npos && at > scheme) url.erase(scheme + 3, at - scheme - 2);
+  return url;
+}
+
+Result<void> LockedPackages::add(LockedPackage package, std::size_t line) {
+  if (!packaging::is_name(package.name)) {
+    return make_error(ErrorCode::kDepsFile,
+                      "line " + std::to_string(line) + ": expected the name of a package");
+  }
+  const std::string name = packaging::normalize_name(package.name);
+  std::string purl = pypi_purl(name, package.version, package.qualifiers);
+  if (!package.version.empty() && !packaging::Version::parse(package.version)) {
+    builder_.observe(Observation::Kind::kUnreadable, purl, where_,
+                     make_error(ErrorCode::kVersionInvalid,
+                                "the version of " + name + " is none that PEP 440 allows"));
+  }
+  by_name_[name].push_back(packages_.size());
+  packages_.push_back({std::move(package), std::move(purl)});
+  return {};
+}
+
+void LockedPackages::want(const std::string& name) { wanted_.insert(packaging::normalize_name(name)); }
+
+Inventory LockedPackages::build(const std::string& shown_root, std::string source, Roots roots) && {
+  std::set<std::string> needed;
+  for (const Held& held : packages_) {
+    const LockedPackage& package = held.package;
+    for (const LockedNeed& need : package.needs) {
+      const auto found = by_name_.find(need.name);
+      if (found == by_name_.end()) continue;
+      for (const std::size_t index : found->second) {
+        const Held& target = packages_[index];
+        if (!need.version.empty() && !same_version(need.version, target.package.version)) continue;
+        builder_.needs(held.purl, target.purl);
+        if (target.purl != held.purl) needed.insert(target.purl);
+      }
+    }
+  }
+  for (Held& held : packages_) {
+    LockedPackage& package = held.package;
+    const std::string name = packaging::normalize_name(package.name);
+    Component& component = builder_.component(held.purl);
+    const bool is_new = component.name.empty();
+    component.kind = Component::Kind::kPackage;
+    component.name = name;
+    component.version = package.version;
+    component.direct = component.direct || package.direct || wanted_.contains(name) ||
+                       (roots == Roots::kGuessed && !needed.contains(held.purl));
+    component.hashes.insert(component.hashes.end(), package.hashes.begin(), package.hashes.end());
+    auto& properties = component.properties;
+    properties.insert(properties.end(), package.properties.begin(), package.properties.end());
+    if (package.optional || optional_.contains(name)) properties.emplace_back("optional", "true");
+    // One package for several Pythons or platforms: wanted when any of its entries is.
+    const auto marker = std::find_if(properties.begin(), properties.end(),
+                                     [](const auto& one) { return one.first == "marker"; });
+    if (is_new && !package.marker.empty()) properties.emplace_back("marker", package.marker);
+    if (!is_new && marker != properties.end()) {
+      if (package.marker.empty()) properties.erase(marker);
+      else if (marker->second != package.marker) {
+        marker->second = "(" + marker->second + ") or (" + package.marker + ")";
+      }
+    }
+    builder_.evidence(held.purl, Evidence::Kind::kLockFile, where_,
+                      package.version.empty() ? "asked for" : "locked");
+  }
+  return std::move(builder_).build(shown_root, std::move(source));
+}
+
+}  // namespace mlxguard::inventory

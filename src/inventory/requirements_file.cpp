@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// requirements.txt as pip reads it: continued lines, comments, options of one line and of the file, hashes,
+// other files by -r and -c. What would fetch or run something is observed, not done.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/limits.h"
+#include "codec/text.h"
+#include "inventory/files.h"
+#include "inventory/lock_files.h"
+#include "inventory/locked_package.h"
+#include "packaging/name.h"
+#include "packaging/requirement.h"
+#include "packaging/scan.h"
+
+namespace mlxguard::inventory {
+namespace {
+
+using packaging::trim;
+
+constexpr std::size_t kLineBytesMax = 1u << 20;  // joined: hundreds of hashes
+
+struct Line {
+  std::string text;
+  std::size_t number = 0;
+};
+
+/// Without comments, continued lines joined.
+Result<std::vector<Line>> split_lines(std::string_view text) {
+  std::vector<Line> lines;
+  bool goes_on = false;
+  std::size_t number = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    if (++number > limits::kDepsLinesMax) {
+      return make_error(ErrorCode::kTooLarge, "more lines than allowed");
+    }
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const bool comment = trim(line).starts_with('#');
+    const bool continued = line.ends_with('\\') && !comment;
+    if (continued) line.remove_suffix(1);
+    if (!goes_on) lines.push_back({"", number});
+    // As pip does: a comment line among continued ones ends them.
+    if (comment) line = {};
+    lines.back().text += line;
+    if (lines.back().text.size() > kLineBytesMax) {
+      return make_error(ErrorCode::kTooLarge, "a line longer than allowed");
+    }
+    goes_on = continued;
+  }
+  for (Line& line : lines) {
+    // A comment begins at a '#' that white space precedes: URLs have others.
+    std::size_t at = 0;
+    while ((at = line.text.find('#', at)) != std::string::npos) {
+      if (at == 0 || packaging::is_space(line.text[at - 1])) {
+        line.text.resize(at);
+        break;
+      }
+      ++at;
+    }
+    line.text = std::string(trim(line.text));
+  }
+  std::erase_if(lines, [](const Line& line) { return line.text.empty(); });
+  return lines;
+}
+
+/// "--name=value" or "--name value" or "-nvalue"; the value, when `text` is this option.
+std::optional<std::string> option_value(std::string_view text, std::string_view brief,
+                                        std::string_view name) {
+  if (text.starts_with(name)) {
+    std::string_view rest = text.substr(name.size());
+    if (!rest.empty() && rest.front() != '=' && !packaging::is_space(rest.front())) return {};
+    rest = trim(rest);
+    if (rest.starts_with('=')) rest = trim(rest.substr(1));
+    return std::string(rest);
+  }
+  if (brief.empty() || !text.starts_with(brief) || text.starts_with("--")) return {};
+  return std::string(trim(text.substr(brief.size())));
+}
+
+class Reader {
+ public:
+  Reader(const FileReader& read, const std::string& first) : read_(read), locked_(first) {}
+
+  Result<void> file(const std::string& path, bool constraint, std::size_t depth) {
+    constexpr std::size_t kDepthMax = 16;
+    if (depth > kDepthMax || ++files_ > limits::kDepsIncludesMax) {
+      return make_error(ErrorCode::kTooLarge, "requirements files that name each other too often")
+          .about(path);
+    }
+    // One file twice is ordinary; a circle of them ends here too.
+    if (!seen_.insert((constraint ? "-c " : "-r ") + path).second) return {};
+    MLXGUARD_TRY_ASSIGN(const std::string text, read_(path, limits::kDepsFileBytesMax));
+    std::string_view content = text;
+    if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
+    if (!codec::is_utf8(content)) return make_error(ErrorCode::kUtf8, "expected UTF-8").about(path);
+    MLXGUARD_TRY_ASSIGN(const auto lines, split_lines(content));
+    for (const Line& one : lines) {
+      auto done = line(one, path, constraint, depth);
+      if (!done) {
+        Error error = std::move(done).error();
+        if (!error.subject.empty()) return error;
+        return std::move(error).with("line " + std::to_string(one.number)).about(path);
+      }
+    }
+    return {};
+  }
+
+  Result<Inventory> finish(const std::string& shown_root) && {
+    for (auto& [name, specifier] : constraints_) {
+      const auto found = packages_.find(name);
+      if (found == packages_.end()) continue;  // constrains nothing that is asked for
+      if (found->second.version.empty()) found->second.version = specifier;
+    }
+    for (auto& [name, package] : packages_) MLXGUARD_TRY(locked_.add(std::move(package), 0));
+    return std::move(locked_).build(shown_root, "requirements", LockedPackages::Roots::kGuessed);
+  }
+
+ private:
+  Result<void> line(const Line& one, const std::string& path, bool constraint, std::size_t depth) {
+    const std::string_view text = one.text;
+    if (text.starts_with('-')) {
+      for (const auto& [brief, name, is_constraint] :
+           {std::tuple{"-r", "--requirement", false}, {"-c", "--constraint", true}}) {
+        const auto other = option_value(text, brief, name);
+        if (!other) continue;
+        if (other->find("://") != std::string::npos) {
+          observe(path, one.number, "a requirements file from a URL, which is not fetched");
+          return {};
+        }
+        const std::string next = join_inside(folder_name(path), *other);
+        if (next.empty()) {
+          return make_error(ErrorCode::kDepsFile, "a requirements file outside of this folder");
+        }
+        return file(next, constraint || is_constraint, depth + 1);
+      }
+      if (const auto editable = option_value(text, "-e", "--editable")) {
+        return place(*editable, path, one.number, "editable");
+      }
+      return file_option(text);
+    }
+    return requirement(text, path, one.number, constraint);
+  }
+
+  /// Options that only installers use; an unknown one is an error, since it may change the meaning.
+  static Result<void> file_option(std::string_view text) {
+    constexpr std::array<std::string_view, 13> kKnown = {
+        "-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--pre",
+        "--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--trusted-host",
+        "--use-feature"};
+    const std::string_view name = text.substr(0, text.find_first_of("= \t"));
+    if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) return {};
+    return make_error(ErrorCode::kRequirement, "an option that is not understood");
+  }
+
+  void observe(const std::string& path, std::size_t number, std::string words) {
+    locked_.builder().observe(Observation::Kind::kUnreadable, "", path,
+                              make_error(ErrorCode::kDepsFile, "line " + std::to_string(number) +
+                                                                   ": " + std::move(words)));
+  }
+
+  /// A path or URL without a name in front: "./folder", "git+https://host/x@commit#egg=name".
+  Result<void> place(std::string_view where, const std::string& path, std::size_t number,
+                     const char* source) {
+    const auto egg = where.find("#egg=");
+    std::string name;
+    if (egg != std::string_view::npos) {
+      name = where.substr(egg + 5);
+      name.resize(std::min(name.find_first_of("[&; "), name.size()));
+    }
+    if (!packaging::is_name(name)) {
+      observe(path, number, "a package by its place, whose name cannot be told");
+      return {};
+    }
+    LockedPackage package;
+    package.name = name;
+    package.direct = true;
+    package.properties = {{"source", source},
+                          {"source_url", without_credentials(std::string(where.substr(0, egg)))}};
+    packages_.emplace(packaging::normalize_name(name), std::move(package));
+    return {};
+  }
+
+  /// Takes --hash and other options off the end of a requirement.
+  static Result<std::vector<std::string>> take_hashes(std::string_view& text) {
+    std::vector<std::string> hashes;
+    std::size_t start = text.find(" --");
+    if (const auto tab = text.find("\t--"); tab < start) start = tab;
+    if (start == std::string_view::npos) return hashes;
+    std::string_view options = trim(text.substr(start));
+    text = trim(text.substr(0, start));
+    while (!options.empty()) {
+      std::size_t end = options.find(" --", 1);
+      if (const auto tab = options.find("\t--", 1); tab < end) end = tab;
+      const std::string_view one = trim(options.substr(0, end));
+      options = end == std::string_view::npos ? std::string_view{} : trim(options.substr(end));
+      const auto value = option_value(one, "", "--hash");
+      if (!value) {
+        const bool known = option_value(one, "", "--config-settings") ||
+                           option_value(one, "", "--global-option") ||
+                           option_value(one, "", "--no-binary") || option_value(one, "", "--only-binary");
+        if (known) continue;
+        return make_error(ErrorCode::kRequirement, "an option that is not understood");
+      }
+      const auto colon = value->find(':');
+      if (colon == std::string::npos) {
+        return make_error(ErrorCode::kRequirement, "expected --hash=algorithm:digest");
+      }
+      std::string known = hash_of(value->substr(0, colon), packaging::to_lower(value->substr(colon + 1)));
+      if (known.empty()) {
+        return make_error(ErrorCode::kRequirement, "expected sha256, sha384 or sha512 in hexadecimal");
+      }
+      hashes.push_back(std::move(known));
+    }
+    return hashes;
+  }
+
+  Result<void> requirement(std::string_view text, const std::string& path, std::size_t number,
+                           bool constraint) {
+    MLXGUARD_TRY_ASSIGN(auto hashes, take_hashes(text));
+    const bool by_place = text.starts_with('.') || text.starts_with('/') ||
+                          (text.find("://") != std::string_view::npos &&
+                           text.find('@') > text.find("://")) ||
+                          text.ends_with(".whl") || text.ends_with(".tar.gz");
+    if (by_place && text.find(" @ ") == std::string_view::npos) {
+      return place(text, path, number, "archive");
+    }
+    MLXGUARD_TRY_ASSIGN(const auto read, packaging::Requirement::parse(text));
+    const std::string name = packaging::normalize_name(read.name);
+    const auto pinned = read.url.empty() ? read.specifiers.pinned() : std::nullopt;
+    if (constraint) {
+      if (pinned) constraints_.emplace(name, *pinned);
+      return {};
+    }
+    LockedPackage package;
+    package.name = read.name;
+    package.version = pinned.value_or("");
+    package.hashes = std::move(hashes);
+    package.marker = read.marker ? read.marker->text() : "";
+    if (!pinned && !read.specifiers.specifiers().empty()) {
+      package.properties.emplace_back("specifier", read.specifiers.text());
+    }
+    for (const std::string& extra : read.extras) {
+      package.properties.emplace_back("extra", packaging::normalize_name(extra));
+    }
+    if (!read.url.empty()) {
+      const std::string shown = without_credentials(read.url);
+      const bool vcs = shown.starts_with("git+") || shown.starts_with("hg+");
+      package.qualifiers.emplace_back(vcs ? "vcs_url" : "download_url", shown);
+      package.properties.emplace_back("source", vcs ? "vcs" : "archive");
+      package.properties.emplace_back("source_url", shown);
+    }
+    return keep(name, std::move(package));
+  }
+
+  /// The same package on several lines: for several platforms, by their markers.
+  Result<void> keep(const std::string& name, LockedPackage package) {
+    const auto range = packages_.equal_range(name);
+    for (auto at = range.first; at != range.second; ++at) {
+      if (at->second.marker != package.marker) continue;
+      if (at->second.version == package.version && at->second.properties == package.properties) {
+        at->second.hashes.insert(at->second.hashes.end(), package.hashes.begin(), package.hashes.end());
+        return {};
+      }
+      return make_error(ErrorCode::kDepsFile, "asked for twice, and differently: " + name);
+    }
+    packages_.emplace(name, std::move(package));
+    return {};
+  }
+
+  const FileReader& read_;
+  LockedPackages locked_;
+  std::multimap<std::string, LockedPackage> packages_;
+  std::map<std::string, std::string> constraints_;  // name, pinned version
+  std::set<std::string> seen_;
+  std::size_t files_ = 0;
+};
+
+}  // namespace
+
+Result<Inventory> read_requirements(const std::string& file_name, const FileReader& read,
+                                    const std::string& shown_root) {
+  Reader reader(read, file_name);
+  MLXGUARD_TRY(reader.file(file_name, false, 0));
+  return std::move(reader).finish(shown_root);
+}
+
+}  // namespace mlxguard::inventory
