@@ -109,22 +109,26 @@ bool is_header_of(const std::vector<std::string>& parts, std::string_view name) 
   return parts.size() >= 2 && parts[0] == "sources" && parts[1] == name;
 }
 
+/// Where what belongs to the header in `line` begins: with the remarks right above it.
+std::size_t begin_with_remarks(const std::vector<std::string_view>& lines, std::size_t line) {
+  while (line > 0 && stripped(lines[line - 1]).starts_with('#')) --line;
+  return line;
+}
+
 std::string without_source(std::string_view text, std::string_view name) {
   const auto lines = lines_of(text);
-  std::string out;
+  std::vector<char> removed(lines.size(), 0);
   bool inside = false;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (const auto parts = header_parts(lines[i]); !parts.empty()) {
-      inside = is_header_of(parts, name);
-    } else if (inside && is_remark(lines[i])) {
-      // Remarks above the next table are about that one.
-      std::size_t next = i;
-      while (next < lines.size() && is_remark(lines[next])) ++next;
-      const bool ends = next == lines.size() || !header_parts(lines[next]).empty();
-      const bool same = next < lines.size() && is_header_of(header_parts(lines[next]), name);
-      if (ends && !same) inside = false;
-    }
-    if (!inside) out += lines[i];
+    removed[i] = inside ? 1 : 0;
+    const auto parts = header_parts(lines[i]);
+    if (parts.empty()) continue;
+    inside = is_header_of(parts, name);
+    for (std::size_t j = begin_with_remarks(lines, i); j <= i; ++j) removed[j] = inside ? 1 : 0;
+  }
+  std::string out;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (removed[i] == 0) out += lines[i];
   }
   return out;
 }
@@ -155,7 +159,7 @@ std::string with_top_key(std::string_view text, std::string_view key, const std:
   }
   // Remarks right above the first table stay with it.
   const bool table = place < lines.size() && stripped(lines[place]).front() == '[';
-  while (table && place > 0 && stripped(lines[place - 1]).starts_with('#')) --place;
+  if (table) place = begin_with_remarks(lines, place);
   std::string out;
   for (std::size_t j = 0; j <= lines.size(); ++j) {
     if (j == place) out += std::string(key) + " = " + value + "\n";
