@@ -48,9 +48,10 @@ class RecordWriter {
   }
 
  private:
-  /// The discovery category (5) does not take the ai_operation profile.
+  /// Findings (2) and discovery (5) do not take the ai_operation profile.
   [[nodiscard]] bool has_ai_profile() const {
-    return !event_.model.empty() && row_.class_uid / 1000 != 5;
+    const int category = row_.class_uid / 1000;
+    return !event_.model.empty() && category != 2 && category != 5;
   }
 
   void text(std::string_view name, std::string_view value) {
@@ -154,6 +155,9 @@ class RecordWriter {
         write_device();
         write_process();
         return;
+      case 2002:
+        write_finding();
+        return;
       case 3002:
         json_.key("user").begin_object();
         text("name", or_unknown(find_text("user")));
@@ -167,6 +171,18 @@ class RecordWriter {
       default:
         write_device();
     }
+  }
+
+  /// A vulnerability: the event's attribute `advisory` names it.
+  void write_finding() {
+    json_.key("finding_info").begin_object().field("uid", uid_);
+    text("title", row_.meaning);
+    json_.end_object();
+    json_.key("vulnerabilities").begin_array().begin_object();
+    json_.key("advisory").begin_object();
+    text("uid", or_unknown(find_text("advisory")));
+    json_.end_object().end_object().end_array();
+    write_device();
   }
 
   static std::string_view or_unknown(std::string_view value) {
