@@ -14,6 +14,7 @@
 #include "inventory/identity.h"
 #include "inventory/read.h"
 #include "inventory/sbom_write.h"
+#include "inventory/self.h"
 #include "inventory_output.h"
 #include "progress.h"
 #include "signature/trusted_keys.h"
@@ -121,6 +122,12 @@ Result<inventory::Inventory> read(Session& session, const Options& options) {
   if (options.without_native) read_options.native = inventory::NativeParts::kSkip;
   ProgressLine progress(session.output(), session.clock(), "reading");
   read_options.progress = progress.callback();
+  if (options.self) {
+    std::error_code problem;
+    const auto binary = std::filesystem::read_symlink("/proc/self/exe", problem);
+    if (problem) return make_error(ErrorCode::kIo, "the place of this binary cannot be told");
+    return inventory::read_self(binary.parent_path(), MLXGUARD_VERSION, inventory::build_pins());
+  }
   return inventory::read_inventory(options.target, read_options);
 }
 
