@@ -8,6 +8,8 @@ namespace {
 
 constexpr Command kDepsCommands[] = {
     {"inventory", "what an environment, project, wheel or lock file consists of", define_deps_inventory},
+    {"lock", "write the exact versions and hashes of an environment or project", define_deps_lock},
+    {"check", "hold an environment against its lock", define_deps_check},
     {"mirror", "a package index in front of another that scans before it serves", define_deps_mirror},
 };
 

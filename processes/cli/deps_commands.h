@@ -8,5 +8,7 @@ namespace mlxguard::cli {
 
 void define_deps_mirror(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_deps_inventory(CLI::App& app, const std::function<void(Action)>& chosen);
+void define_deps_lock(CLI::App& app, const std::function<void(Action)>& chosen);
+void define_deps_check(CLI::App& app, const std::function<void(Action)>& chosen);
 
 }  // namespace mlxguard::cli

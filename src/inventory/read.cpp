@@ -59,6 +59,7 @@ Result<Inventory> read_lock(const fs::path& path, std::string_view name) {
   if (name == "uv.lock") return with_text(read_uv_lock);
   if (name == "poetry.lock") return with_text(read_poetry_lock);
   if (name == "pyproject.toml") return with_text(read_pyproject);
+  if (name.ends_with(".toml")) return with_text(read_pylock);  // whatever its owner calls it
   const fs::path folder = path.parent_path();
   const FileReader beside = [&](const std::string& file, std::uint64_t bytes_max) {
     return read_file(folder / file, bytes_max);

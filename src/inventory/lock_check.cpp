@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inventory/lock_check.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "inventory/builder.h"
+#include "inventory/requirement_graph.h"
+#include "packaging/marker.h"
+
+namespace mlxguard::inventory {
+namespace {
+
+using Kind = Difference::Kind;
+using ByName = std::map<std::string, std::vector<const Component*>>;
+
+ByName packages_of(const Inventory& inventory) {
+  ByName packages;
+  for (const Component& component : inventory.components) {
+    const bool pypi = component.purl.starts_with("pkg:pypi/");
+    if (component.kind == Component::Kind::kPackage && pypi) {
+      packages[component.name].push_back(&component);
+    }
+  }
+  return packages;
+}
+
+class Checker {
+ public:
+  Checker(const Inventory& lock, const Inventory& environment, const LockCheckOptions& options)
+      : options_(options),
+        lock_(lock),
+        environment_(environment),
+        locked_(packages_of(lock)),
+        installed_(packages_of(environment)),
+        markers_(packaging::linux_environment(options.python_version)) {}
+
+  LockCheck run() {
+    for (const Observation& one : lock_.observations) {
+      add(Kind::kUnreadable, "", one.where, "", "", "the lock: " + one.error.message);
+    }
+    for (const auto& [name, all] : installed_) check_installed(name, all);
+    for (const auto& [name, all] : locked_) {
+      if (!installed_.contains(name)) check_missing(name, all);
+    }
+    check_files();
+    auto& found = result_.differences;
+    std::stable_sort(found.begin(), found.end(), [](const Difference& a, const Difference& b) {
+      return std::tie(a.name, a.kind, a.where) < std::tie(b.name, b.kind, b.where);
+    });
+    return std::move(result_);
+  }
+
+ private:
+  void add(Kind kind, std::string name, std::string where, std::string expected,
+           std::string actual, std::string message) {
+    result_.differences.push_back({kind, std::move(name), std::move(where), std::move(expected),
+                                   std::move(actual), std::move(message)});
+  }
+
+  void check_installed(const std::string& name, const std::vector<const Component*>& all) {
+    const auto found = locked_.find(name);
+    if (found == locked_.end()) {
+      if (options_.allowed.contains(name)) return;
+      add(Kind::kExtra, name, all[0]->location, "", all[0]->version, "installed, and not locked");
+      return;
+    }
+    for (const Component* here : all) {
+      ++result_.packages;
+      // One package may be locked in several versions, for several platforms.
+      const auto same = std::find_if(
+          found->second.begin(), found->second.end(), [&](const Component* locked) {
+            return locked->version.empty() || same_version(locked->version, here->version);
+          });
+      if (same != found->second.end()) {
+        compare(name, **same, *here);
+        continue;
+      }
+      std::string expected;
+      for (const Component* locked : found->second) {
+        expected += (expected.empty() ? "" : " or ") + locked->version;
+      }
+      add(Kind::kVersion, name, here->location, expected, here->version, "another version");
+    }
+  }
+
+  static std::string source_of(const Component& component) {
+    const auto source = property_of(component, "source");
+    return source.empty() ? "index" : std::string(source);
+  }
+
+  void compare(const std::string& name, const Component& locked, const Component& here) {
+    const std::string wanted = source_of(locked), actual = source_of(here);
+    if (locked.version.empty() && wanted == "index") {
+      add(Kind::kVersion, name, here.location, "an exact version", here.version,
+          "the lock does not say which version");
+      return;
+    }
+    const bool archive = actual == "archive" && wanted == "index" && !here.hashes.empty();
+    if (wanted != actual && !archive) {
+      add(Kind::kSource, name, here.location, wanted, actual, "installed from another kind of place");
+    }
+    const auto commit = property_of(locked, "commit"), commit_here = property_of(here, "commit");
+    if (wanted == "vcs" && actual == "vcs" && commit != commit_here) {
+      add(Kind::kSource, name, here.location, std::string(commit), std::string(commit_here),
+          "another commit");
+    }
+    compare_hashes(name, locked, here, wanted);
+    compare_content(name, locked, here);
+  }
+
+  void compare_hashes(const std::string& name, const Component& locked, const Component& here,
+                      const std::string& wanted) {
+    if (locked.hashes.empty()) {
+      const bool could_have = wanted == "index" || wanted == "archive";
+      if (could_have && options_.hashes == LockCheckOptions::Hashes::kRequired) {
+        add(Kind::kHash, name, "", "a hash", "none", "the lock has no hash of it");
+      }
+      return;
+    }
+    if (here.hashes.empty()) return;  // an installer keeps none of what came from an index
+    const bool known = std::any_of(here.hashes.begin(), here.hashes.end(), [&](const std::string& one) {
+      return std::find(locked.hashes.begin(), locked.hashes.end(), one) != locked.hashes.end();
+    });
+    if (!known) {
+      add(Kind::kHash, name, here.location, locked.hashes[0], here.hashes[0],
+          "installed from an archive that is not locked");
+    }
+  }
+
+  /// Files that were changed together with their RECORD show only here.
+  void compare_content(const std::string& name, const Component& locked, const Component& here) {
+    std::set<std::string> expected;
+    for (const auto& [key, value] : locked.properties) {
+      if (key == "record_digest") expected.insert(value);
+    }
+    for (const std::string& hash : locked.hashes) {
+      const auto wheel = options_.content_of_wheel.find(hash);
+      if (wheel != options_.content_of_wheel.end()) expected.insert(wheel->second);
+    }
+    if (expected.empty()) return;
+    const std::string actual(property_of(here, "record_digest"));
+    if (expected.contains(actual)) {
+      ++result_.contents;
+      return;
+    }
+    add(Kind::kContent, name, here.location, *expected.begin(), actual.empty() ? "none" : actual,
+        "its files are not those of the locked package");
+  }
+
+  void check_missing(const std::string& name, const std::vector<const Component*>& all) {
+    for (const Component* locked : all) {
+      if (property_of(*locked, "optional") == "true" || !is_wanted(*locked)) continue;
+      add(Kind::kMissing, name, "", locked->version, "", "locked, and not installed");
+      return;
+    }
+  }
+
+  /// By its marker; and not where only packages want it that are not wanted themselves.
+  bool is_wanted(const Component& locked) const {
+    const auto text = property_of(locked, "marker");
+    if (!text.empty()) {
+      const auto marker = packaging::Marker::parse(text);
+      // Without a Python to ask, what depends on one counts as wanted.
+      const bool asks = options_.python_version.empty() && (text.find("python") != text.npos ||
+                                                            text.find("implementation") != text.npos);
+      const auto holds = marker && !asks ? marker->evaluate(markers_) : Result<bool>(true);
+      if (holds && !*holds) return false;
+    }
+    if (locked.direct) return true;
+    bool asked = false;
+    for (const Component& other : lock_.components) {
+      if (std::find(other.needs.begin(), other.needs.end(), locked.purl) == other.needs.end()) continue;
+      if (installed_.contains(other.name)) return true;
+      asked = true;
+    }
+    return !asked;  // where nobody is told to want it, the lock does
+  }
+
+  void check_files() {
+    using Seen = Observation::Kind;
+    std::map<std::string, std::string> names;
+    for (const Component& component : environment_.components) names[component.purl] = component.name;
+    for (const Observation& one : environment_.observations) {
+      const bool unrecorded = one.kind == Seen::kUnrecorded;
+      if (unrecorded && options_.unrecorded == LockCheckOptions::Unrecorded::kAllowed) continue;
+      // Code in a .pth file of a package is part of what was locked; other .pth files are unrecorded.
+      if (one.kind == Seen::kMissing || one.kind == Seen::kInstallHook) continue;
+      if (one.kind == Seen::kPathCode) continue;
+      const bool unreadable = one.kind == Seen::kUnreadable;
+      const auto name = names.find(one.component);
+      add(unreadable ? Kind::kUnreadable : Kind::kFile, name == names.end() ? "" : name->second,
+          one.where, one.error.expected, one.error.actual, one.error.message);
+    }
+  }
+
+  const LockCheckOptions& options_;
+  const Inventory& lock_;
+  const Inventory& environment_;
+  ByName locked_, installed_;
+  packaging::MarkerEnvironment markers_;
+  LockCheck result_;
+};
+
+}  // namespace
+
+std::string_view name_of(Difference::Kind kind) {
+  constexpr std::string_view kNames[] = {"missing", "extra",   "version", "hash",
+                                         "source",  "content", "file",    "unreadable"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+LockCheck check_lock(const Inventory& lock, const Inventory& environment,
+                     const LockCheckOptions& options) {
+  return Checker(lock, environment, options).run();
+}
+
+}  // namespace mlxguard::inventory
