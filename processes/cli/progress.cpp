@@ -3,12 +3,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mlxguard::cli {
 namespace {
 
 using std::chrono::duration;
 constexpr std::chrono::milliseconds kQuietAtFirst{1000};
 constexpr std::chrono::milliseconds kBetween{100};
+
+/// "8 s", "4 min", "2 h 5 min".
+std::string time_text(double seconds) {
+  constexpr std::int64_t kMinute = 60;
+  constexpr std::int64_t kHour = 60 * kMinute;
+  const auto whole = static_cast<std::int64_t>(std::min(seconds, 1e9)) + 1;
+  if (whole < 2 * kMinute) return fmt::format("{} s", whole);
+  if (whole < 2 * kHour) return fmt::format("{} min", whole / kMinute);
+  return fmt::format("{} h {} min", whole / kHour, whole % kHour / kMinute);
+}
 
 }  // namespace
 
@@ -28,8 +40,11 @@ void ProgressLine::show(std::uint64_t done, std::uint64_t total) {
   shown_ = true;
   const double seconds = duration<double>(now - started_).count();
   const double rate = static_cast<double>(done) / seconds;
-  const double left = rate > 0 ? static_cast<double>(total - std::min(done, total)) / rate : 0;
-  output_.progress(fmt::format("{} {:3.0f} %  {} of {}  {}/s  {:.0f} s left", what_,
+  const std::uint64_t remaining = total - std::min(done, total);
+  // Without a first byte there is no rate to go by.
+  const std::string left =
+      done == 0 ? std::string("?") : time_text(static_cast<double>(remaining) / rate);
+  output_.progress(fmt::format("{} {:3.0f} %  {} of {}  {}/s  {} left", what_,
                                100.0 * static_cast<double>(done) / static_cast<double>(total),
                                human_bytes(done), human_bytes(total),
                                human_bytes(static_cast<std::uint64_t>(rate)), left));

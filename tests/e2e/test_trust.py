@@ -513,3 +513,24 @@ def test_check_lists_every_condition_that_fails(cli, model, policy):
     assert failed == ["signer", "window", "format", "version"]
     findings = cli.json("verify", model, exit_code=1)["findings"]
     assert [one["code"] for one in findings] == ["trust.signer", "trust.window"]  # known before a byte is read
+
+
+# Everything that loads a model asks the policy.
+
+def test_serve_asks_the_policy(cli, model, policy, start_server):
+    policy.write(key="1" * 64)
+    with pytest.raises(AssertionError) as refusal:
+        start_server(cli, {"net": model})
+    assert "[trust.signer]" in str(refusal.value)
+    event = cli.events("--type", "model.refused")[0]
+    assert event["code"] == "trust.signer" and event["record"]["unmapped"]["source"] == "s"
+    policy.write(top="expires = 2001-01-01")
+    with pytest.raises(AssertionError) as refusal:
+        start_server(cli, {"net": model})
+    assert "[trust.policy_expired]" in str(refusal.value)
+
+
+def test_dependencies_beside_a_model_ask_the_policy(cli, model, policy):
+    policy.write(key="1" * 64)
+    done = cli.run("deps", "inventory", "--self", "--model", f"net={model}")
+    assert done.returncode != 0 and "[trust.signer]" in done.stderr, done.stderr

@@ -164,6 +164,21 @@ def test_a_signer_who_is_not_trusted_is_a_type_of_its_own(program, cli, arrays, 
     assert (refused["type"], refused["code"]) == ("SignerRefused", "signature.untrusted_key")
 
 
+def test_what_the_trust_policy_refuses_is_a_type_of_its_own(program, cli, arrays):
+    cli.ok("trust", "add", "here", "--path", arrays, "--signer", "1" * 64)
+    load = "answer(refused=refusal(lambda: mlxguard.load(model / 'a.safetensors')))"
+    refused = program(load, cli.state, arrays)["refused"]
+    assert (refused["type"], refused["code"]) == ("PolicyRefused", "trust.signer")
+    assert "source here, signer" in refused["text"] and refused["hint"] and refused["expected"] and refused["actual"]
+    assert cli.events("--type", "model.refused")[0]["code"] == "trust.signer"
+    (cli.state / "trust.toml").write_text("version = 9\nmode = 'off'\n")
+    refused = program(load, cli.state, arrays)["refused"]
+    assert (refused["type"], refused["code"]) == ("UsageError", "trust.policy")
+    (cli.state / "trust.toml").write_text("version = 10\nmode = 'warn'\n")
+    assert program(load, cli.state, arrays)["refused"] is None
+    assert cli.events("--type", "model.warned")[0]["code"] == "trust.no_source"
+
+
 def test_exceptions_survive_pickling_and_are_catchable_by_their_bases(program, cli, arrays):
     (arrays / "model.sig").unlink()
     assert program("""
