@@ -101,7 +101,7 @@ void read_sboms(Distribution& distribution, const FileReader& read,
                       make_error(ErrorCode::kSbom, "expected CycloneDX in JSON, found another format"));
       continue;
     }
-    auto sbom = std::move(text).and_then([](std::string words) { return read_sbom(words); });
+    auto sbom = std::move(text).and_then([](std::string words) { return read_sbom(words, LicenseIds::kAny); });
     if (!sbom) {
       builder.observe(Kind::kUnreadable, distribution.purl, path, sbom.error());
       continue;

@@ -35,12 +35,12 @@ struct Difference {
 
 struct LockCheckOptions {
   /// Installed packages that need not be locked (normalised), such as the installer itself.
-  std::set<std::string> allowed;
+  std::set<std::string> allowed{};
   enum class Hashes : std::uint8_t { kRequired, kNotRequired } hashes = Hashes::kRequired;
   enum class Unrecorded : std::uint8_t { kRefused, kAllowed } unrecorded = Unrecorded::kRefused;
   /// Of wheels at hand: "sha256:<hex>" of the file, and the digest of what it installs.
-  std::map<std::string, std::string> content_of_wheel;
-  std::string python_version;  ///< that markers are judged for; empty: of the environment's machine
+  std::map<std::string, std::string> content_of_wheel{};
+  std::string python_version{};  ///< that markers are judged for; empty: of the environment's machine
 };
 
 struct LockCheck {

@@ -30,7 +30,7 @@ namespace mlxguard::inventory {
                                                const std::string& shown_root);
 
 /// requirements.txt with its -r and -c files, which `read` gets relative to the first one's folder.
-/// Errors: kDepsFile, kRequirement, kUtf8, kTooLarge (lines, files, a circle of them).
+/// Errors: kDepsFile, kRequirement, kSpecifier, kMarker, kUtf8, kTooLarge (lines, files, a circle of them).
 [[nodiscard]] Result<Inventory> read_requirements(const std::string& file_name,
                                                   const FileReader& read,
                                                   const std::string& shown_root);

@@ -9,6 +9,7 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "inventory/identity.h"
+#include "inventory/spdx_ids.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -115,6 +116,8 @@ bool is_timestamp(std::string_view text) {
 
 class SbomReader {
  public:
+  explicit SbomReader(LicenseIds ids) : ids_(ids) {}
+
   Result<Sbom> read(const JsonValue& root) {
     MLXGUARD_TRY(require_object(root, "the document"));
     MLXGUARD_TRY(read_head(root));
@@ -266,7 +269,7 @@ class SbomReader {
   }
 
   /// One text of all licences; errors for what is neither a licence nor one expression.
-  static Result<std::string> read_licenses(const JsonValue& value) {
+  Result<std::string> read_licenses(const JsonValue& value) const {
     std::string all;
     std::size_t licenses = 0, expressions = 0;
     auto listed = each(value, "licenses", [&](const JsonValue& choice) -> Result<void> {
@@ -282,6 +285,9 @@ class SbomReader {
         MLXGUARD_TRY_ASSIGN(name, text_member(*license, "id"));
         if (license->find("id").has_value() == license->find("name").has_value()) {
           return malformed("expected a licence's id or name, found both or none");
+        }
+        if (!name.empty() && ids_ == LicenseIds::kKnown && !is_spdx_id(name)) {
+          return malformed("a licence id that is not on the SPDX list; others go by name", name);
         }
         if (name.empty()) {
           MLXGUARD_TRY_ASSIGN(name, text_member(*license, "name"));
@@ -355,6 +361,7 @@ class SbomReader {
     });
   }
 
+  LicenseIds ids_;
   Sbom sbom_;
   std::set<std::string> refs_;
 };
@@ -365,13 +372,13 @@ bool is_cyclonedx(std::string_view text) {
   return text.find("\"bomFormat\"") != std::string_view::npos;
 }
 
-Result<Sbom> read_sbom(std::string_view text) {
+Result<Sbom> read_sbom(std::string_view text, LicenseIds ids) {
   if (text.size() > limits::kDepsFileBytesMax) {
     return make_error(ErrorCode::kTooLarge, "the SBOM is larger than allowed");
   }
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   MLXGUARD_TRY_ASSIGN(const codec::JsonDocument document, codec::JsonDocument::parse(text));
-  return SbomReader().read(document.root());
+  return SbomReader(ids).read(document.root());
 }
 
 }  // namespace mlxguard::inventory

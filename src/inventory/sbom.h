@@ -24,8 +24,10 @@ struct Sbom {
   std::size_t without_purl = 0;        ///< components of which only a name is told
 };
 
+/// Whether a licence's id must be one of the SPDX list. Lists grow: what a wheel carries may be newer.
+enum class LicenseIds : std::uint8_t { kKnown, kAny };
 /// Errors: kSbom, kTooLarge, and the codes of JSON.
-[[nodiscard]] Result<Sbom> read_sbom(std::string_view text);
+[[nodiscard]] Result<Sbom> read_sbom(std::string_view text, LicenseIds ids = LicenseIds::kKnown);
 
 /// Whether the text looks like CycloneDX, so that it is worth reading as one.
 [[nodiscard]] bool is_cyclonedx(std::string_view text);
