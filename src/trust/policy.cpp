@@ -83,6 +83,18 @@ Result<std::string> authenticate(const PolicyPlaces& places, const std::string& 
   return check_root(signers, places.root_key, ring, now);
 }
 
+/// Taking the policy away must not open what it closed.
+Result<void> check_never_seen(const PolicyPlaces& places) {
+  MLXGUARD_TRY_ASSIGN(const SeenVersions seen, PolicyMemory(places.state).read());
+  const auto known = seen.policies.find(memory_key_of(places));
+  if (known == seen.policies.end()) return {};
+  return make_error(ErrorCode::kTrustPolicyRollback, "expected the trust policy that was here before")
+      .about(places.file().string())
+      .compared("version " + std::to_string(known->second) + " or higher", "none")
+      .hinting("restore it; to do without a policy again, take it out of trust/seen.json in the state "
+               "folder");
+}
+
 std::string text_of(const Condition& failed, const Judgement& judgement) {
   const std::string where =
       judgement.source.empty() ? "the trust policy" : "source " + judgement.source;
@@ -150,6 +162,7 @@ Result<Policy> Policy::load(const PolicyPlaces& places, WallTime now) {
   auto text = read_trusted_file(places.file(), limits::kPolicyBytesMax);
   if (!text && text.error().code == ErrorCode::kNotFound && places.root_key.empty() &&
       places.policy_file.empty()) {
+    MLXGUARD_TRY(check_never_seen(places));
     Policy policy = implicit();
     policy.key_files_ = places.public_keys;
     MLXGUARD_TRY_ASSIGN(policy.ring_, KeyRing::load(store, policy.key_files_));

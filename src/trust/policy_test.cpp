@@ -343,6 +343,9 @@ TEST_CASE("policy: one that is malformed, expired, older, or writable by others 
   place.write("version = 5\n");
   REQUIRE(::chmod(place.file().c_str(), 0622) == 0);
   CHECK(load_code(place.places()) == ErrorCode::kUnsafePermissions);
+  REQUIRE(::chmod(place.file().c_str(), 0600) == 0);
+  REQUIRE(::chmod(place.places().state.c_str(), 0777) == 0);  // it could be replaced
+  CHECK(load_code(place.places()) == ErrorCode::kUnsafePermissions);
 }
 
 TEST_CASE("policy: a configured one that is not there is no implicit one") {
@@ -354,6 +357,14 @@ TEST_CASE("policy: a configured one that is not there is no implicit one") {
   PolicyPlaces rooted = place.places();
   rooted.root_key = kA;
   CHECK(load_code(rooted) == ErrorCode::kTrustPolicySignature);
+}
+
+TEST_CASE("policy: one that was here and is gone is not the same as none") {
+  const Place place;
+  place.write_source("");
+  CHECK_FALSE(place.load().is_implicit());
+  fs::remove(place.file());
+  CHECK(load_code(place.places()) == ErrorCode::kTrustPolicyRollback);
 }
 
 TEST_CASE("policy: with a root key only what that key signed is read") {

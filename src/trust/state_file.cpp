@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "base/os_error.h"
 
@@ -16,22 +17,38 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<std::string> read_all(int fd, const std::string& name, std::size_t bytes_max) {
-  std::string text(bytes_max + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t count = ::read(fd, text.data() + size, text.size() - size);
+  std::string text;
+  std::vector<char> buffer(1 << 16);
+  for (;;) {
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return os_error("read", name);
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
+    if (count == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+    if (text.size() > bytes_max) {
+      return make_error(ErrorCode::kTooLarge,
+                        "expected at most " + std::to_string(bytes_max) + " bytes")
+          .about(name);
+    }
   }
-  if (size > bytes_max) {
-    return make_error(ErrorCode::kTooLarge,
-                      "expected at most " + std::to_string(bytes_max) + " bytes")
-        .about(name);
+}
+
+/// Who may write a folder may put another file in the place of any in it, unless the folder is sticky.
+Result<void> check_folder_of(const fs::path& file) {
+  std::error_code problem;
+  const fs::path real = fs::canonical(file, problem);
+  if (problem) return make_error(ErrorCode::kIo, problem.message()).about(file.string());
+  struct stat status {};
+  if (::stat(real.parent_path().c_str(), &status) != 0) {
+    return os_error("stat", real.parent_path().string());
   }
-  text.resize(size);
-  return text;
+  const bool owned = status.st_uid == ::geteuid() || status.st_uid == 0;
+  const bool guarded = (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status.st_mode & S_ISVTX) != 0;
+  if (owned && guarded) return {};
+  return make_error(ErrorCode::kUnsafePermissions,
+                    "expected a folder of this user or root that no one else can write")
+      .about(real.parent_path().string())
+      .hinting("chmod go-w it: who may write it may replace what is in it");
 }
 
 Result<void> write_and_sync(int fd, std::string_view content, const std::string& name) {
@@ -60,6 +77,7 @@ Result<std::string> read_trusted_file(const fs::path& file, std::size_t bytes_ma
         .about(file.string())
         .hinting("chmod go-w it, if its content is yours");
   }
+  MLXGUARD_TRY(check_folder_of(file));
   return read_all(fd.get(), file.string(), bytes_max);
 }
 

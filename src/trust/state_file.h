@@ -11,7 +11,8 @@
 
 namespace mlxguard::trust {
 
-/// A regular file of this user or of root that neither group nor others can write. Errors: kNotFound,
+/// A regular file of this user or of root that neither group nor others can write, in a folder of which
+/// the same is true. Errors: kNotFound,
 /// kUnsafePermissions, kTooLarge.
 [[nodiscard]] Result<std::string> read_trusted_file(const std::filesystem::path& file,
                                                     std::size_t bytes_max);

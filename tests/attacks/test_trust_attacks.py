@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What someone tries who wants a model admitted that the operator's policy refuses. None of it works."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+
+@pytest.fixture
+def model(cli, tmp_path) -> pathlib.Path:
+    """Signed by a key that is known here; the policy allows another one only."""
+    folder = tmp_path / "models" / "net"
+    folder.mkdir(parents=True)
+    (folder / "weights.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    cli.new_key("trusted")
+    cli.sign(folder)
+    cli.ok("trust", "add", "s", "--path", folder.parent, "--signer", "trusted")
+    return folder
+
+
+def code_of(cli, *args) -> str:
+    done = cli.run(*args, "--json")
+    assert done.returncode != 0, done.stdout
+    return json.loads(done.stdout)["error"]["code"]
+
+
+def test_as_it_is(cli, model):
+    assert code_of(cli, "verify", model) == "trust.signer"
+
+
+def test_the_policy_is_taken_away(cli, model):
+    assert code_of(cli, "verify", model) == "trust.signer"
+    (cli.state / "trust.toml").unlink()
+    assert code_of(cli, "verify", model) == "trust.policy_rollback"
+
+
+def test_the_memory_of_versions_is_damaged(cli, model):
+    assert code_of(cli, "verify", model) == "trust.signer"
+    (cli.state / "trust" / "seen.json").write_text("{")
+    assert code_of(cli, "verify", model) == "trust.policy_rollback"
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_policy_that_someone_else_may_write_or_replace(cli, model, what):
+    (cli.state / "trust.toml" if what == "file" else cli.state).chmod(0o777)
+    assert code_of(cli, "trust", "list") == "io.unsafe_permissions"
+
+
+def test_a_policy_of_someone_else_behind_a_link(cli, model, tmp_path):
+    theirs = tmp_path / "theirs.toml"
+    theirs.write_text("version = 99\nmode = 'warn'\n")
+    os.chown(theirs, 12345, 12345)
+    (cli.state / "trust.toml").unlink()
+    (cli.state / "trust.toml").symlink_to(theirs)
+    assert code_of(cli, "verify", model) == "io.unsafe_permissions"
+
+
+def test_a_fifo_in_the_place_of_the_policy_does_not_block(cli, model):
+    (cli.state / "trust.toml").unlink()
+    os.mkfifo(cli.state / "trust.toml", 0o600)
+    assert code_of(cli, "verify", model) == "io.unsafe_permissions"
+
+
+def test_a_link_into_the_source_from_elsewhere_and_out_of_it(cli, model, tmp_path):
+    """Where a model really is counts, not how it was named."""
+    cli.sign(model, "trusted")
+    assert cli.json("verify", model)["status"] == "verified"
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(model, elsewhere / "net")
+    (model.parent / "link").symlink_to(elsewhere)
+    assert code_of(cli, "verify", model.parent / "link" / "net") == "trust.no_source"
+    assert code_of(cli, "verify", f"{model.parent}/../elsewhere/net") == "trust.no_source"
+    assert code_of(cli, "verify", f"{model.parent}/link/../elsewhere/net") == "trust.no_source"
+
+
+def test_a_model_calls_itself_another_one(cli, model, tmp_path):
+    """The id in mlxguard.json is its signer's word: it chooses among the rules for that signer, no more."""
+    cli.ok("trust", "remove", "s")
+    cli.ok("trust", "add", "hub", "--hf", "good/*", "--signer", "trusted")
+    (model / "mlxguard.json").write_text(json.dumps({"origin": {"hugging_face": "good/net"}}))
+    cli.sign(model)
+    assert code_of(cli, "verify", model) == "trust.signer"
+    cli.sign(model, "trusted")
+    assert cli.json("verify", model)["status"] == "verified"
+    assert code_of(cli, "verify", model, "--hf", "good/other") == "trust.no_source"
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"version": {}}', b'{"version": "1", "version": "2"}',
+                                  b'{"origin": 1}', b"\xff", b"[" * 100000])
+def test_notes_that_are_malformed(cli, model, data):
+    cli.ok("trust", "remove", "s")
+    cli.ok("trust", "add", "s", "--path", model.parent, "--signer", "trusted", "--min-version", "0.1")
+    (model / "mlxguard.json").write_bytes(data)
+    cli.sign(model, "trusted")
+    assert code_of(cli, "verify", model) in ("manifest.invalid", "trust.version")
+
+
+def test_bundles_of_untrusted_signers_add_nothing_and_take_nothing(cli, model, tmp_path):
+    cli.sign(model, "trusted")
+    stranger = tmp_path / "stranger"
+    for command in (["key", "new", "x"], ["sign", model, "--key", "x", "--add"]):
+        done = cli.run(*command, "--passphrase-file", cli.passphrase_file, "--state", stranger)
+        assert done.returncode == 0, done.stderr
+    checked = cli.json("trust", "check", model)
+    assert checked["status"] == "allowed"
+    assert checked["not_counted"][0]["code"] == "signature.untrusted_key"
+
+
+def test_too_many_bundles(cli, model):
+    cli.sign(model, "trusted")
+    (model / "model.sig.d").mkdir()
+    for i in range(32):
+        shutil.copy(model / "model.sig", model / "model.sig.d" / f"{i}.sig")
+    assert code_of(cli, "verify", model) == "signature.count"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_something_else_in_the_place_of_a_bundle(cli, model, kind):
+    cli.sign(model, "trusted")
+    (model / "model.sig.d").mkdir()
+    place = model / "model.sig.d" / "x.sig"
+    if kind == "link":
+        place.symlink_to("../model.sig")
+    elif kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.mkdir()
+        (place / "weights.safetensors").write_bytes(b"x")
+    assert code_of(cli, "verify", model) in ("artifact.symlink", "artifact.special_file",
+                                             "signature.file_unsigned")
+
+
+def test_two_changes_at_once_are_both_there(cli, model):
+    commands = [subprocess.Popen([cli.binary, "trust", "add", f"n{i}", "--path", f"/n{i}", "--signer", "trusted",
+                                  "--state", cli.state], stderr=subprocess.PIPE) for i in range(8)]
+    for command in commands:
+        assert command.wait() == 0, command.stderr.read()
+    listed = cli.json("trust", "list")
+    assert len(listed["sources"]) == 9 and listed["policy"]["version"] == 9
+
+
+def test_readers_see_the_old_policy_or_the_new_one_while_it_changes(cli, model, tmp_path):
+    """Signed, so that a half of one would be refused."""
+    cli.new_key("root")
+    config = tmp_path / "mlxguard.toml"
+    print_ = cli.json("key", "show", "root")["fingerprint"]
+    config.write_text(f'[trust]\nroot_key = "{print_}"\n')
+    sign = ("trust", "sign", "--key", "root", "--passphrase-file", cli.passphrase_file, "-c", config)
+    cli.ok(*sign, "--expires", "2098-01-01")
+    ended = threading.Event()
+
+    def change():
+        for _ in range(12):
+            cli.ok(*sign)
+        ended.set()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    codes = set()
+    while not ended.is_set():
+        codes.add(code_of(cli, "verify", model, "-c", config))
+    thread.join()
+    assert codes == {"trust.signer"}
+
+
+def test_a_model_is_swapped_while_it_is_stored(cli, model, tmp_path):
+    """What the policy judged is what lies in the store, whatever happens to the folder it came from."""
+    cli.sign(model, "trusted")
+    cli.ok("trust", "remove", "s")
+    cli.ok("trust", "add", "s", "--path", model.parent, "--signer", "trusted", "--formats", "safetensors")
+    (model / "pad.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}" + bytes(64 << 20))
+    (model / "z.safetensors").write_bytes(b"\x80\x04K\x01.")  # a pickle
+    cli.sign(model, "trusted")
+    stop = threading.Event()
+
+    def swap():
+        bad, good = (model / "z.safetensors").read_bytes(), b"\x02\0\0\0\0\0\0\0{}"
+        while not stop.is_set():
+            for data in (good, bad):
+                (tmp_path / "new").write_bytes(data)
+                os.replace(tmp_path / "new", model / "z.safetensors")
+                time.sleep(0.001)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(15):
+            assert code_of(cli, "model", "add", model) in ("trust.format", "signature.digest_mismatch",
+                                                           "artifact.changed")
+    finally:
+        stop.set()
+        thread.join()
+    assert cli.json("model", "list")["models"] == []
