@@ -13,6 +13,8 @@
 #include "trust/policy_file.h"
 
 #define TOML_EXCEPTIONS 0
+// Its assertions can be reached by bytes of a file ("[="); the check behind each gives an error.
+#define TOML_ASSERT(expression) static_cast<void>(0)
 #include <toml++/toml.h>
 
 namespace mlxguard::trust {
