@@ -79,6 +79,15 @@ mlxguard::Report verify(mlxguard::Guard& guard, const std::filesystem::path& pat
   return unwrap(std::move(report));
 }
 
+/// "source hub, signer: ... [trust.signer]" each.
+std::vector<std::string> words_of(const std::vector<mlxguard::Error>& errors) {
+  std::vector<std::string> words;
+  for (const mlxguard::Error& error : errors) {
+    words.push_back(error.message + " [" + error.code + "]");
+  }
+  return words;
+}
+
 }  // namespace
 
 NB_MODULE(_core, module) {
@@ -93,6 +102,8 @@ NB_MODULE(_core, module) {
       .def_prop_ro("name", &mlxguard::Model::name)
       .def_prop_ro("root_digest", &mlxguard::Model::root_digest)
       .def_prop_ro("signer", &mlxguard::Model::signer)
+      .def_prop_ro("warnings",
+                   [](const mlxguard::Model& model) { return words_of(model.warnings()); })
       .def_prop_ro("files",
                    [](const mlxguard::Model& model) {
                      return std::vector(model.files().begin(), model.files().end());
@@ -109,7 +120,9 @@ NB_MODULE(_core, module) {
       .def_ro("signer", &mlxguard::Report::signer)
       .def_ro("signer_name", &mlxguard::Report::signer_name)
       .def_ro("files", &mlxguard::Report::files)
-      .def_ro("bytes", &mlxguard::Report::bytes);
+      .def_ro("bytes", &mlxguard::Report::bytes)
+      .def_prop_ro("warnings",
+                   [](const mlxguard::Report& report) { return words_of(report.warnings); });
 
   nb::class_<mlxguard::Guard>(module, "Guard")
       .def_static("open", &open_guard, "state"_a, "config"_a, "public_keys"_a, "progress"_a.none())

@@ -33,6 +33,8 @@ struct Report {
   std::string signer_name;
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  /// What the trust policy found wrong and let through, since the model's source only warns.
+  std::vector<Error> warnings{};
 };
 
 /// Thread-safe: calls wait for each other.

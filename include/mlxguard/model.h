@@ -38,6 +38,8 @@ class MLXGUARD_EXPORT Model {
   [[nodiscard]] const std::string& root_digest() const noexcept;
   /// Fingerprint of the signer's key (SHA-256 of its PEM, hex).
   [[nodiscard]] const std::string& signer() const noexcept;
+  /// What the trust policy found wrong and let through, since the model's source only warns.
+  [[nodiscard]] const std::vector<Error>& warnings() const noexcept;
   [[nodiscard]] std::span<const File> files() const noexcept;
 
   /// The whole file, mapped on first use. Errors: artifact.not_found, io.failed.

@@ -13,16 +13,24 @@ nothing can change any more, and mlx is given that memory instead of the path.
 import os
 import pathlib
 import threading
+import warnings
 
 from . import _core
-from ._errors import (ArtifactRefused, Failed, FormatRefused, MlxguardError, PolicyRefused, Refused,
-                      SignatureRefused, SignerRefused, UsageError)
+from ._errors import (ArtifactRefused, Failed, FormatRefused, MlxguardError, PolicyRefused, PolicyWarning,
+                      Refused, SignatureRefused, SignerRefused, UsageError)
 from ._model import FORMATS, VerifiedModel, model_root
 
-__all__ = ["ArtifactRefused", "Failed", "FormatRefused", "Guard", "MlxguardError", "PolicyRefused",
+__all__ = ["ArtifactRefused", "Failed", "FormatRefused", "Guard", "MlxguardError", "PolicyRefused", "PolicyWarning",
            "Refused", "SignatureRefused", "SignerRefused", "UsageError", "VerifiedModel", "configure",
            "load", "open_model", "verify"]
 __version__ = _core.version()
+
+
+def _warn(answer):
+    """What the trust policy let through with a warning; the event log has it too."""
+    for words in answer.warnings:
+        warnings.warn(words, PolicyWarning, stacklevel=3)
+    return answer
 
 
 class Guard:
@@ -40,11 +48,11 @@ class Guard:
 
     def open_model(self, path, name="") -> VerifiedModel:
         """The whole model, verified, in sealed memory."""
-        return VerifiedModel(self._core.load(pathlib.Path(path), name))
+        return VerifiedModel(_warn(self._core.load(pathlib.Path(path), name)))
 
     def verify(self, path):
         """Checks the files where they are; loads nothing. Raises what open_model would."""
-        return self._core.verify(pathlib.Path(path))
+        return _warn(self._core.verify(pathlib.Path(path)))
 
     def load(self, file, format=None, return_metadata=False, *, stream=None):
         """In place of mlx.core.load: verifies the model that `file` belongs to, then loads the file."""

@@ -45,6 +45,10 @@ class PolicyRefused(Refused):
     """Signed, and refused by the trust policy."""
 
 
+class PolicyWarning(UserWarning):
+    """The trust policy found something wrong with a model of a source that only warns."""
+
+
 class FormatRefused(Refused):
     """A file whose structure mlx should not be given."""
 

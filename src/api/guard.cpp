@@ -33,6 +33,15 @@ v1::Error convert(const Error& error) {
   return out;
 }
 
+std::vector<v1::Error> warnings_in(const trust::Judgement& judgement) {
+  std::vector<v1::Error> warnings;
+  for (const trust::Condition& condition : judgement.conditions) {
+    if (condition.state != trust::Condition::State::kFailed) continue;
+    warnings.push_back(convert(trust::error_of(condition, judgement)));
+  }
+  return warnings;
+}
+
 namespace {
 
 std::string environment_value(const char* name) {
@@ -101,19 +110,25 @@ struct Guard::Impl {
     return {};
   }
   mlxguard::Result<signature::VerifiedModel> admit(const std::filesystem::path& path,
-                                                   std::string name) {
-    MLXGUARD_TRY_ASSIGN(const auto keys, trust());
-    return admission::admit(request(path, std::move(name)), keys, *log, clock);
+                                                   std::string name, std::vector<Error>& warnings) {
+    MLXGUARD_TRY_ASSIGN(const auto base, trust());
+    auto asked = request(path, std::move(name));
+    asked.judged = [&](const mlxguard::trust::Judgement& judgement) {
+      warnings = api::warnings_in(judgement);
+    };
+    return admission::admit(asked, base, *log, clock);
   }
   mlxguard::Result<Report> verify(const std::filesystem::path& path) {
-    MLXGUARD_TRY_ASSIGN(const auto keys, trust());
+    MLXGUARD_TRY_ASSIGN(const auto base, trust());
     MLXGUARD_TRY_ASSIGN(const auto answer,
-                        admission::verify_only(request(path, {}), keys, *log, clock));
+                        admission::verify_only(request(path, {}), base, *log, clock));
     if (const auto* refusal = std::get_if<signature::Refusal>(&answer)) {
       return mlxguard::Error(refusal->error);
     }
     const auto& found = std::get<signature::VerifyReport>(answer);
-    return Report{found.root_digest, found.signer, found.signer_name, found.files, found.bytes};
+    Report report{found.root_digest, found.signer, found.signer_name, found.files, found.bytes};
+    if (found.judgement) report.warnings = api::warnings_in(*found.judgement);
+    return report;
   }
 };
 
@@ -132,9 +147,10 @@ Result<Guard> Guard::open(Options options) {
 
 Result<Model> Guard::load(const std::filesystem::path& model, std::string name) {
   const std::lock_guard lock(impl_->mutex);
-  auto admitted = impl_->admit(model, std::move(name));
+  std::vector<Error> warnings;
+  auto admitted = impl_->admit(model, std::move(name), warnings);
   if (!admitted) return api::convert(admitted.error());
-  return Model(std::make_shared<const Model::Impl>(*std::move(admitted)));
+  return Model(std::make_shared<const Model::Impl>(*std::move(admitted), std::move(warnings)));
 }
 
 Result<Report> Guard::verify(const std::filesystem::path& model) {

@@ -12,6 +12,7 @@ namespace v1 {
 Model::Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 const std::string& Model::name() const noexcept { return impl_->verified.name(); }
 const std::string& Model::root_digest() const noexcept { return impl_->verified.root_digest(); }
+const std::vector<Error>& Model::warnings() const noexcept { return impl_->warnings; }
 const std::string& Model::signer() const noexcept { return impl_->verified.signer(); }
 std::span<const Model::File> Model::files() const noexcept { return impl_->files; }
 

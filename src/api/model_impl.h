@@ -14,7 +14,8 @@
 namespace mlxguard::v1 {
 
 struct Model::Impl {
-  explicit Impl(signature::VerifiedModel model) : verified(std::move(model)) {
+  explicit Impl(signature::VerifiedModel model, std::vector<v1::Error> warned = {})
+      : verified(std::move(model)), warnings(std::move(warned)) {
     for (const artifact::SnapshotFile& file : verified.files()) {
       files.push_back({file.name, file.size_bytes, file.memory.get()});
     }
@@ -47,6 +48,7 @@ struct Model::Impl {
   }
 
   signature::VerifiedModel verified;
+  std::vector<v1::Error> warnings;
   std::vector<File> files;
   mutable std::mutex mutex;
   mutable std::map<std::string, std::span<const std::byte>, std::less<>> maps;

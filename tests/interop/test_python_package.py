@@ -175,7 +175,16 @@ def test_what_the_trust_policy_refuses_is_a_type_of_its_own(program, cli, arrays
     refused = program(load, cli.state, arrays)["refused"]
     assert (refused["type"], refused["code"]) == ("UsageError", "trust.policy")
     (cli.state / "trust.toml").write_text("version = 10\nmode = 'warn'\n")
-    assert program(load, cli.state, arrays)["refused"] is None
+    warned = program("""
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            mlxguard.load(model / "a.safetensors")
+            mlxguard.verify(model)
+        answer(said=[(w.category.__name__, str(w.message)) for w in caught])
+        """, cli.state, arrays)["said"]
+    assert [one[0] for one in warned] == ["PolicyWarning"] * 2
+    assert all("[trust.no_source]" in one[1] for one in warned)
     assert cli.events("--type", "model.warned")[0]["code"] == "trust.no_source"
 
 
