@@ -35,6 +35,12 @@ inline constexpr std::size_t kSchemaTensorsMax = 256;  // inputs or outputs of o
 inline constexpr std::int64_t kEmbeddingDimensionMax = 65'536;
 
 // Dependencies: what is read of environments, wheels, lock files and SBOMs
+inline constexpr std::size_t kAdvisoryRecordBytesMax = 8u << 20;
+inline constexpr std::size_t kAdvisoryItemsMax = 20'000;       // aliases, ranges, events, references
+inline constexpr std::size_t kAdvisoryVersionsMax = 200'000;
+inline constexpr std::size_t kAdvisoryTextBytesMax = 4096;     // of summary and details, each
+inline constexpr std::size_t kAdvisoryRecordsMax = 2'000'000;  // of a database
+inline constexpr std::uint64_t kAdvisoryDatabaseBytesMax = 4ull << 30;
 inline constexpr std::size_t kDepsFileBytesMax = 64u << 20;  // a requirements or lock file, an SBOM
 inline constexpr std::size_t kDepsIncludesMax = 256;         // -r and -c of requirements files
 inline constexpr std::size_t kDepsLinesMax = 500'000;
@@ -55,6 +61,17 @@ inline constexpr std::size_t kNativeNeededMax = 4096;
 inline constexpr std::size_t kNativeSlicesMax = 32;
 inline constexpr std::size_t kNativeNameBytesMax = 16u << 10;
 inline constexpr std::size_t kSbomComponentsMax = 200'000;
+
+// Inspection of models that nobody trusts yet
+inline constexpr std::size_t kInspectEvidenceBytesMax = 240;
+inline constexpr std::size_t kInspectFileFindingsMax = 1000;
+inline constexpr std::size_t kInspectFindingsMax = 100'000;
+inline constexpr std::size_t kInspectTextBytesMax = 64u << 20;   // a JSON, YAML or text file
+inline constexpr std::size_t kInspectTemplateBytesMax = 4u << 20;
+inline constexpr std::size_t kInspectTemplateTokensMax = 1'000'000;
+inline constexpr std::int64_t kInspectLoopMax = 100'000;         // turns of a template's range()
+inline constexpr std::size_t kInspectDepthMax = 16;              // folders of a model that are nested
+inline constexpr std::size_t kInspectCrashesMax = 32;            // files that killed the inspector
 
 // Messages between our processes
 inline constexpr std::size_t kIpcInlineBytesMax = 64u << 10;

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "advisories/match.h"
+
+#include <algorithm>
+
+#include "packaging/version.h"
+
+namespace mlxguard::advisories {
+namespace {
+
+using packaging::Version;
+
+/// An event with its version; none: "0", which is before every version.
+struct Bound {
+  Event::Kind kind;
+  std::optional<Version> version;
+  std::string text;
+};
+
+bool before(const Bound& left, const Bound& right) {
+  if (left.version.has_value() != right.version.has_value()) return !left.version.has_value();
+  if (left.version && *left.version != *right.version) return *left.version < *right.version;
+  return false;  // equal ones stay in their order
+}
+
+/// The range's events in order, or nothing if one of them is no version.
+std::optional<std::vector<Bound>> bounds_of(const Range& range) {
+  std::vector<Bound> bounds;
+  for (const Event& event : range.events) {
+    if (event.kind == Event::Kind::kLimit) continue;  // for commits; here no record has one
+    if (event.kind == Event::Kind::kIntroduced && event.version == "0") {
+      bounds.push_back({event.kind, std::nullopt, event.version});
+      continue;
+    }
+    auto version = Version::parse(event.version);
+    if (!version) return std::nullopt;
+    bounds.push_back({event.kind, *std::move(version), event.version});
+  }
+  std::stable_sort(bounds.begin(), bounds.end(), before);
+  return bounds;
+}
+
+bool affected_between(const std::vector<Bound>& bounds, const Version& version) {
+  bool vulnerable = false;
+  for (const Bound& bound : bounds) {
+    switch (bound.kind) {
+      case Event::Kind::kIntroduced:
+        if (!bound.version || version >= *bound.version) vulnerable = true;
+        break;
+      case Event::Kind::kFixed:
+        if (version >= *bound.version) vulnerable = false;
+        break;
+      case Event::Kind::kLastAffected:
+        if (version > *bound.version) vulnerable = false;
+        break;
+      case Event::Kind::kLimit: break;
+    }
+  }
+  return vulnerable;
+}
+
+void add_fixed(const std::vector<Bound>& bounds, const Version& version, Match& out) {
+  for (const Bound& bound : bounds) {
+    if (bound.kind == Event::Kind::kFixed && *bound.version > version) {
+      out.fixed_in.push_back(bound.text);
+      return;  // the first one that ends it
+    }
+  }
+}
+
+bool listed(const Affected& affected, std::string_view text, const std::optional<Version>& version) {
+  for (const std::string& one : affected.versions) {
+    if (one == text) return true;
+    if (!version) continue;
+    const auto parsed = Version::parse(one);  // real data has entries that are no versions
+    if (parsed && *parsed == *version) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Match match(const Affected& affected, std::string_view text) {
+  Match out;
+  std::optional<Version> version;
+  if (auto parsed = Version::parse(text)) version = *std::move(parsed);
+  if (listed(affected, text, version)) out.standing = Standing::kAffected;
+  bool evaluated = !affected.versions.empty();
+  for (const Range& range : affected.ranges) {
+    if (range.kind == Range::Kind::kGit) continue;
+    const auto bounds = bounds_of(range);
+    if (!bounds || !version) {
+      out.why = bounds ? "the version is not one of PEP 440 and cannot be compared"
+                       : "a range of the advisory has an event that is no version";
+      continue;
+    }
+    evaluated = true;
+    if (!affected_between(*bounds, *version)) continue;
+    out.standing = Standing::kAffected;
+    add_fixed(*bounds, *version, out);
+  }
+  if (out.standing == Standing::kAffected) {
+    out.why.clear();
+    return out;
+  }
+  if (!version) {
+    out.why = "the version is not one of PEP 440 and cannot be compared";
+  } else if (!evaluated && out.why.empty()) {
+    out.why = affected.ranges.empty() ? "the advisory names neither versions nor ranges"
+                                      : "the advisory names only commits, not versions";
+  }
+  if (!out.why.empty()) out.standing = Standing::kCouldNotTell;
+  return out;
+}
+
+}  // namespace mlxguard::advisories

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is a version affected? Source: OSV schema, "Evaluation", over PEP 440's order. Pre-releases are ordered
+// like any version: OSV's ranges do not leave them out as specifiers do.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "advisories/osv.h"
+
+namespace mlxguard::advisories {
+
+enum class Standing : std::uint8_t { kUnaffected, kAffected, kCouldNotTell };
+
+struct Match {
+  Standing standing = Standing::kUnaffected;
+  /// Where it is affected: the versions that end it, oldest first, later than this one; may be empty.
+  std::vector<std::string> fixed_in;
+  std::string why;  ///< kCouldNotTell: one sentence
+};
+
+/// Affected by the list of versions or by any range. What cannot be evaluated (a range of commits alone,
+/// an event or a version that is no version) and is not affected otherwise, could not be told.
+[[nodiscard]] Match match(const Affected& affected, std::string_view version);
+
+}  // namespace mlxguard::advisories
