@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect/finding.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/limits.h"
+#include "codec/text.h"
+#include "inspect/unicode.h"
+
+namespace mlxguard::inspect {
+namespace {
+
+void append_escaped(std::string& out, unsigned char byte) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out += "\\x";
+  out += kDigits[byte >> 4];
+  out += kDigits[byte & 15];
+}
+
+}  // namespace
+
+std::string evidence_of(std::string_view untrusted_text) {
+  std::string out;
+  std::size_t at = 0;
+  while (at < untrusted_text.size()) {
+    if (out.size() >= limits::kInspectEvidenceBytesMax) return out + "...";
+    const CodePoint point = decode_utf8(untrusted_text.substr(at));
+    if (!point.valid || is_hidden(point.value)) {
+      for (std::size_t i = 0; i < point.bytes; ++i) {
+        append_escaped(out, static_cast<unsigned char>(untrusted_text[at + i]));
+      }
+    } else {
+      out += untrusted_text.substr(at, point.bytes);
+    }
+    at += point.bytes;
+  }
+  return out;
+}
+
+void Findings::add(Rule rule, std::string reason, std::string_view untrusted_evidence, Place place) {
+  add(rule, describe(rule).severity, std::move(reason), untrusted_evidence, place);
+}
+
+void Findings::add(Rule rule, Severity severity, std::string reason,
+                   std::string_view untrusted_evidence, Place place) {
+  if (report_.findings.size() >= limits::kInspectFileFindingsMax) {
+    gap("more findings than are kept for one file");
+    return;
+  }
+  Finding finding;
+  finding.rule = rule;
+  finding.severity = severity;
+  finding.inside = inside_;
+  finding.offset = place.offset;
+  finding.line = place.line;
+  finding.reason = std::move(reason);
+  finding.evidence = evidence_of(untrusted_evidence);
+  report_.findings.push_back(std::move(finding));
+}
+
+void Findings::gap(std::string why) {
+  if (report_.gap.empty()) report_.gap = inside_.empty() ? std::move(why) : inside_ + ": " + why;
+}
+
+std::size_t Report::count(Severity severity) const {
+  return static_cast<std::size_t>(
+      std::count_if(findings.begin(), findings.end(),
+                    [&](const Finding& finding) { return finding.severity == severity; }));
+}
+
+std::optional<Severity> Report::worst() const {
+  const auto found = std::max_element(
+      findings.begin(), findings.end(),
+      [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
+  if (found == findings.end()) return std::nullopt;
+  return found->severity;
+}
+
+void Report::add(InspectedFile file, FileReport found) {
+  for (Finding& finding : found.findings) {
+    finding.file = evidence_of(file.name);
+    findings.push_back(std::move(finding));
+  }
+  if (!found.gap.empty()) {
+    Finding incomplete;
+    incomplete.rule = Rule::kIncomplete;
+    incomplete.severity = describe(Rule::kIncomplete).severity;
+    incomplete.file = evidence_of(file.name);
+    incomplete.reason = evidence_of(found.gap);
+    not_inspected.push_back({incomplete.file, incomplete.reason});
+    findings.push_back(std::move(incomplete));
+  }
+  bytes += file.size_bytes;
+  file.name = evidence_of(file.name);
+  file.format = evidence_of(found.format);
+  files.push_back(std::move(file));
+}
+
+void Report::sort() {
+  const auto key = [](const Finding& f) {
+    return std::make_tuple(-static_cast<int>(f.severity), std::string_view(f.file),
+                           std::string_view(f.inside), f.line.value_or(0), f.offset.value_or(0),
+                           static_cast<int>(f.rule));
+  };
+  std::stable_sort(findings.begin(), findings.end(),
+                   [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
+}
+
+}  // namespace mlxguard::inspect
