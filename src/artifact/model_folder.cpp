@@ -53,8 +53,12 @@ bool is_further_bundle(std::string_view name) {
 /// that is bounded and no stack.
 class Walk {
  public:
-  Walk(int root, std::span<const std::string> ignored, Links links)
-      : root_(root), ignored_(ignored), links_(links) {}
+  Walk(int root, std::span<const std::string> ignored, Links links,
+       ModelFolder::OwnBundle own_bundle)
+      : root_(root),
+        ignored_(ignored),
+        links_(links),
+        bundles_skipped_(own_bundle == ModelFolder::OwnBundle::kSkipped) {}
 
   Result<std::vector<FileEntry>> run() {
     pending_.push_back({".", 0, {}});
@@ -96,7 +100,7 @@ class Walk {
 
   Result<void> take(int folder_fd, const std::string& name, const char* leaf,
                     const Folder& folder) {
-    if (name == kSignatureFile || is_ignored(name, ignored_)) return {};
+    if ((bundles_skipped_ && name == kSignatureFile) || is_ignored(name, ignored_)) return {};
     if (!is_portable(name) || name.size() > limits::kModelPathBytesMax) {
       return make_error(ErrorCode::kArtifactName,
                         "expected a file name of UTF-8 without control characters")
@@ -108,7 +112,7 @@ class Walk {
       return make_error(ErrorCode::kArtifactChanged, "a file disappeared while the model was read")
           .about(name);
     }
-    if (S_ISREG(status.st_mode) && is_further_bundle(name)) return {};
+    if (S_ISREG(status.st_mode) && bundles_skipped_ && is_further_bundle(name)) return {};
     if (S_ISLNK(status.st_mode)) {
       MLXGUARD_TRY_ASSIGN(status, follow(name));
     }
@@ -161,6 +165,7 @@ class Walk {
   int root_;
   std::span<const std::string> ignored_;
   Links links_;
+  bool bundles_skipped_;
   std::vector<Folder> pending_;
   std::vector<FileEntry> files_;
 };
@@ -291,7 +296,7 @@ Result<std::vector<FileEntry>> ModelFolder::enumerate(std::span<const std::strin
     if (::fstat(root_.get(), &status) != 0) return os_error("stat", base_name_);
     files.push_back({std::string(kSingleFile), static_cast<std::uint64_t>(status.st_size)});
   } else {
-    MLXGUARD_TRY_ASSIGN(files, Walk(root_.get(), ignored, links_).run());
+    MLXGUARD_TRY_ASSIGN(files, Walk(root_.get(), ignored, links_, own_bundle_).run());
   }
   if (files.empty()) {
     return make_error(ErrorCode::kArtifactEmpty, "expected at least one file").about(base_name_);

@@ -59,6 +59,11 @@ class ModelFolder {
   void set_links(Links links) { links_ = links; }
   [[nodiscard]] Links links() const { return links_; }
 
+  /// Whether a file named kSignatureFile at the top is the bundle. Where the bundle is elsewhere it is a
+  /// file like others. For enumerate().
+  enum class OwnBundle : std::uint8_t { kSkipped, kListed };
+  void set_own_bundle(OwnBundle own_bundle) { own_bundle_ = own_bundle; }
+
   [[nodiscard]] bool is_single_file() const;
   /// Last component of the path as given: a default name for people.
   [[nodiscard]] const std::string& base_name() const;
@@ -119,6 +124,7 @@ class ModelFolder {
   UniqueFd root_;
   bool single_file_ = false;
   Links links_ = Links::kRefused;
+  OwnBundle own_bundle_ = OwnBundle::kSkipped;
   std::string base_name_;
 };
 

@@ -77,6 +77,16 @@ Result<void> replace(int folder, const std::string& name, std::string_view text)
   return {};
 }
 
+/// One signer after the other.
+Result<void> put_in(const fs::path& folder, const std::string& name, std::string_view text) {
+  const UniqueFd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!opened.is_open()) return os_error("open", folder.string());
+  while (::flock(opened.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return os_error("lock", folder.string());
+  }
+  return replace(opened.get(), name, text);
+}
+
 }  // namespace
 
 fs::path bundle_path(const artifact::ModelFolder& folder, const fs::path& model_path) {
@@ -144,16 +154,30 @@ Result<fs::path> put_further_bundle(const artifact::ModelFolder& folder, const f
   return parent / (signer + ".sig");
 }
 
+Result<std::string> read_bundle_at(const fs::path& file) {
+  const auto missing = [&] {
+    return make_error(ErrorCode::kSignatureMissing, "expected a signature bundle, found none")
+        .about(file.string());
+  };
+  std::error_code problem;
+  // Who names the file may name it by a link; what it is a link to is read like any other bundle.
+  const fs::path whole = fs::canonical(file, problem);
+  if (problem) return missing();
+  MLXGUARD_TRY_ASSIGN(const auto around, artifact::ModelFolder::open(whole.parent_path()));
+  auto text = around.read_small(whole.filename().string(), limits::kBundleBytesMax);
+  if (!text && text.error().code == ErrorCode::kNotFound) return missing();
+  return text;
+}
+
+Result<void> put_bundle_at(const fs::path& file, std::string_view text) {
+  return put_in(folder_around(file), file.filename().string(), text);
+}
+
 Result<fs::path> put_bundle_file(const artifact::ModelFolder& folder, const fs::path& model_path,
                                  std::string_view text) {
   const fs::path path = bundle_path(folder, model_path);
   const fs::path parent = folder.is_single_file() ? folder_around(path) : path.parent_path();
-  const UniqueFd opened(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!opened.is_open()) return os_error("open", parent.string());
-  while (::flock(opened.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return os_error("lock", parent.string());
-  }
-  MLXGUARD_TRY(replace(opened.get(), path.filename().string(), text));
+  MLXGUARD_TRY(put_in(parent, path.filename().string(), text));
   return path;
 }
 

@@ -35,6 +35,10 @@ struct FurtherBundle {
 [[nodiscard]] Result<std::vector<FurtherBundle>> read_further_bundles(
     const artifact::ModelFolder& folder, const std::filesystem::path& model_path);
 
+/// The same for a bundle that stands where its path says.
+[[nodiscard]] Result<std::string> read_bundle_at(const std::filesystem::path& file);
+[[nodiscard]] Result<void> put_bundle_at(const std::filesystem::path& file, std::string_view text);
+
 /// Puts the bundle of a further signer in place, as put_bundle_file() does.
 [[nodiscard]] Result<std::filesystem::path> put_further_bundle(
     const artifact::ModelFolder& folder, const std::filesystem::path& model_path,

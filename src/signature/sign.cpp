@@ -17,7 +17,8 @@ namespace mlxguard::signature {
 namespace {
 
 Result<std::vector<std::string>> ignored_paths(const SignOptions& options) {
-  std::vector<std::string> ignored = default_ignored_paths();
+  std::vector<std::string> ignored;
+  if (options.exclusions == Exclusions::kDefaultAndStated) ignored = default_ignored_paths();
   for (const std::string& path : options.ignored) {
     // The specification knows no patterns: an asterisk would silently ignore nothing.
     if (path == "." || !is_resource_name(path) || path.find_first_of("*?[") != std::string::npos) {

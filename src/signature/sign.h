@@ -18,6 +18,7 @@ namespace mlxguard::signature {
 struct SignOptions {
   /// Paths below the root that the signature does not cover, besides the default ones.
   std::vector<std::string> ignored{};
+  Exclusions exclusions = Exclusions::kDefaultAndStated;
   artifact::Progress progress{};
   /// The digest, and whether it is over files or shards.
   artifact::HashPlan plan{};

@@ -33,8 +33,13 @@ struct Statement {
 /// root digest: nothing says that the list is complete but the signature itself.
 enum class LegacyStatements : std::uint8_t { kRefused, kAllowed };
 
+/// Whether default_ignored_paths() are excluded even where a statement does not say so, as the
+/// specification has it, or only what it says. A statement that says nothing excludes the default ones.
+enum class Exclusions : std::uint8_t { kDefaultAndStated, kStatedOnly };
+
 struct StatementOptions {
   LegacyStatements legacy = LegacyStatements::kRefused;
+  Exclusions exclusions = Exclusions::kDefaultAndStated;
 };
 
 /// Signatures of several count together only if they are over the same thing: the same names and digests,

@@ -60,10 +60,12 @@ Result<std::uint64_t> read_shard_size(const JsonValue& serialization) {
   return size;
 }
 
-Result<void> read_ignored(const JsonValue& serialization, Statement& statement) {
+Result<void> read_ignored(const JsonValue& serialization, Exclusions exclusions,
+                          Statement& statement) {
   statement.ignored_paths = default_ignored_paths();
   const auto ignored = serialization.find("ignore_paths");
   if (!ignored) return {};  // model-signing up to 1.0.1 did not record them: the defaults hold
+  if (exclusions == Exclusions::kStatedOnly) statement.ignored_paths.clear();
   if (!ignored->is(JsonKind::kArray)) return field_error("ignore_paths", "expected an array");
   if (ignored->size() > limits::kIgnoredPathsMax) {
     return field_error("ignore_paths", "more paths than allowed");
@@ -77,7 +79,8 @@ Result<void> read_ignored(const JsonValue& serialization, Statement& statement) 
   });
 }
 
-Result<void> read_serialization(const JsonValue& predicate, Statement& statement) {
+Result<void> read_serialization(const JsonValue& predicate, Exclusions exclusions,
+                                Statement& statement) {
   MLXGUARD_TRY_ASSIGN(const JsonValue serialization, member_of(predicate, "serialization"));
   MLXGUARD_TRY_ASSIGN(const std::string_view method, string_of(serialization, "method"));
   if (method == "shards") {
@@ -97,7 +100,7 @@ Result<void> read_serialization(const JsonValue& predicate, Statement& statement
   statement.links = *allowed ? artifact::Links::kFollowedInside : artifact::Links::kRefused;
   MLXGUARD_TRY_ASSIGN(const std::string_view name, string_of(serialization, "hash_type"));
   MLXGUARD_TRY_ASSIGN(statement.algorithm, find_hash(name));
-  return read_ignored(serialization, statement);
+  return read_ignored(serialization, exclusions, statement);
 }
 
 /// Decimal as to_string writes it: no sign, no leading zero.
@@ -255,12 +258,12 @@ Result<void> read_subject(const JsonValue& root, Statement& statement) {
   });
 }
 
-Result<Statement> read_v1(const JsonValue& root) {
+Result<Statement> read_v1(const JsonValue& root, Exclusions exclusions) {
   Statement statement;
   MLXGUARD_TRY(read_subject(root, statement));
   MLXGUARD_TRY_ASSIGN(const JsonValue predicate, member_of(root, "predicate"));
   MLXGUARD_TRY(only(predicate, "predicate", {"resources", "serialization"}));
-  MLXGUARD_TRY(read_serialization(predicate, statement));
+  MLXGUARD_TRY(read_serialization(predicate, exclusions, statement));
   MLXGUARD_TRY_ASSIGN(const JsonValue listed, member_of(predicate, "resources"));
   if (!listed.is(JsonKind::kArray)) return field_error("resources", "expected an array");
   Resources resources(statement);
@@ -321,7 +324,7 @@ Result<Statement> parse_statement(std::string_view text, const StatementOptions&
   if (auto known = root.only_members({"_type", "subject", "predicateType", "predicate"}); !known) {
     return field_error(known.error().subject, known.error().message);
   }
-  return legacy ? read_legacy(root) : read_v1(root);
+  return legacy ? read_legacy(root) : read_v1(root, options.exclusions);
 }
 
 }  // namespace mlxguard::signature
