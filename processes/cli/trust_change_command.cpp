@@ -216,10 +216,7 @@ Result<int> add(Session& session, const AddOptions& options, events::Sink& log) 
   MLXGUARD_TRY_ASSIGN(change.edit.add, source_of(options, ring));
   std::string who;
   for (const trust::SignerRule& signer : change.edit.add->signers) {
-    const trust::RingKey* known = ring.find(signer.key);
-    who += (who.empty() ? "signers: " : ", ") +
-           (known != nullptr ? known->name + " (" + signer.key.substr(0, 8) + ")"
-                             : describe_signer(signer));
+    who += (who.empty() ? "signers: " : ", ") + describe_signer(signer, ring);
   }
   change.edit.remark = who;
   if (!options.expires.empty()) {

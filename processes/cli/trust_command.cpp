@@ -168,11 +168,14 @@ void write_source(codec::JsonWriter& json, const trust::SourceRule& source) {
   json.end_array().end_object();
 }
 
-void show_source(const Output& output, const trust::SourceRule& source) {
+void show_source(const Output& output, const trust::SourceRule& source,
+                 const trust::KeyRing& ring) {
   output.line(output.styled(Style::kBold, source.name) + "  " +
               std::string(trust::name_of(source.match)) + " " + printable(joined(source.patterns)));
   std::vector<std::string> signers;
-  for (const trust::SignerRule& signer : source.signers) signers.push_back(describe_signer(signer));
+  for (const trust::SignerRule& signer : source.signers) {
+    signers.push_back(describe_signer(signer, ring));
+  }
   output.line(fmt::format("  {}, {} of {}: {}", trust::name_of(source.mode), source.threshold,
                           source.signers.size(), printable(joined(signers))));
   if (!source.formats.empty()) output.line("  formats  " + joined(source.formats));
@@ -212,7 +215,9 @@ Result<int> list(Session& session) {
   output.json_line(json.text());
   output.line("policy  " + policy_line(policy, places));
   if (policy.is_implicit()) return 0;
-  for (const trust::SourceRule& source : policy.file().sources) show_source(output, source);
+  for (const trust::SourceRule& source : policy.file().sources) {
+    show_source(output, source, policy.ring());
+  }
   if (policy.file().sources.empty()) output.line("no source: every model is refused");
   const trust::PolicyFile& file = policy.file();
   for (const auto& [what, texts] : {std::pair("keys", &file.revoked_keys),
@@ -225,8 +230,11 @@ Result<int> list(Session& session) {
 
 }  // namespace
 
-std::string describe_signer(const trust::SignerRule& signer) {
-  if (!signer.is_certificate()) return "key " + signer.key.substr(0, 8);
+std::string describe_signer(const trust::SignerRule& signer, const trust::KeyRing& ring) {
+  if (!signer.is_certificate()) {
+    const trust::RingKey* known = ring.find(signer.key);
+    return (known != nullptr ? known->name : std::string("key")) + " (" + signer.key.substr(0, 8) + ")";
+  }
   return signer.identity + " by authority " + signer.authority_digest.substr(0, 8);
 }
 

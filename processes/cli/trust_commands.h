@@ -13,7 +13,8 @@ namespace mlxguard::cli {
 /// `trust add`, `trust remove`, `trust sign`: trust_change_command.cpp.
 void define_trust_changes(CLI::App& app, const std::function<void(Action)>& chosen);
 
-/// "key 3f9c41d2", "email:ci@example.org by authority 77aa0b1e": for a list of signers.
-[[nodiscard]] std::string describe_signer(const trust::SignerRule& signer);
+/// "release (3f9c41d2)", "email:ci@example.org by authority 77aa0b1e": for a list of signers.
+[[nodiscard]] std::string describe_signer(const trust::SignerRule& signer,
+                                          const trust::KeyRing& ring);
 
 }  // namespace mlxguard::cli

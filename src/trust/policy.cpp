@@ -180,7 +180,14 @@ Result<Policy> Policy::load(const PolicyPlaces& places, WallTime now) {
   if (!places.root_key.empty()) {
     // Before anything in it is read.
     auto signed_by = authenticate(places, *text, store, now);
-    if (!signed_by) return std::move(signed_by).error().about(places.file().string());
+    if (!signed_by) {
+      Error error = std::move(signed_by).error();
+      if (error.hint.empty()) {
+        error.hint = "it was changed after it was signed, or by another key than the root key; if the "
+                     "change is yours: mlxguard trust sign --key NAME";
+      }
+      return std::move(error).about(places.file().string());
+    }
     policy.signed_by_ = *std::move(signed_by);
   }
   auto file = parse_policy(*text, places.file().parent_path());
