@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "advisories/vex.h"
+
+#include <algorithm>
+#include <array>
+
+#include "advisories/osv.h"
+#include "base/limits.h"
+#include "codec/json.h"
+#include "packaging/purl.h"
+
+namespace mlxguard::advisories {
+namespace {
+
+using codec::JsonKind;
+using codec::JsonValue;
+
+constexpr std::array<std::string_view, 5> kJustifications{
+    "component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
+    "vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist"};
+constexpr std::array<std::string_view, 4> kStates{"not_affected", "affected", "fixed",
+                                                  "under_investigation"};
+
+Error broken(std::string message) { return make_error(ErrorCode::kVex, std::move(message)); }
+
+std::string text_of(JsonValue object, std::string_view key) {
+  const auto value = object.find(key);
+  if (!value || !value->is(JsonKind::kString)) return {};
+  return std::string(*value->as_string());
+}
+
+/// "vulnerability": {"name", "@id", "aliases"}, or in older documents a text.
+std::vector<std::string> vulnerabilities_of(JsonValue statement) {
+  std::vector<std::string> ids;
+  const auto value = statement.find("vulnerability");
+  if (!value) return ids;
+  if (value->is(JsonKind::kString)) return {std::string(*value->as_string())};
+  if (!value->is(JsonKind::kObject)) return ids;
+  for (const std::string_view key : {"name", "@id"}) {
+    if (std::string id = text_of(*value, key); !id.empty()) ids.push_back(std::move(id));
+  }
+  const auto aliases = value->find("aliases");
+  if (!aliases || !aliases->is(JsonKind::kArray)) return ids;
+  static_cast<void>(aliases->each_element([&](std::size_t, JsonValue alias) -> Result<void> {
+    if (alias.is(JsonKind::kString)) ids.emplace_back(*alias.as_string());
+    return {};
+  }));
+  return ids;
+}
+
+void add_product(JsonValue product, std::vector<std::string>& out) {
+  if (product.is(JsonKind::kString)) {
+    out.emplace_back(*product.as_string());
+    return;
+  }
+  if (!product.is(JsonKind::kObject)) return;
+  // A statement about a component inside a product is about the component.
+  const auto inner = product.find("subcomponents");
+  if (inner && inner->is(JsonKind::kArray) && inner->size() > 0) {
+    static_cast<void>(inner->each_element([&](std::size_t, JsonValue one) -> Result<void> {
+      add_product(one, out);
+      return {};
+    }));
+    return;
+  }
+  if (std::string id = text_of(product, "@id"); id.starts_with("pkg:")) out.push_back(std::move(id));
+  const auto named = product.find("identifiers");
+  if (!named || !named->is(JsonKind::kObject)) return;
+  if (std::string purl = text_of(*named, "purl"); !purl.empty()) out.push_back(std::move(purl));
+}
+
+Result<VexStatement> read_statement(JsonValue one) {
+  if (!one.is(JsonKind::kObject)) return broken("a statement that is no object");
+  VexStatement statement;
+  statement.vulnerabilities = vulnerabilities_of(one);
+  if (statement.vulnerabilities.empty()) return broken("a statement without a vulnerability");
+  const std::string& first = statement.vulnerabilities.front();
+  const auto products = one.find("products");
+  if (products && products->is(JsonKind::kArray)) {
+    MLXGUARD_TRY(products->each_element([&](std::size_t, JsonValue product) -> Result<void> {
+      add_product(product, statement.products);
+      return {};
+    }));
+  }
+  if (statement.products.empty()) {
+    return broken("a statement without a product that is a package URL").about(first);
+  }
+  statement.status = text_of(one, "status");
+  if (std::find(kStates.begin(), kStates.end(), statement.status) == kStates.end()) {
+    return broken("a statement of a status that is not known: " + statement.status).about(first);
+  }
+  statement.justification = text_of(one, "justification");
+  statement.impact = text_of(one, "impact_statement");
+  if (statement.impact.empty()) statement.impact = text_of(one, "status_notes");
+  const bool justified = std::find(kJustifications.begin(), kJustifications.end(),
+                                   statement.justification) != kJustifications.end();
+  if (!statement.justification.empty() && !justified) {
+    return broken("a justification that the specification does not have").about(first)
+        .compared("one of component_not_present, vulnerable_code_not_present, ...",
+                  statement.justification);
+  }
+  if (statement.status == "not_affected" && !justified) {
+    return broken("not_affected without a justification").about(first)
+        .hinting("add \"justification\": one of component_not_present, vulnerable_code_not_present, "
+                 "vulnerable_code_not_in_execute_path, "
+                 "vulnerable_code_cannot_be_controlled_by_adversary, inline_mitigations_already_exist");
+  }
+  return statement;
+}
+
+/// Without its version it stands for every version.
+bool names_product(const VexStatement& statement, std::string_view purl) {
+  const auto wanted = packaging::Purl::parse(purl);
+  if (!wanted) return false;
+  return std::any_of(statement.products.begin(), statement.products.end(), [&](const auto& product) {
+    const auto named = packaging::Purl::parse(product);
+    return named && key_of_purl(product) == key_of_purl(purl) &&
+           (named->version.empty() || named->version == wanted->version);
+  });
+}
+
+}  // namespace
+
+Result<std::vector<VexStatement>> parse_vex(std::string_view json) {
+  auto document = codec::JsonDocument::parse(json, {limits::kDepsFileBytesMax, 32});
+  if (!document) return broken("not JSON: " + document.error().message);
+  const JsonValue root = document->root();
+  const auto statements = root.find("statements");
+  if (!text_of(root, "@context").starts_with("https://openvex.dev/ns") || !statements ||
+      !statements->is(JsonKind::kArray)) {
+    return broken("expected an OpenVEX document: \"@context\" of openvex.dev and \"statements\"");
+  }
+  std::vector<VexStatement> out;
+  MLXGUARD_TRY(statements->each_element([&](std::size_t, JsonValue one) -> Result<void> {
+    MLXGUARD_TRY_ASSIGN(VexStatement statement, read_statement(one));
+    statement.author = text_of(root, "author");
+    statement.document = text_of(root, "@id");
+    out.push_back(std::move(statement));
+    return {};
+  }));
+  return out;
+}
+
+const VexStatement* find_suppression(const std::vector<VexStatement>& statements,
+                                     const std::vector<std::string>& ids, std::string_view purl) {
+  const VexStatement* last = nullptr;
+  for (const VexStatement& statement : statements) {
+    const bool named = std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
+      return std::find(statement.vulnerabilities.begin(), statement.vulnerabilities.end(), id) !=
+             statement.vulnerabilities.end();
+    });
+    if (named && names_product(statement, purl)) last = &statement;
+  }
+  if (last == nullptr) return nullptr;
+  return last->status == "not_affected" || last->status == "fixed" ? last : nullptr;
+}
+
+Result<std::vector<ExploitedEntry>> parse_kev(std::string_view json) {
+  const auto refused = [](std::string why) {
+    return make_error(ErrorCode::kAdvisoryRecord, "expected CISA's catalog in JSON: " + std::move(why));
+  };
+  auto document = codec::JsonDocument::parse(json, {limits::kDepsFileBytesMax, 32});
+  if (!document) return refused(document.error().message);
+  const auto list = document->root().find("vulnerabilities");
+  if (!list || !list->is(JsonKind::kArray)) return refused("no \"vulnerabilities\"");
+  std::vector<ExploitedEntry> out;
+  MLXGUARD_TRY(list->each_element([&](std::size_t, JsonValue one) -> Result<void> {
+    if (!one.is(JsonKind::kObject)) return refused("an entry that is no object");
+    ExploitedEntry entry{text_of(one, "cveID"), text_of(one, "dateAdded")};
+    if (entry.cve.empty()) return refused("an entry without cveID");
+    out.push_back(std::move(entry));
+    return {};
+  }));
+  std::sort(out.begin(), out.end(),
+            [](const auto& left, const auto& right) { return left.cve < right.cve; });
+  return out;
+}
+
+}  // namespace mlxguard::advisories

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenVEX 0.2.0: what someone says about a vulnerability in a product. Only `not_affected` with a
+// justification and `fixed` suppress a finding, and a suppressed finding is shown with its reason.
+// Trusted: the operator, who names the file. Source: openvex/spec.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace mlxguard::advisories {
+
+struct VexStatement {
+  std::vector<std::string> vulnerabilities;  ///< name, @id and aliases
+  std::vector<std::string> products;         ///< purls; without a version: every version
+  std::string status;                        ///< "not_affected", "affected", "fixed", "under_investigation"
+  std::string justification;
+  std::string impact;  ///< impact_statement or status_notes
+  std::string author;
+  std::string document;  ///< its @id
+};
+
+/// Errors: kVex for a document that is none, for `not_affected` without one of the specification's
+/// justifications, and for a statement without products or vulnerability.
+[[nodiscard]] Result<std::vector<VexStatement>> parse_vex(std::string_view json);
+
+/// The statement that suppresses: the last one of those that name any of `ids` and this product.
+[[nodiscard]] const VexStatement* find_suppression(const std::vector<VexStatement>& statements,
+                                                   const std::vector<std::string>& ids,
+                                                   std::string_view purl);
+
+/// CISA's catalog of vulnerabilities that are known to be exploited, as JSON: the CVE ids, sorted.
+/// Errors: kAdvisoryRecord.
+struct ExploitedEntry {
+  std::string cve;
+  std::string date_added;
+};
+[[nodiscard]] Result<std::vector<ExploitedEntry>> parse_kev(std::string_view json);
+
+}  // namespace mlxguard::advisories
