@@ -63,12 +63,11 @@ void write_component(JsonWriter& json, const Component& component) {
   json.key("direct").boolean(component.direct);
   write_strings(json, "hashes", component.hashes);
   write_strings(json, "needs", component.needs);
-  json.key("properties").begin_object();
-  std::set<std::string_view> written;
+  json.key("properties").begin_array();  // one name may have several values
   for (const auto& [name, value] : component.properties) {
-    if (written.insert(name).second) json.field(name, value);
+    json.begin_object().field("name", name).field("value", value).end_object();
   }
-  json.end_object().key("evidence").begin_array();
+  json.end_array().key("evidence").begin_array();
   for (const Evidence& evidence : component.evidence) {
     json.begin_object().field("kind", name_of(evidence.kind));
     json.field("where", evidence.where).field("what", evidence.what).end_object();
