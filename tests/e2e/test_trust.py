@@ -534,3 +534,38 @@ def test_dependencies_beside_a_model_ask_the_policy(cli, model, policy):
     policy.write(key="1" * 64)
     done = cli.run("deps", "inventory", "--self", "--model", f"net={model}")
     assert done.returncode != 0 and "[trust.signer]" in done.stderr, done.stderr
+
+
+# Keys that replace one another.
+
+def test_a_rotated_root_key_signs_on_and_a_revoked_one_does_not(cli, model, policy, root):
+    policy.write()
+    assert sign_policy(cli, "-c", root, "--expires", "2098-01-01").returncode == 0
+    cli.ok("key", "rotate", "root", "root2", "--passphrase-file", cli.passphrase_file)
+    assert sign_policy(cli, "-c", root, key="root2").returncode == 0
+    assert cli.json("trust", "check", model, "-c", root)["policy"]["signed_by"] == fingerprint(cli, "root2")
+    cli.ok("key", "revoke", "root2", "--passphrase-file", cli.passphrase_file)
+    done = cli.run("verify", model, "-c", root)
+    assert done.returncode == 1 and "[key.revoked]" in done.stderr
+
+
+def test_the_successor_of_an_allowed_key_is_allowed(cli, model, policy):
+    policy.write()
+    cli.ok("key", "rotate", "signer", "next", "--passphrase-file", cli.passphrase_file)
+    allowed(cli, model)
+    cli.sign(model, "next")
+    allowed(cli, model)
+
+
+def test_a_public_key_from_a_file(cli, model, policy, tmp_path):
+    cli.new_key("away")
+    cli.sign(model, "away")
+    public = tmp_path / "away.pub"
+    (cli.state / "keys" / "away.pub").rename(public)
+    for path in (cli.state / "keys").glob("away.*"):
+        path.unlink()
+    cli.ok("trust", "add", "s", "--path", model.parent, "--signer", public)
+    source = cli.json("trust", "list")["sources"][0]
+    assert allowed(cli, model)["trust"]["signers"][0]["fingerprint"] == source["signers"][0]["key"]
+    public.unlink()
+    assert cli.run("verify", model).returncode != 0
