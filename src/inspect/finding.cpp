@@ -60,7 +60,7 @@ void Findings::add(Rule rule, Severity severity, std::string reason,
 }
 
 void Findings::gap(std::string why) {
-  if (report_.gap.empty()) report_.gap = inside_.empty() ? std::move(why) : inside_ + ": " + why;
+  if (!why.empty() && report_.gap.empty()) report_.gap = inside_.empty() ? std::move(why) : inside_ + ": " + why;
 }
 
 std::size_t Report::count(Severity severity) const {
@@ -82,19 +82,21 @@ void Report::add(InspectedFile file, FileReport found) {
     finding.file = evidence_of(file.name);
     findings.push_back(std::move(finding));
   }
-  if (!found.gap.empty()) {
-    Finding incomplete;
-    incomplete.rule = Rule::kIncomplete;
-    incomplete.severity = describe(Rule::kIncomplete).severity;
-    incomplete.file = evidence_of(file.name);
-    incomplete.reason = evidence_of(found.gap);
-    not_inspected.push_back({incomplete.file, incomplete.reason});
-    findings.push_back(std::move(incomplete));
-  }
+  if (!found.gap.empty()) add_gap(file.name, found.gap);
   bytes += file.size_bytes;
   file.name = evidence_of(file.name);
   file.format = evidence_of(found.format);
   files.push_back(std::move(file));
+}
+
+void Report::add_gap(std::string_view untrusted_name, std::string_view why) {
+  Finding incomplete;
+  incomplete.rule = Rule::kIncomplete;
+  incomplete.severity = describe(Rule::kIncomplete).severity;
+  incomplete.file = evidence_of(untrusted_name);
+  incomplete.reason = evidence_of(why);
+  not_inspected.push_back({incomplete.file, incomplete.reason});
+  findings.push_back(std::move(incomplete));
 }
 
 void Report::sort() {

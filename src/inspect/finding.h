@@ -85,6 +85,8 @@ struct Report {
   [[nodiscard]] std::optional<Severity> worst() const;
   /// Adds what a file gave; a gap becomes an `inspect.incomplete` finding too.
   void add(InspectedFile file, FileReport found);
+  /// Says that this could not be inspected: a gap and its finding.
+  void add_gap(std::string_view untrusted_name, std::string_view why);
   void sort();
 };
 
