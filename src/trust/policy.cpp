@@ -83,18 +83,6 @@ Result<std::string> authenticate(const PolicyPlaces& places, const std::string& 
   return check_root(signers, places.root_key, ring, now);
 }
 
-/// Taking the policy away must not open what it closed.
-Result<void> check_never_seen(const PolicyPlaces& places) {
-  MLXGUARD_TRY_ASSIGN(const SeenVersions seen, PolicyMemory(places.state).read());
-  const auto known = seen.policies.find(memory_key_of(places));
-  if (known == seen.policies.end()) return {};
-  return make_error(ErrorCode::kTrustPolicyRollback, "expected the trust policy that was here before")
-      .about(places.file().string())
-      .compared("version " + std::to_string(known->second) + " or higher", "none")
-      .hinting("restore it; to do without a policy again, take it out of trust/seen.json in the state "
-               "folder");
-}
-
 std::string text_of(const Condition& failed, const Judgement& judgement) {
   const std::string where =
       judgement.source.empty() ? "the trust policy" : "source " + judgement.source;
@@ -141,6 +129,17 @@ Result<void> check_signable(const PolicyFile& file) {
     }
   }
   return {};
+}
+
+Result<void> check_never_seen(const PolicyPlaces& places) {
+  MLXGUARD_TRY_ASSIGN(const SeenVersions seen, PolicyMemory(places.state).read());
+  const auto known = seen.policies.find(memory_key_of(places));
+  if (known == seen.policies.end()) return {};
+  return make_error(ErrorCode::kTrustPolicyRollback, "expected the trust policy that was here before")
+      .about(places.file().string())
+      .compared("version " + std::to_string(known->second) + " or higher", "none")
+      .hinting("restore it; to do without a policy again, take it out of trust/seen.json in the state "
+               "folder");
 }
 
 fs::path PolicyPlaces::file() const {

@@ -128,6 +128,9 @@ class Policy {
 
 /// A failed condition as an error, naming source and rule.
 [[nodiscard]] Error error_of(const Condition& failed, const Judgement& judgement);
+/// Where there is no policy: taking it away must not open what it closed. kTrustPolicyRollback.
+[[nodiscard]] Result<void> check_never_seen(const PolicyPlaces& places);
+
 /// The error of a refused judgement: the first failed condition's code, source and rule.
 [[nodiscard]] Error refusal_of(const Judgement& judgement);
 

@@ -89,12 +89,15 @@ Result<ChangedPolicy> change_policy(
   changed.created = !text;
   // A change of a policy that nobody would accept would make it acceptable.
   const bool adds_to_it = change.edit.add || change.edit.remove;
-  if (text && adds_to_it && !places.root_key.empty()) {
-    if (auto current = Policy::load(places, now);
-        !current && current.error().code != ErrorCode::kTrustPolicyExpired) {
-      return std::move(current).error();
-    }
+  if (text && adds_to_it) {
+    auto current = Policy::load(places, now);
+    // What else is wrong with an unsigned one may be what the change puts right.
+    const bool matters = !current && (current.error().code == ErrorCode::kTrustPolicyRollback ||
+                                      (!places.root_key.empty() &&
+                                       current.error().code != ErrorCode::kTrustPolicyExpired));
+    if (matters) return std::move(current).error();
   }
+  if (!text) MLXGUARD_TRY(check_never_seen(places));
   if (text && old_signature && places.root_key.empty() && !change.open_root_key) {
     return make_error(ErrorCode::kTrustPolicySignature,
                       "the policy is signed: a change needs its root key")

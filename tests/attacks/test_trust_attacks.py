@@ -37,6 +37,7 @@ def test_the_policy_is_taken_away(cli, model):
     assert code_of(cli, "verify", model) == "trust.signer"
     (cli.state / "trust.toml").unlink()
     assert code_of(cli, "verify", model) == "trust.policy_rollback"
+    assert code_of(cli, "trust", "add", "new", "--path", model, "--signer", "signer") == "trust.policy_rollback"
 
 
 def test_the_memory_of_versions_is_damaged(cli, model):
