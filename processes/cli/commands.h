@@ -31,6 +31,7 @@ void define_sign(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_verify(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_trust(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_model(CLI::App& app, const std::function<void(Action)>& chosen);
+void define_compat(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_run(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_log(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_deps(CLI::App& app, const std::function<void(Action)>& chosen);

@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"trust", "who may sign which models, and why a model is allowed or refused", define_trust},
     {"model", "the store of verified models", define_model},
     {"run", "one inference in a locked worker, without a server", define_run},
+    {"compat", "in the place of other model signing commands", define_compat},
     {"log", "read, query and verify the event log", define_log},
     {"deps", "what the software under your models consists of, and whether it is sound", define_deps},
 };

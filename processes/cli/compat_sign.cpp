@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signing and digests as the Python tool's command line asks for them: a key in a file of the user's, or
+// on a token; the bundle wherever they want it.
+#include "admission/model_record.h"
+#include "artifact/model_folder.h"
+#include "base/limits.h"
+#include "codec/json.h"
+#include "compat.h"
+#include "crypto/key_store.h"
+#include "crypto/pkcs11_key.h"
+#include "key_options.h"
+#include "progress.h"
+#include "signature/bundle_file.h"
+#include "signature/sign.h"
+
+namespace mlxguard::cli {
+namespace {
+
+/// The one private key in a file that may have other text around it, as openssl prints keys.
+std::string_view private_block(std::string_view pem) {
+  for (const std::string_view kind : {"EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PRIVATE KEY"}) {
+    const std::string begin = "-----BEGIN " + std::string(kind) + "-----";
+    const std::string end = "-----END " + std::string(kind) + "-----";
+    const std::size_t from = pem.find(begin);
+    const std::size_t to = from == pem.npos ? pem.npos : pem.find(end, from);
+    if (to != pem.npos) return pem.substr(from, to + end.size() - from);
+  }
+  return pem;
+}
+
+Result<crypto::Secret> password_of(const Session& session, const CompatOptions& options) {
+  if (!options.password.empty()) {
+    session.output().note(
+        "note: a password on the command line can be read by other processes; "
+        "--passphrase-file and --passphrase-fd keep it to this one");
+    return crypto::Secret::copy_of(as_bytes(options.password));
+  }
+  return options.passphrase.read(options.private_key, crypto::PassphraseUse::kOpen);
+}
+
+Result<std::unique_ptr<crypto::Signer>> open_file_key(const Session& session,
+                                                      const CompatOptions& options) {
+  std::error_code problem;
+  auto file = std::filesystem::canonical(options.private_key, problem);
+  if (problem) file = options.private_key;
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text,
+                      crypto::read_key_file(file, crypto::KeyFileReaders::kAnyone,
+                                            limits::kKeyFileBytesMax));
+  const std::string_view pem = private_block(text.text());
+  const auto about = [&](Error error) { return std::move(error).about(options.private_key); };
+  if (pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")) {
+    MLXGUARD_TRY_ASSIGN(const crypto::Secret password, password_of(session, options));
+    auto key = crypto::EcPrivateKey::from_encrypted_pem(pem, password);
+    if (!key) return about(std::move(key).error());
+    return std::unique_ptr<crypto::Signer>(std::make_unique<crypto::EcPrivateKey>(*std::move(key)));
+  }
+  auto key = crypto::EcPrivateKey::from_plain_pem_unsafe(pem);
+  if (!key) return about(std::move(key).error());
+  return std::unique_ptr<crypto::Signer>(std::make_unique<crypto::EcPrivateKey>(*std::move(key)));
+}
+
+Result<std::unique_ptr<crypto::Signer>> open_key(const Session& session,
+                                                 const CompatOptions& options) {
+  std::unique_ptr<crypto::Signer> key;
+  if (options.method == CompatMethod::kKey || options.method == CompatMethod::kCertificate) {
+    MLXGUARD_TRY_ASSIGN(key, open_file_key(session, options));
+  } else {
+    const auto pin = [&] { return options.passphrase.read_pin(options.pkcs11_uri); };
+    MLXGUARD_TRY_ASSIGN(key,
+                        crypto::open_pkcs11_key(options.pkcs11_uri, pin, options.passphrase.token()));
+  }
+  // What the operator revoked signs nothing, wherever its file lies.
+  MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
+  const std::string& fingerprint = key->public_key().fingerprint();
+  MLXGUARD_TRY(ring.check_verify(fingerprint, session.clock().now()));
+  if (const trust::RingKey* known = ring.find(fingerprint)) {
+    MLXGUARD_TRY(known->status.check_sign(session.clock().now()));
+  }
+  return key;
+}
+
+Result<signature::SignOptions> sign_options(const CompatOptions& options) {
+  signature::SignOptions sign;
+  MLXGUARD_TRY_ASSIGN(sign.ignored, compat_ignored(options));
+  if (!options.ignore_git_paths) sign.exclusions = signature::Exclusions::kStatedOnly;
+  MLXGUARD_TRY_ASSIGN(sign.plan.algorithm, signature::find_hash(options.hash));
+  sign.plan.shard_bytes = options.shard_size;
+  return sign;
+}
+
+Result<artifact::ModelFolder> open_model(const CompatOptions& options) {
+  MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(compat_model_path(options)));
+  if (options.allow_symlinks) folder.set_links(artifact::Links::kFollowedInside);
+  // The bundle is where the user says: another model.sig in the folder is a file like others.
+  folder.set_own_bundle(artifact::ModelFolder::OwnBundle::kListed);
+  return folder;
+}
+
+Result<signature::SignedModel> hash_and_sign(const Session& session, const CompatOptions& options,
+                                             const artifact::ModelFolder& folder,
+                                             const crypto::Signer& key) {
+  MLXGUARD_TRY_ASSIGN(signature::SignOptions sign, sign_options(options));
+  if (const auto own = path_below(options.model, options.signature); own && *own != ".") {
+    sign.ignored.push_back(*own);
+  } else if (own) {
+    return make_error(ErrorCode::kUsage, "the signature would replace the model").about(options.signature);
+  }
+  ProgressLine progress(session.output(), session.clock(), "hashing");
+  sign.progress = progress.callback();
+  return signature::sign_model(folder, key, sign);
+}
+
+/// The record comes before the bundle: there is no signature that the log does not know of.
+Result<signature::SignedModel> sign(const Session& session, const CompatOptions& options,
+                                    events::Sink& log, const artifact::ModelFolder& folder) {
+  auto key = open_key(session, options);
+  const std::string key_name =
+      options.pkcs11_uri.empty() ? options.private_key : options.pkcs11_uri;
+  if (!key) {
+    events::Event refused =
+        events::event_of(events::Kind::kKeyRefused, key.error(), folder.base_name());
+    MLXGUARD_TRY(log.append(refused.with("key", key_name)));
+    return std::move(key).error();
+  }
+  MLXGUARD_TRY(log_use(log, key_name, (*key)->public_key(), "sign a model"));
+  auto model = hash_and_sign(session, options, folder, **key);
+  if (!model) {
+    MLXGUARD_TRY(log.append(
+        events::event_of(events::Kind::kModelSigned, model.error(), folder.base_name())));
+    return std::move(model).error();
+  }
+  events::Event done{.kind = events::Kind::kModelSigned};
+  done.model = folder.base_name();
+  done.message = "signed";
+  done.with("root_digest", model->root_digest)
+      .with("signer", (*key)->public_key().fingerprint())
+      .with("key", key_name)
+      .with("files", static_cast<std::int64_t>(model->files))
+      .with("bytes", static_cast<std::int64_t>(model->bytes));
+  MLXGUARD_TRY(log.append(done));
+  MLXGUARD_TRY(signature::put_bundle_at(options.signature, model->bundle));
+  return model;
+}
+
+Result<signature::SignedModel> open_and_sign(Session& session, const CompatOptions& options) {
+  if (options.method != CompatMethod::kKey && options.method != CompatMethod::kPkcs11Key) {
+    return not_offered(options.method);
+  }
+  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(const auto folder, open_model(options));
+  return sign(session, options, *log, folder);
+}
+
+Result<std::string> digest(const Session& session, const CompatOptions& options) {
+  MLXGUARD_TRY_ASSIGN(const auto folder, open_model(options));
+  MLXGUARD_TRY_ASSIGN(const signature::SignOptions sign, sign_options(options));
+  std::vector<std::string> ignored = sign.ignored;
+  if (options.ignore_git_paths) {
+    const auto& paths = signature::default_ignored_paths();
+    ignored.insert(ignored.end(), paths.begin(), paths.end());
+  }
+  MLXGUARD_TRY_ASSIGN(const auto entries, folder.enumerate(ignored));
+  ProgressLine progress(session.output(), session.clock(), "hashing");
+  MLXGUARD_TRY_ASSIGN(auto digests, folder.hash(entries, sign.plan, progress.callback()));
+  // The order of the tool whose command this is; our own is the specification's.
+  return signature::root_digests_of(std::move(digests), sign.plan.shard_bytes).by_component;
+}
+
+}  // namespace
+
+Result<int> compat_sign(Session& session, const CompatOptions& options) {
+  const auto model = open_and_sign(session, options);
+  if (!model) return compat_failed(session, "Signing", model.error());
+  codec::JsonWriter json;
+  json.begin_object().field("status", "signed").field("model", options.model);
+  json.field("signature", options.signature).field("root_digest", model->root_digest);
+  json.field("files", static_cast<std::int64_t>(model->files));
+  json.field("bytes", static_cast<std::int64_t>(model->bytes)).end_object();
+  session.output().json_line(json.text());
+  session.output().line("Signing succeeded");
+  return 0;
+}
+
+Result<int> compat_digest(Session& session, const CompatOptions& options) {
+  const auto root = digest(session, options);
+  if (!root) return compat_failed(session, "Computing digest", root.error());
+  codec::JsonWriter json;
+  json.begin_object().field("model", options.model).field("root_digest", *root).end_object();
+  session.output().json_line(json.text());
+  session.output().line("sha256:" + *root);
+  return 0;
+}
+
+}  // namespace mlxguard::cli

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Verifying as the Python tool's command line asks for it: this model, this bundle, this one key. Only that
+// key is believed, and not even it if the operator revoked it.
+#include "admission/model_record.h"
+#include "codec/json.h"
+#include "compat.h"
+#include "crypto/key_store.h"
+#include "progress.h"
+#include "signature/bundle.h"
+#include "signature/bundle_file.h"
+#include "signature/detached.h"
+#include "signature/signer.h"
+#include "signature/trusted_keys.h"
+
+namespace mlxguard::cli {
+namespace {
+
+using Answer = std::variant<signature::VerifyReport, signature::Refusal>;
+
+/// The key that the user names, unless the revocation list of this state folder, or the key's own record,
+/// says that its signatures are not good any more.
+Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatOptions& options) {
+  MLXGUARD_TRY_ASSIGN(const auto key, crypto::read_public_key(options.public_key));
+  MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
+  const std::vector<std::filesystem::path> files{options.public_key};
+  MLXGUARD_TRY_ASSIGN(const auto ring, trust::KeyRing::load(crypto::KeyStore(folder), files));
+  signature::TrustedKeys trusted;
+  const std::string name = std::filesystem::path(options.public_key).stem().string();
+  if (auto good = ring.check_verify(key.fingerprint(), session.clock().now()); good) {
+    trusted.add(name, key);
+  } else {
+    trusted.refuse(name, key, std::move(good).error());
+  }
+  return trusted;
+}
+
+Result<Answer> check(const Session& session, const CompatOptions& options) {
+  if (options.method != CompatMethod::kKey) return not_offered(options.method);
+  MLXGUARD_TRY_ASSIGN(const auto trusted, trusted_key(session, options));
+  MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(compat_model_path(options)));
+  MLXGUARD_TRY_ASSIGN(const std::string untrusted_text, signature::read_bundle_at(options.signature));
+  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle, signature::parse_bundle(untrusted_text));
+  MLXGUARD_TRY_ASSIGN(const trust::Signer signer, signature::authenticate(bundle, trusted));
+
+  signature::DetachedOptions detached;
+  if (!options.ignore_git_paths) detached.statement.exclusions = signature::Exclusions::kStatedOnly;
+  MLXGUARD_TRY_ASSIGN(detached.ignored, compat_ignored(options));
+  if (const auto own = path_below(options.model, options.signature)) detached.ignored.push_back(*own);
+  if (options.ignore_unsigned_files) detached.unsigned_files = signature::UnsignedFiles::kTolerated;
+  if (options.allow_symlinks) detached.links = artifact::Links::kFollowedInside;
+  ProgressLine progress(session.output(), session.clock(), "verifying");
+  detached.progress = progress.callback();
+  MLXGUARD_TRY_ASSIGN(Answer answer,
+                      signature::check_detached(std::move(folder), as_text(bundle.payload), detached));
+  if (auto* report = std::get_if<signature::VerifyReport>(&answer)) {
+    report->signer = signer.fingerprint;
+    report->signer_name = signer.name;
+  }
+  return answer;
+}
+
+/// The answer is on record before it is told.
+Result<signature::VerifyReport> verify(Session& session, const CompatOptions& options,
+                                       signature::Findings& findings) {
+  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  admission::ModelRecord record(admission::model_name({}, options.model), *log, session.clock());
+  auto answer = check(session, options);
+  if (!answer) return record.refused(std::move(answer).error(), {});
+  if (const auto* refusal = std::get_if<signature::Refusal>(&*answer)) {
+    findings = refusal->findings;
+    return record.refused(refusal->error, {refusal->findings, {}});
+  }
+  auto& report = std::get<signature::VerifyReport>(*answer);
+  MLXGUARD_TRY(record.verified(report));
+  return std::move(report);
+}
+
+}  // namespace
+
+Result<int> compat_verify(Session& session, const CompatOptions& options) {
+  signature::Findings findings;
+  const auto report = verify(session, options, findings);
+  if (!report) return compat_failed(session, "Verification", report.error(), findings);
+  codec::JsonWriter json;
+  json.begin_object().field("status", "verified").field("model", options.model);
+  json.field("files", static_cast<std::int64_t>(report->files));
+  json.field("bytes", static_cast<std::int64_t>(report->bytes));
+  json.field("root_digest", report->root_digest).field("signer", report->signer).end_object();
+  session.output().json_line(json.text());
+  session.output().line("Verification succeeded");
+  return 0;
+}
+
+}  // namespace mlxguard::cli
