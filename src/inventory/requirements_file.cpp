@@ -87,12 +87,12 @@ class Reader {
 
   Result<void> file(const std::string& path, bool constraint, std::size_t depth) {
     constexpr std::size_t kDepthMax = 16;
+    // One file twice is ordinary; a circle of them ends here too.
+    if (!seen_.insert((constraint ? "-c " : "-r ") + path).second) return {};
     if (depth > kDepthMax || ++files_ > limits::kDepsIncludesMax) {
       return make_error(ErrorCode::kTooLarge, "requirements files that name each other too often")
           .about(path);
     }
-    // One file twice is ordinary; a circle of them ends here too.
-    if (!seen_.insert((constraint ? "-c " : "-r ") + path).second) return {};
     MLXGUARD_TRY_ASSIGN(const std::string text, read_(path, limits::kDepsFileBytesMax));
     std::string_view content = text;
     if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);

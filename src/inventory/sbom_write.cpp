@@ -10,6 +10,7 @@
 #include "crypto/digest.h"
 #include "inventory/builder.h"
 #include "inventory/identity.h"
+#include "inventory/spdx_ids.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -202,14 +203,33 @@ void write_cyclonedx_component(JsonWriter& json, const Component& component) {
 }
 
 /// What nobody here needs: these are what the root depends on.
+/// What the root holds directly: so that everything is reached from it, also packages that only need each
+/// other in a circle.
 std::vector<std::string> top_level(const Inventory& inventory) {
-  std::set<std::string_view> needed;
+  std::map<std::string_view, const Component*> by_purl;
+  std::set<std::string_view> needed, reached;
   for (const Component& component : inventory.components) {
+    by_purl.emplace(component.purl, &component);
     needed.insert(component.needs.begin(), component.needs.end());
   }
   std::vector<std::string> top;
+  const auto add = [&](const Component& component) {
+    top.push_back(component.purl);
+    std::vector<const Component*> waiting{&component};
+    while (!waiting.empty()) {
+      const Component* one = waiting.back();
+      waiting.pop_back();
+      if (!reached.insert(one->purl).second) continue;
+      for (const std::string& purl : one->needs) {
+        if (const auto next = by_purl.find(purl); next != by_purl.end()) waiting.push_back(next->second);
+      }
+    }
+  };
   for (const Component& component : inventory.components) {
-    if (component.direct || !needed.contains(component.purl)) top.push_back(component.purl);
+    if (component.direct || !needed.contains(component.purl)) add(component);
+  }
+  for (const Component& component : inventory.components) {
+    if (!reached.contains(component.purl)) add(component);
   }
   return top;
 }
@@ -277,16 +297,8 @@ bool looks_like_license_expression(std::string_view text) {
     wants_id = is_operator;
     any = true;
     if (is_operator) continue;
-    const bool plain = std::all_of(word.begin(), word.end(), [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-             c == '.' || c == '+';
-    });
-    // Single words such as "BSD" or "Dual" are no ids; nearly all ids have a number in them.
-    const bool known = word == "MIT" || word == "ISC" || word == "Zlib" || word == "Unlicense";
-    if (!plain || (!known && word.find_first_of("0123456789") == std::string_view::npos &&
-                   word.find('-') == std::string_view::npos)) {
-      return false;
-    }
+    const std::string_view id = word.ends_with('+') ? word.substr(0, word.size() - 1) : word;
+    if (!is_spdx_id(id)) return false;
   }
   return any && !wants_id &&
          std::count(text.begin(), text.end(), '(') == std::count(text.begin(), text.end(), ')');

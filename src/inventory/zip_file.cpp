@@ -13,6 +13,7 @@
 #include "base/os_error.h"
 #include "codec/text.h"
 #include "inventory/files.h"
+#include "inventory/zip_names.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -105,6 +106,7 @@ Result<void> check_name(std::string_view name) {
 
 struct ZipFile::Impl {
   Source source;
+  Bytes memory;  ///< where there is no descriptor
   zip_t* archive = nullptr;
   std::vector<ZipEntry> entries;
   std::unordered_map<std::string_view, std::size_t> by_name;
@@ -154,12 +156,32 @@ struct ZipFile::Impl {
                         "the archive unpacks to more than " + std::to_string(limits::kWheelRatioMax) +
                             " times its size");
     }
+    MLXGUARD_TRY(check_spaces());
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (!by_name.emplace(entries[i].name, i).second) {
         return malformed("two entries have one name", entries[i].name);
       }
     }
     return {};
+  }
+
+  /// A space may stand for a byte that the library does not show.
+  Result<void> check_spaces() const {
+    std::vector<std::string> names;
+    bool spaces = false;
+    for (const ZipEntry& entry : entries) {
+      names.push_back(entry.name);
+      spaces = spaces || entry.name.find(' ') != std::string::npos;
+    }
+    if (!spaces) return {};
+    const ReadAt read = [&](std::uint64_t at, std::size_t bytes) {
+      if (source.fd < 0) return std::string(as_text(memory.subspan(at)).substr(0, bytes));
+      std::string piece(bytes, '\0');
+      const ssize_t got = ::pread(source.fd, piece.data(), bytes, static_cast<off_t>(at));
+      piece.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+      return piece;
+    };
+    return check_zip_names(read, source.size, names);
   }
 
   Result<ZipEntry> read_entry(zip_uint64_t index) {
@@ -207,6 +229,7 @@ Result<ZipFile> ZipFile::open(int fd) {
 Result<ZipFile> ZipFile::open(Bytes bytes) {
   auto impl = std::make_unique<Impl>();
   impl->source.size = bytes.size();
+  impl->memory = bytes;
   zip_error_t error;
   zip_error_init(&error);
   auto opened =
