@@ -29,6 +29,7 @@ struct Command {
 void define_key(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_sign(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_verify(CLI::App& app, const std::function<void(Action)>& chosen);
+void define_inspect(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_trust(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_model(CLI::App& app, const std::function<void(Action)>& chosen);
 void define_compat(CLI::App& app, const std::function<void(Action)>& chosen);

@@ -20,6 +20,7 @@ constexpr Command kCommands[] = {
     {"key", "make and list signing keys", define_key},
     {"sign", "sign a model with a key of yours", define_sign},
     {"verify", "check a model against its signature", define_verify},
+    {"inspect", "what a model would do if it were loaded carelessly", define_inspect},
     {"trust", "who may sign which models, and why a model is allowed or refused", define_trust},
     {"model", "the store of verified models", define_model},
     {"run", "one inference in a locked worker, without a server", define_run},
