@@ -15,9 +15,9 @@
 #include "admission/model_line.h"
 #include "base/os_error.h"
 #include "codec/json.h"
-#include "crypto/key_store.h"
+#include "launch/inspector_program.h"
+#include "environment_check.h"
 #include "serve_options.h"
-#include "signature/trusted_keys.h"
 #include "supervisor.h"
 
 namespace {
@@ -112,6 +112,7 @@ Result<void> admit_models(Parts& parts) {
   for (const auto& [name, folder] : config.models) {
     admission::AdmitRequest request{folder, name};
     request.state = config.state;
+    request.open_inspector = [&parts] { return launch::open_inspector(*parts.host); };
     if (config.receipts) request.receipts = admission::Receipts::kAllowed;
     MLXGUARD_TRY_ASSIGN(signature::VerifiedModel verified,
                         admission::admit(request, trust, *parts.log, *parts.clock));
@@ -145,6 +146,7 @@ void print_ready(const Supervisor& supervisor, const ServeOptions& options,
 
 Result<void> serve(const ServeOptions& options, int signal_fd) {
   MLXGUARD_TRY(prepare_state(options.config.state));
+  MLXGUARD_TRY(check_environment(options.config));  // before the log is ours: the check writes to it
   MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
   const SystemClock clock;
   crypto::SystemRandom random;

@@ -143,6 +143,8 @@ constexpr Row kRows[] = {
     {{"worker", "memory_bytes_max", "memory limit of one worker; 0: from the model's size"}, set_integer<&C::worker_memory_bytes_max, 0, std::int64_t{1} << 42>},
     {{"worker", "threads", "processor cores a worker may use; 0: every core"}, set_integer<&C::worker_threads, 0, 1024>},
     {{"worker", "start_timeout_ms", "time for a worker to load its model"}, set_integer<&C::worker_start_timeout_ms, 100, kDayMs>},
+    {{"dependencies", "require", "lock file: refuse to start unless the environment below is as it says"}, set_path<&C::dependencies_require>},
+    {{"dependencies", "environment", "the Python environment whose mlx the worker loads"}, set_path<&C::dependencies_environment>},
     {{"isolation", "minimum", "refuse to start below: full, no-cgroup or container"}, set_isolation},
     {{"log", "answer_after_durable", "answer a request only when its event is on disk"}, set_flag<&C::answer_after_durable>},
 };

@@ -54,6 +54,10 @@ struct ServeConfig {
   std::int64_t worker_threads = 0;           ///< 0: every core
   std::int64_t worker_start_timeout_ms = 120'000;
 
+  // [dependencies]
+  std::filesystem::path dependencies_require;      ///< lock file; empty: nothing is required
+  std::filesystem::path dependencies_environment;  ///< the Python environment that must be as locked
+
   // [isolation]
   IsolationLevel isolation_minimum = IsolationLevel::kContainer;
 
