@@ -72,7 +72,12 @@ Result<std::vector<LockEntry>> with_uv(const std::vector<std::string>& requireme
   if (!options.index_url.empty()) arguments.insert(arguments.end(), {"--default-index", options.index_url});
   if (!options.uploaded_before.empty()) {
     arguments.insert(arguments.end(), {"--exclude-newer", options.uploaded_before});
+    for (const std::string& name : options.cooled) {
+      arguments.insert(arguments.end(), {"--exclude-newer-package", name + "=9999-01-01"});
+    }
   }
+  // What is asked for as low as it may be; what that brings in new as high as it can be.
+  if (options.smallest) arguments.insert(arguments.end(), {"--resolution", "lowest-direct"});
   if (!requirements.empty()) arguments.push_back(draft.name());
   arguments.insert(arguments.end(), files.begin(), files.end());
   MLXGUARD_TRY_ASSIGN(const std::string lock, tool_answer(run_tool(arguments, kTimeMax), "uv"));

@@ -14,6 +14,8 @@ struct ResolverOptions {
   std::string python = "python3";
   std::string index_url;         ///< empty: as the tool is configured
   std::string uploaded_before;   ///< RFC 3339: nothing newer is chosen; needs uv
+  std::vector<std::string> cooled;  ///< packages that this does not hold for: they are in use already
+  bool smallest = false;         ///< prefer the lowest version that a requirement allows; needs uv
   bool source_distributions = false;  ///< allowed: their builds run code
   bool dependencies = true;      ///< of what is asked for
 };

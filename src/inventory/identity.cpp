@@ -39,6 +39,7 @@ Result<PurlParts> read_purl(std::string_view text) {
   if (purl.type == "pypi") purl.name = packaging::normalize_name(purl.name);
   PurlParts parts;
   MLXGUARD_TRY_ASSIGN(parts.canonical, purl.write());
+  MLXGUARD_TRY(packaging::Purl::parse(parts.canonical));  // escapes may have made it too long
   parts.type = std::move(purl.type);
   parts.space = std::move(purl.space);
   parts.name = std::move(purl.name);

@@ -157,6 +157,11 @@ TEST_CASE("pylock: exact codes for what it must have") {
   CHECK(code("a = \n") == ErrorCode::kDepsFile);
 }
 
+TEST_CASE("toml: letters beyond ASCII belong into strings and comments") {
+  CHECK(read_pylock(pylock("é = 1\npackages = []\n"), "x").error().code == ErrorCode::kDepsFile);
+  CHECK(read_pylock("\xef\xbb\xbf" + pylock("x = \"é\" # é\npackages = []\n"), "x"));
+}
+
 TEST_CASE("toml: dots in strings and comments are no key") {
   const std::string dots(100, '.');
   CHECK(read_pylock(pylock("x = \"" + dots + "\" # " + dots + "\ny = '''\n" + dots + "'''\npackages = []\n"), "x"));

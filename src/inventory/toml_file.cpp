@@ -27,8 +27,9 @@ std::size_t end_of_string(std::string_view text, std::size_t at) {
   return text.size();
 }
 
-/// The parser makes a nested table of each part of a dotted key, and frees them by recursion.
-bool has_deep_keys(std::string_view text) {
+/// Two things that the parser does not survive: it makes a nested table of each part of a dotted key and
+/// frees them by recursion, and it takes letters beyond ASCII outside of strings for impossible.
+Result<void> check_outside_strings(std::string_view text) {
   std::size_t dots = 0;
   for (std::size_t at = 0; at < text.size();) {
     const char c = text[at];
@@ -40,11 +41,16 @@ bool has_deep_keys(std::string_view text) {
       at = std::min(text.find('\n', at), text.size());
       continue;
     }
-    if (c == '.' && ++dots > kKeyDotsMax) return true;
+    if (c == '.' && ++dots > kKeyDotsMax) {
+      return make_error(ErrorCode::kTooLarge, "a key of more parts than allowed");
+    }
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      return make_error(ErrorCode::kDepsFile, "characters beyond ASCII outside of strings");
+    }
     if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') dots = 0;
     ++at;
   }
-  return false;
+  return {};
 }
 
 Error wrong_type(const toml::node& node, std::string_view key, std::string_view expected) {
@@ -63,9 +69,8 @@ Result<toml::table> parse_toml(std::string_view text) {
     return make_error(ErrorCode::kTooLarge, "larger than a lock file may be");
   }
   if (!codec::is_utf8(text)) return make_error(ErrorCode::kUtf8, "expected UTF-8");
-  if (has_deep_keys(text)) {
-    return make_error(ErrorCode::kTooLarge, "a key of more parts than allowed");
-  }
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  MLXGUARD_TRY(check_outside_strings(text));
   toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     return make_error(ErrorCode::kDepsFile,
