@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,12 @@ struct CompatOptions {
 /// "Signing failed with error: ...", or JSON, with everything that was found; 1, whatever the error's own exit status.
 [[nodiscard]] int compat_failed(const Session& session, std::string_view what, const Error& error,
                                 const std::vector<Error>& findings = {});
+/// kNotFound, kPermission, kKeyPermissions, kTooLarge.
+[[nodiscard]] Result<crypto::Secret> read_compat_key_file(const Session& session,
+                                                          const std::string& file);
+/// The first block of one of these kinds, with its end of line, in a file that may have other text around it
+/// (as `openssl ec -text` prints keys); the whole text if there is none.
+[[nodiscard]] std::string_view pem_block(std::string_view text, std::span<const std::string_view> kinds);
 /// What is not offered: keyless signatures.
 [[nodiscard]] Error not_offered(CompatMethod method);
 

@@ -16,17 +16,7 @@
 namespace mlxguard::cli {
 namespace {
 
-/// The one private key in a file that may have other text around it, as openssl prints keys.
-std::string_view private_block(std::string_view pem) {
-  for (const std::string_view kind : {"EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PRIVATE KEY"}) {
-    const std::string begin = "-----BEGIN " + std::string(kind) + "-----";
-    const std::string end = "-----END " + std::string(kind) + "-----";
-    const std::size_t from = pem.find(begin);
-    const std::size_t to = from == pem.npos ? pem.npos : pem.find(end, from);
-    if (to != pem.npos) return pem.substr(from, to + end.size() - from);
-  }
-  return pem;
-}
+constexpr std::string_view kPrivate[] = {"EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PRIVATE KEY"};
 
 Result<crypto::Secret> password_of(const Session& session, const CompatOptions& options) {
   if (!options.password.empty()) {
@@ -40,13 +30,8 @@ Result<crypto::Secret> password_of(const Session& session, const CompatOptions& 
 
 Result<std::unique_ptr<crypto::Signer>> open_file_key(const Session& session,
                                                       const CompatOptions& options) {
-  std::error_code problem;
-  auto file = std::filesystem::canonical(options.private_key, problem);
-  if (problem) file = options.private_key;
-  MLXGUARD_TRY_ASSIGN(const crypto::Secret text,
-                      crypto::read_key_file(file, crypto::KeyFileReaders::kAnyone,
-                                            limits::kKeyFileBytesMax));
-  const std::string_view pem = private_block(text.text());
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, options.private_key));
+  const std::string_view pem = pem_block(text.text(), kPrivate);
   const auto about = [&](Error error) { return std::move(error).about(options.private_key); };
   if (pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")) {
     MLXGUARD_TRY_ASSIGN(const crypto::Secret password, password_of(session, options));

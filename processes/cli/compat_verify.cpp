@@ -4,7 +4,7 @@
 #include "admission/model_record.h"
 #include "codec/json.h"
 #include "compat.h"
-#include "crypto/key_store.h"
+#include "key_options.h"
 #include "progress.h"
 #include "signature/bundle.h"
 #include "signature/bundle_file.h"
@@ -20,10 +20,12 @@ using Answer = std::variant<signature::VerifyReport, signature::Refusal>;
 /// The key that the user names, unless the revocation list of this state folder, or the key's own record,
 /// says that its signatures are not good any more.
 Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatOptions& options) {
-  MLXGUARD_TRY_ASSIGN(const auto key, crypto::read_public_key(options.public_key));
-  MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
-  const std::vector<std::filesystem::path> files{options.public_key};
-  MLXGUARD_TRY_ASSIGN(const auto ring, trust::KeyRing::load(crypto::KeyStore(folder), files));
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, options.public_key));
+  constexpr std::string_view kPublic[] = {"PUBLIC KEY"};
+  auto read = crypto::EcPublicKey::from_pem(pem_block(text.text(), kPublic));
+  if (!read) return std::move(read).error().about(options.public_key);
+  const crypto::EcPublicKey key = *std::move(read);
+  MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
   signature::TrustedKeys trusted;
   const std::string name = std::filesystem::path(options.public_key).stem().string();
   if (auto good = ring.check_verify(key.fingerprint(), session.clock().now()); good) {
