@@ -15,6 +15,7 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "events/state_log.h"
+#include "fetch.h"
 #include "listener.h"
 #include "mirror.h"
 #include "mirror/package_scanner.h"
@@ -196,6 +197,10 @@ int main(int argc, char** argv) {
       environment_value("PIP_INDEX_URL"),
       environment_value("PIP_CONFIG_FILE"),
       environment_value("SSL_CERT_FILE")};
+  if (argc == 4 && std::string_view(argv[1]) == "fetch") {
+    const auto fetched = fetch_to_file({argv[2], argv[3], environment.ssl_cert_file});
+    return fetched ? 0 : fail(fetched.error(), true);
+  }
   bool json = false;
   for (int i = 1; i < argc; ++i) json = json || std::string_view(argv[i]) == "--json";
   auto parsed = parse_command_line(argc, argv, environment);

@@ -46,6 +46,7 @@ std::string header_json(const DatabaseInfo& info) {
   json.field("withdrawn", static_cast<std::int64_t>(info.withdrawn));
   json.field("foreign", static_cast<std::int64_t>(info.foreign));
   json.field("packages", static_cast<std::int64_t>(info.packages));
+  json.field("version", info.version);
   json.field("skipped", static_cast<std::int64_t>(info.skipped)).end_object();
   return std::move(json).take();
 }
@@ -75,6 +76,7 @@ Result<DatabaseInfo> read_header(std::string_view text) {
   MLXGUARD_TRY(number("withdrawn", info.withdrawn));
   MLXGUARD_TRY(number("foreign", info.foreign));
   MLXGUARD_TRY(number("packages", info.packages));
+  MLXGUARD_TRY(number("version", info.version));
   MLXGUARD_TRY(number("skipped", info.skipped));
   return info;
 }
@@ -124,6 +126,7 @@ Result<std::string> Builder::finish(DatabaseInfo named) && {
   info_.source = named.source;
   info_.source_sha256 = named.source_sha256;
   info_.built_ms = named.built_ms;
+  info_.version = named.version;
   info_.packages = packages_.size();
   const std::string header = header_json(info_);
   std::string rows, keys, data;

@@ -38,6 +38,7 @@ struct DatabaseInfo {
   std::uint64_t foreign = 0;    ///< left out: of ecosystems that are not looked at
   std::uint64_t packages = 0;
   std::uint64_t skipped = 0;    ///< broken
+  std::int64_t version = 0;     ///< of a feed
   std::string digest;           ///< of the database file itself, hex
 };
 
