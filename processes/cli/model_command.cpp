@@ -52,12 +52,14 @@ void show(const Session& session, std::string_view status, const StoredModel& mo
 }
 
 Result<int> add(Session& session, const AddModel& options) {
+  MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const Store store, open_store(session));
   ProgressLine progress(session.output(), session.clock(), "storing");
   admission::StoreRequest request{options.path, options.name, options.hugging_face,
                                   progress.callback()};
+  request.open_inspector = inspector;
   request.judged = [&](const trust::Judgement& judgement) {
     progress.finish();
     show_warnings(session.output(), judgement);
@@ -113,14 +115,15 @@ Result<int> remove(Session& session, const std::string& name) {
 }
 
 Result<int> verify(Session& session, const std::string& name) {
+  MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust());
   MLXGUARD_TRY_ASSIGN(const auto state, session.state());
   MLXGUARD_TRY_ASSIGN(const Store store, open_store(session));
   MLXGUARD_TRY_ASSIGN(const StoredModel model, store.find(name));
   ProgressLine progress(session.output(), session.clock(), "verifying");
-  auto outcome = admission::verify_stored(model, store, state, progress.callback(), trust, *log,
-                                          session.clock());
+  auto outcome = admission::verify_stored(model, store, state, progress.callback(), inspector, trust,
+                                          *log, session.clock());
   progress.finish();
   if (!outcome) return std::move(outcome).error();
   if (const auto* refusal = std::get_if<signature::Refusal>(&*outcome)) return Error(refusal->error);

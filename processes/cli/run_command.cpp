@@ -13,6 +13,7 @@
 #include "codec/json.h"
 #include "commands.h"
 #include "judgement_output.h"
+#include "launch/inspector_program.h"
 #include "launch/worker_process.h"
 #include "limits/worker_limits.h"
 #include "progress.h"
@@ -189,6 +190,7 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   admission::AdmitRequest request{options.model, {}, progress.callback()};
   request.state = config.state;
   request.hugging_face = options.hugging_face;
+  request.open_inspector = [&host] { return launch::open_inspector(host); };
   request.judged = [&](const trust::Judgement& judgement) {
     progress.finish();
     show_warnings(session.output(), judgement);

@@ -3,7 +3,10 @@
 
 #include <sys/stat.h>
 
+#include "base/limits.h"
 #include "base/os_error.h"
+#include "launch/inspector_program.h"
+#include "trust/state_file.h"
 
 namespace mlxguard::cli {
 
@@ -43,6 +46,16 @@ Result<admission::Trust> Session::trust(const std::vector<std::string>& public_k
   MLXGUARD_TRY_ASSIGN(const trust::PolicyPlaces places, policy_places(public_keys));
   MLXGUARD_TRY_ASSIGN(events::EventLog * open_log, log());
   return admission::Trust::load(places, *open_log, clock_);
+}
+
+Result<admission::OpenInspector> Session::inspector() {
+  if (log_) return admission::OpenInspector{};  // too late to try
+  MLXGUARD_TRY_ASSIGN(const trust::PolicyPlaces places, policy_places());
+  // A hint only: without an inspector a source that refuses findings refuses the model.
+  const auto text = trust::read_trusted_file(places.file(), limits::kPolicyBytesMax);
+  if (!text || text->find("refuse_findings") == std::string::npos) return admission::OpenInspector{};
+  MLXGUARD_TRY_ASSIGN(host_, sandbox::Host::probe());
+  return admission::OpenInspector([this] { return launch::open_inspector(*host_); });
 }
 
 Result<events::EventLog*> Session::log() {

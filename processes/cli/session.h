@@ -4,14 +4,17 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "admission/model_claim.h"
 #include "admission/trust.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "crypto/random.h"
 #include "events/state_log.h"
 #include "output.h"
+#include "sandbox/host.h"
 
 namespace mlxguard::cli {
 
@@ -37,6 +40,9 @@ class Session {
   [[nodiscard]] Result<admission::Trust> trust(const std::vector<std::string>& public_keys = {});
   [[nodiscard]] Result<trust::PolicyPlaces> policy_places(
       const std::vector<std::string>& public_keys = {}) const;
+  /// Looks into models where the policy refuses findings. Before log(): what the machine allows is tried
+  /// in a child process, before there are threads. Tried only if the policy speaks of findings.
+  [[nodiscard]] Result<admission::OpenInspector> inspector();
   /// The event log of this state folder, created (0700) when there is none.
   [[nodiscard]] Result<events::EventLog*> log();
   /// Ends the log in order: integrates what was appended.
@@ -49,6 +55,7 @@ class Session {
   SystemClock clock_;
   crypto::SystemRandom random_;
   std::unique_ptr<events::EventLog> log_;
+  std::optional<sandbox::Host> host_;
 };
 
 }  // namespace mlxguard::cli

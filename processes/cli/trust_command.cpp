@@ -104,6 +104,7 @@ void show_answer(const Output& output, const CheckOptions& options, const trust:
 }
 
 Result<int> check(Session& session, const CheckOptions& options) {
+  MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const auto places, session.policy_places(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
@@ -111,6 +112,7 @@ Result<int> check(Session& session, const CheckOptions& options) {
   admission::AdmitRequest request{options.model, {}, progress.callback()};
   request.state = places.state;
   request.hugging_face = options.hugging_face;
+  request.open_inspector = inspector;
   auto answer = admission::check_trust(request, trust, *log, session.clock());
   progress.finish();
   if (!answer) return std::move(answer).error();

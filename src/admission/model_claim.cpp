@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "inspect/run.h"
 #include "trust/formats.h"
 
 namespace mlxguard::admission {
@@ -55,10 +56,37 @@ trust::Claim claim_of(const Origin& origin, const signature::VerifyReport& repor
   return claim;
 }
 
-Result<trust::Content> content_of(const signature::Verifier& verifier, const ReadHead& read) {
+ContentBytes sealed_bytes(const signature::Verifier& verifier) {
+  ContentBytes bytes;
+  bytes.head = [&verifier](const std::string& name, std::size_t bytes_max) {
+    return verifier.read_head(name, bytes_max);
+  };
+  bytes.inspect = [&verifier](inspect::Inspector& inspector) {
+    std::vector<inspect::OpenFile> files;
+    for (const artifact::SnapshotFile& file : verifier.files()) {
+      files.push_back({file.name == kSingleFile ? verifier.folder().base_name() : file.name,
+                       file.memory.get(), file.size_bytes});
+    }
+    return inspect::run_open(files, inspector);
+  };
+  return bytes;
+}
+
+ContentBytes bytes_at(const artifact::ModelFolder& folder, std::filesystem::path path) {
+  ContentBytes bytes;
+  bytes.head = [&folder](const std::string& name, std::size_t bytes_max) {
+    return folder.read_head(name, bytes_max);
+  };
+  bytes.inspect = [path = std::move(path)](inspect::Inspector& inspector) {
+    return inspect::run(path, inspector);
+  };
+  return bytes;
+}
+
+Result<trust::Content> content_of(const signature::Verifier& verifier, const ContentBytes& bytes) {
   trust::Content content;
   for (const artifact::FileEntry& entry : verifier.entries()) {
-    MLXGUARD_TRY_ASSIGN(const auto head, read(entry.name, trust::kFormatHeadBytes));
+    MLXGUARD_TRY_ASSIGN(const auto head, bytes.head(entry.name, trust::kFormatHeadBytes));
     const std::string& name =
         entry.name == kSingleFile ? verifier.folder().base_name() : entry.name;
     content.files.push_back({name, trust::formats_of(name, head)});
@@ -67,7 +95,7 @@ Result<trust::Content> content_of(const signature::Verifier& verifier, const Rea
       return make_error(ErrorCode::kTooLarge, "expected fewer bytes in the model's own notes")
           .about(entry.name);
     }
-    MLXGUARD_TRY_ASSIGN(const auto notes, read(entry.name, limits::kConfigBytesMax));
+    MLXGUARD_TRY_ASSIGN(const auto notes, bytes.head(entry.name, limits::kConfigBytesMax));
     MLXGUARD_TRY_ASSIGN(content.notes, trust::parse_model_notes(as_text(notes)));
   }
   return content;
@@ -84,19 +112,40 @@ trust::Receipts PolicyStation::receipts() const {
   return source == nullptr ? trust::Receipts::kRefuse : source->receipts;
 }
 
-Result<trust::Approval> PolicyStation::decide(const signature::Verifier& verifier) {
-  return decide(verifier, [&](const std::string& name, std::size_t bytes_max) {
-    return verifier.read_head(name, bytes_max);
-  });
+/// A gap is kept, not hidden: the policy refuses what could not be told.
+Result<void> PolicyStation::inspect(const ContentBytes& bytes, const OpenInspector& open_inspector) {
+  if (!open_inspector) {
+    claim_.content->inspection_gap = "there is no inspector here";
+    return {};
+  }
+  MLXGUARD_TRY_ASSIGN(const auto inspector, open_inspector());
+  MLXGUARD_TRY_ASSIGN(inspection_, bytes.inspect(*inspector));
+  auto& findings = claim_.content->findings.emplace();
+  for (const inspect::Finding& finding : inspection_->findings) {
+    findings.push_back({std::string(inspect::describe(finding.rule).id),
+                        std::string(inspect::name_of(finding.severity)), finding.file});
+  }
+  if (!inspection_->complete()) {
+    const inspect::NotInspected& first = inspection_->not_inspected.front();
+    claim_.content->inspection_gap = first.file + ": " + first.why;
+  }
+  return {};
 }
 
 Result<trust::Approval> PolicyStation::decide(const signature::Verifier& verifier,
-                                              const ReadHead& read) {
+                                              const ContentBytes& bytes,
+                                              const OpenInspector& open_inspector) {
   // Without a policy nothing depends on the content.
   if (!policy_.is_implicit()) {
-    MLXGUARD_TRY_ASSIGN(claim_.content, content_of(verifier, read));
+    MLXGUARD_TRY_ASSIGN(claim_.content, content_of(verifier, bytes));
   }
   MLXGUARD_TRY_ASSIGN(judgement_, policy_.judge(claim_, now_));
+  // Which source it is may depend on the content.
+  const trust::SourceRule* source = policy_.file().find(judgement_.source);
+  if (source != nullptr && !source->refuse_findings.empty()) {
+    MLXGUARD_TRY(inspect(bytes, open_inspector));
+    MLXGUARD_TRY_ASSIGN(judgement_, policy_.judge(claim_, now_));
+  }
   return policy_.decide(claim_, now_);
 }
 

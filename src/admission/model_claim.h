@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "inspect/inspector.h"
 #include "signature/verify.h"
 #include "trust/claim.h"
 #include "trust/policy.h"
@@ -28,9 +31,20 @@ struct Origin {
 /// Without content.
 [[nodiscard]] trust::Claim claim_of(const Origin& origin, const signature::VerifyReport& report);
 
-/// The first bytes of a file of the model, at most so many.
-using ReadHead = std::function<Result<std::vector<std::uint8_t>>(const std::string& name,
-                                                                 std::size_t bytes_max)>;
+/// Makes whoever looks into files for what is dangerous; asked for only where a source refuses findings.
+/// Empty: nobody here can, and such a source refuses.
+using OpenInspector = std::function<Result<std::unique_ptr<inspect::Inspector>>()>;
+
+/// Bytes whose digests were checked: how to read and to inspect them.
+struct ContentBytes {
+  /// The first bytes of a file, at most so many.
+  std::function<Result<std::vector<std::uint8_t>>(const std::string& name, std::size_t bytes_max)> head;
+  std::function<Result<inspect::Report>(inspect::Inspector& inspector)> inspect;
+};
+/// The sealed bytes of a verifier.
+[[nodiscard]] ContentBytes sealed_bytes(const signature::Verifier& verifier);
+/// Files that lie at `path`: for answers to people, and for folders that nobody else can write.
+[[nodiscard]] ContentBytes bytes_at(const artifact::ModelFolder& folder, std::filesystem::path path);
 
 /// The decision, or what it takes for it to be refused: the policy is asked twice, before any file but
 /// the bundle is read and when the digests were checked.
@@ -44,24 +58,27 @@ class PolicyStation {
   [[nodiscard]] Result<void> ask_early();
   /// Whether the source lets a receipt of the store stand for hashing. After ask_early().
   [[nodiscard]] trust::Receipts receipts() const;
-  /// After the digests were checked.
-  [[nodiscard]] Result<trust::Approval> decide(const signature::Verifier& verifier);
-  /// The same of bytes that lie elsewhere than where the verifier found them.
+  /// After the digests of `bytes` were checked.
   [[nodiscard]] Result<trust::Approval> decide(const signature::Verifier& verifier,
-                                               const ReadHead& read);
+                                               const ContentBytes& bytes,
+                                               const OpenInspector& open_inspector);
+  /// What the inspection gave, if the source asked for one.
+  [[nodiscard]] const std::optional<inspect::Report>& inspection() const { return inspection_; }
   /// What the policy said last.
   [[nodiscard]] const trust::Judgement& judgement() const { return judgement_; }
   [[nodiscard]] const trust::Claim& claim() const { return claim_; }
 
  private:
+  [[nodiscard]] Result<void> inspect(const ContentBytes& bytes, const OpenInspector& open_inspector);
   const trust::Policy& policy_;
   trust::Claim claim_;
   WallTime now_;
   trust::Judgement judgement_;
+  std::optional<inspect::Report> inspection_;
 };
 
 /// Formats and notes, of bytes whose digests were checked. Errors: kManifestInvalid, kTooLarge, kIo.
 [[nodiscard]] Result<trust::Content> content_of(const signature::Verifier& verifier,
-                                                const ReadHead& read);
+                                                const ContentBytes& bytes);
 
 }  // namespace mlxguard::admission

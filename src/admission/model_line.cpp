@@ -44,7 +44,8 @@ Result<VerifiedModel> walk(const AdmitRequest& request, const Trust& trust, Mode
                              request.progress));
   MLXGUARD_TRY(record.snapshot(verifier.report()));
   MLXGUARD_TRY(keep(verifier.check_digests()));
-  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(policy.decide(verifier)));
+  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(record.decide(policy, verifier, sealed_bytes(verifier),
+                                         request.open_inspector)));
   MLXGUARD_TRY_ASSIGN(VerifiedModel model, verifier.verify(record.model(), approval));
   model.keep(std::move(source.hold));
   VerifyReport report = verifier.report();
@@ -70,7 +71,9 @@ Result<VerifyReport> look(const AdmitRequest& request, const Trust& trust, Model
   };
   MLXGUARD_TRY(keep(policy.ask_early()));
   MLXGUARD_TRY(keep(verifier.check_in_place(request.progress)));
-  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(policy.decide(verifier)));
+  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(record.decide(policy, verifier,
+                                         bytes_at(verifier.folder(), source.path),
+                                         request.open_inspector)));
   VerifyReport report = verifier.report();
   report.judgement = approval.judgement();
   MLXGUARD_TRY(record.verified(report));

@@ -11,6 +11,7 @@
 #include <string>
 #include <variant>
 
+#include "admission/model_claim.h"
 #include "admission/trust.h"
 #include "artifact/model_folder.h"
 #include "base/clock.h"
@@ -31,6 +32,7 @@ struct AdmitRequest {
   std::filesystem::path state{};  ///< where the store is; needed for "store:NAME" only
   Receipts receipts = Receipts::kRefused;  ///< where no trust.toml says it of the model's source
   std::string hugging_face{};  ///< ORG/NAME that the caller asked for, or empty
+  OpenInspector open_inspector{};
   /// Called with what the trust policy said of a model that was admitted: for warnings to people.
   std::function<void(const trust::Judgement&)> judged{};
 };

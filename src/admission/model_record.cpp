@@ -56,6 +56,24 @@ Result<void> ModelRecord::snapshot(const signature::VerifyReport& claimed) {
   return append(Kind::kModelSnapshot, "its bytes are held in sealed memory", claimed);
 }
 
+Result<trust::Approval> ModelRecord::decide(PolicyStation& policy,
+                                            const signature::Verifier& verifier,
+                                            const ContentBytes& bytes,
+                                            const OpenInspector& open_inspector) {
+  auto decided = policy.decide(verifier, bytes, open_inspector);
+  if (!policy.inspection()) return decided;
+  const inspect::Report& report = *policy.inspection();
+  Event event{.kind = Kind::kModelInspected};
+  event.model = model_;
+  event.message = report.complete() ? "inspected to its end" : "could not be inspected to its end";
+  event.with("root_digest", verifier.report().root_digest)
+      .with("findings", static_cast<std::int64_t>(report.findings.size()))
+      .with("not_inspected", static_cast<std::int64_t>(report.not_inspected.size()));
+  if (const auto worst = report.worst()) event.with("worst", std::string(inspect::name_of(*worst)));
+  MLXGUARD_TRY(sink_.append(event));
+  return decided;
+}
+
 Result<void> ModelRecord::verified(const signature::VerifyReport& report) {
   if (report.judgement) MLXGUARD_TRY(warned(*report.judgement));
   return append(Kind::kModelVerified,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "admission/model_claim.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "events/event.h"
@@ -28,6 +29,11 @@ class ModelRecord {
   [[nodiscard]] const std::string& model() const { return model_; }
   [[nodiscard]] Result<void> opened(const signature::VerifyReport& claimed);
   [[nodiscard]] Result<void> snapshot(const signature::VerifyReport& claimed);
+  /// The policy's decision; an inspection that it took is on record first.
+  [[nodiscard]] Result<trust::Approval> decide(PolicyStation& policy,
+                                               const signature::Verifier& verifier,
+                                               const ContentBytes& bytes,
+                                               const OpenInspector& open_inspector);
   /// What a source in mode `warn` lets through, each a `model.warned`, and then the model itself.
   [[nodiscard]] Result<void> verified(const signature::VerifyReport& report);
   /// Gives the error back once it is on record; else the record's own failure.

@@ -54,15 +54,14 @@ StoredModel describe_model(const PolicyStation& station, const Verifier& verifie
 }
 
 /// Verified as it lies in the incoming folder: what the policy looks at is what will be loaded.
-Result<trust::Approval> decide_incoming(PolicyStation& station, const Verifier& verifier,
-                                        const artifact::IncomingModel& incoming) {
+Result<trust::Approval> decide_incoming(ModelRecord& record, PolicyStation& station,
+                                        const Verifier& verifier,
+                                        const artifact::IncomingModel& incoming,
+                                        const OpenInspector& open_inspector) {
   const bool single = verifier.folder().is_single_file();
-  MLXGUARD_TRY_ASSIGN(const auto folder,
-                      artifact::ModelFolder::open(
-                          single ? incoming.path() / verifier.folder().base_name() : incoming.path()));
-  return station.decide(verifier, [&](const std::string& name, std::size_t bytes_max) {
-    return folder.read_head(name, bytes_max);
-  });
+  const auto path = single ? incoming.path() / verifier.folder().base_name() : incoming.path();
+  MLXGUARD_TRY_ASSIGN(const auto folder, artifact::ModelFolder::open(path));
+  return record.decide(station, verifier, bytes_at(folder, path), open_inspector);
 }
 
 /// The line itself. `walked` is what is known where it ended.
@@ -87,7 +86,7 @@ Result<StoredModel> walk_in(const StoreRequest& request, const Store& store, con
   MLXGUARD_TRY_ASSIGN(auto incoming, store.begin());
   MLXGUARD_TRY(keep(verifier.copy_verified(incoming.folder(), request.progress)));
   MLXGUARD_TRY_ASSIGN(const trust::Approval approval,
-                      keep(decide_incoming(station, verifier, incoming)));
+                      keep(decide_incoming(record, station, verifier, incoming, request.open_inspector)));
   StoredModel model = describe_model(station, verifier, record.model(), clock);
   model.policy = trust.version();
   model.bundle_digest =
@@ -151,13 +150,14 @@ Result<StoredModel> remove_from_store(std::string_view name_or_digest, const Sto
 
 Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_stored(
     const StoredModel& model, const Store& store, const std::filesystem::path& state,
-    const artifact::Progress& progress,
-    const Trust& trust, events::Sink& sink, const Clock& clock) {
+    const artifact::Progress& progress, const OpenInspector& open_inspector, const Trust& trust,
+    events::Sink& sink, const Clock& clock) {
   AdmitRequest request;
   request.path = std::string(artifact::kStorePrefix) + model.root_digest;
   request.name = model.name;
   request.progress = progress;
   request.state = state;
+  request.open_inspector = open_inspector;
   MLXGUARD_TRY_ASSIGN(auto outcome, verify_only(request, trust, sink, clock));
   const auto* report = std::get_if<signature::VerifyReport>(&outcome);
   if (report == nullptr) return outcome;

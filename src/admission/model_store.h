@@ -21,6 +21,7 @@ struct StoreRequest {
   std::string name{};  ///< empty: the folder's name
   std::string hugging_face{};  ///< ORG/NAME that the caller asked for, or empty
   artifact::Progress progress{};
+  OpenInspector open_inspector{};
   /// Called with what the trust policy said of a model that was admitted: for warnings to people.
   std::function<void(const trust::Judgement&)> judged{};
 };
@@ -40,7 +41,8 @@ struct StoreRequest {
 /// Hashes every file of a stored model again. What passes has its receipt written anew.
 [[nodiscard]] Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_stored(
     const artifact::StoredModel& model, const artifact::Store& store,
-    const std::filesystem::path& state, const artifact::Progress& progress, const Trust& trust, events::Sink& sink,
+    const std::filesystem::path& state, const artifact::Progress& progress,
+    const OpenInspector& open_inspector, const Trust& trust, events::Sink& sink,
     const Clock& clock);
 
 /// Where the bytes of a request come from: a path, or a model of the store, held while it is read.

@@ -75,7 +75,8 @@ Result<TrustAnswer> answer_for(const AdmitRequest& request, const Trust& trust, 
   std::optional<Error> content;
   if (!files) {
     note(Error(files.error()));
-  } else if (auto decided = station.decide(verifier); !decided) {
+  } else if (auto decided = station.decide(verifier, bytes_at(verifier.folder(), source.path),
+                                            request.open_inspector); !decided) {
     if (station.judgement().first_failed() == nullptr) content = decided.error();
     note(std::move(decided).error());
   }

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "crypto/random.h"
 #include "events/state_log.h"
+#include "inspect/inspector.h"
 
 namespace mlxguard {
 namespace api {
@@ -99,6 +100,10 @@ struct Guard::Impl {
                                                 std::string name) const {
     admission::AdmitRequest made{path, std::move(name), progress};
     made.state = config.state;
+    // In this very process, as mlx will read the files; the parsers are bounded and run nothing.
+    made.open_inspector = []() -> mlxguard::Result<std::unique_ptr<inspect::Inspector>> {
+      return std::unique_ptr<inspect::Inspector>(std::make_unique<inspect::LocalInspector>());
+    };
     made.receipts = config.receipts ? admission::Receipts::kAllowed : admission::Receipts::kRefused;
     return made;
   }

@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "base/os_error.h"
+#include "codec/toml_text.h"
 
 #define TOML_EXCEPTIONS 0
 // Its assertions can be reached by bytes of a file ("[="); the check behind each gives an error.
@@ -201,6 +202,11 @@ std::span<const ConfigKey> keys() {
 
 Result<ServeConfig> parse(std::string_view text, const std::filesystem::path& folder,
                           ServeConfig base) {
+  if (const auto line = codec::find_stray_character(text)) {
+    return make_error(ErrorCode::kConfig,
+                      "line " + std::to_string(*line) +
+                          ": expected UTF-8, with what is not ASCII in strings and comments only");
+  }
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     return make_error(ErrorCode::kConfig,

@@ -100,6 +100,8 @@ class Verifier {
   /// The digests of the sealed bytes are the signed ones, or kDigestMismatch. After
   /// take_snapshot().
   [[nodiscard]] Result<void> check_digests();
+  /// The sealed files; none before take_snapshot() and after verify().
+  [[nodiscard]] std::span<const artifact::SnapshotFile> files() const { return files_; }
   /// The first bytes of a file: of the sealed bytes if there are any, else of what lies there now.
   [[nodiscard]] Result<std::vector<std::uint8_t>> read_head(const std::string& name,
                                                             std::size_t bytes_max) const;

@@ -421,15 +421,8 @@ void Judge::check_findings() {
     return;
   }
   const Content& content = *claim_.content;
-  if (!content.findings || !content.inspection_gap.empty()) {
-    failed({.rule = "finding",
-            .said = "the model could not be inspected to its end: could not tell",
-            .code = ErrorCode::kInspectIncomplete,
-            .expected = "an inspection that says no to " + joined(refused),
-            .actual = content.findings ? content.inspection_gap : "no inspection"});
-    return;
-  }
-  for (const InspectionFinding& finding : *content.findings) {
+  // What was found counts, also where not everything could be looked at.
+  for (const InspectionFinding& finding : content.findings.value_or(std::vector<InspectionFinding>())) {
     const bool hit = std::any_of(refused.begin(), refused.end(), [&](const std::string& pattern) {
       return finding_matches(pattern, finding);
     });
@@ -440,6 +433,14 @@ void Judge::check_findings() {
             .subject = finding.file,
             .expected = "none of " + joined(refused),
             .actual = finding.rule + " (" + finding.severity + ")"});
+    return;
+  }
+  if (!content.findings || !content.inspection_gap.empty()) {
+    failed({.rule = "finding",
+            .said = "the model could not be inspected to its end: could not tell",
+            .code = ErrorCode::kInspectIncomplete,
+            .expected = "an inspection that says no to " + joined(refused),
+            .actual = !content.inspection_gap.empty() ? content.inspection_gap : "no inspection"});
     return;
   }
   passed("finding", "the inspection found nothing that the source refuses");

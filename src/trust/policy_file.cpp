@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "codec/toml_text.h"
 #include "trust/formats.h"
 #include "trust/policy_values.h"
 
@@ -238,10 +239,11 @@ template <class T, std::size_t N>
 Result<void> read_rows(T& target, const toml::table& table, const Row<T> (&rows)[N],
                        const std::string& where, const fs::path& folder) {
   for (const auto& [name, value] : table) {
+    const std::string key(name.str());
     const auto* row = std::find_if(std::begin(rows), std::end(rows), [&](const Row<T>& candidate) {
-      return candidate.key.name == name.str();
+      return candidate.key.name == key;
     });
-    const std::string full_name = where + std::string(name.str());
+    const std::string full_name = where + key;
     if (row == std::end(rows)) return unknown_key(value, full_name);
     if (auto set = row->set(target, value, folder); !set) {
       return at_key(std::move(set).error(), value, full_name);
@@ -340,6 +342,11 @@ Result<void> check_patterns_differ(const PolicyFile& policy) {
 Result<PolicyFile> parse_policy(std::string_view text, const fs::path& folder) {
   if (text.size() > limits::kPolicyBytesMax) {
     return make_error(ErrorCode::kTooLarge, "larger than a trust policy may be");
+  }
+  if (const auto line = codec::find_stray_character(text)) {
+    return make_error(ErrorCode::kTrustPolicy,
+                      "line " + std::to_string(*line) +
+                          ": expected UTF-8, with what is not ASCII in strings and comments only");
   }
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {

@@ -77,6 +77,13 @@ TEST_CASE("policy: an unknown key at any depth is an error that names it") {
   CHECK(subject(policy_with("", "fingerprint = 'x'")) == "signers.fingerprint");
 }
 
+TEST_CASE("policy: characters beyond ascii stand in strings and comments only") {
+  CHECK(code_of("\u0157") == ErrorCode::kTrustPolicy);
+  CHECK(code_of("version =\u00a01\n") == ErrorCode::kTrustPolicy);
+  CHECK(code_of("version = 1 # \xff\n") == ErrorCode::kTrustPolicy);
+  CHECK(parsed("version = 1 # \u00fc\n").version == 1);
+}
+
 TEST_CASE("policy: there is no mode off") {
   CHECK(code_of("mode = 'off'\n") == ErrorCode::kTrustPolicy);
   CHECK(code_of(policy_with("mode = 'off'")) == ErrorCode::kTrustPolicy);

@@ -92,7 +92,8 @@ def test_a_model_calls_itself_another_one(cli, model, tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"version": {}}', b'{"version": "1", "version": "2"}',
-                                  b'{"origin": 1}', b"\xff", b"[" * 100000])
+                                  b'{"origin": 1}', b"\xff", b"[" * 100000],
+                         ids=["cut", "list", "version", "twice", "origin", "bytes", "deep"])
 def test_notes_that_are_malformed(cli, model, data):
     cli.ok("trust", "remove", "s")
     cli.ok("trust", "add", "s", "--path", model.parent, "--signer", "trusted", "--min-version", "0.1")

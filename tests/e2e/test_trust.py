@@ -7,6 +7,7 @@ log with source and rule, and passes with a warning and an event where the sourc
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -157,12 +158,37 @@ def test_a_revoked_model_key_and_the_mode_that_lets_no_revoked_one_through(cli, 
         refused(cli, model, "key.revoked", rule="revoked-key")
 
 
-def test_findings_are_refused_by_rule(cli, model, policy):
-    (model / "extra.pkl").write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
+def test_findings_are_refused_by_rule_and_by_severity(cli, model, policy):
+    policy.write('refuse_findings = ["severity:medium"]')
+    allowed(cli, model)
+    inspected = cli.events("--type", "model.inspected")[0]
+    assert inspected["record"]["unmapped"]["findings"] == 0
+    (model / "run.sh").write_bytes(b"#!/bin/sh\ntrue\n")
     cli.sign(model)
+    for patterns in ('["severity:high"]', '["file.script"]', '["python.file", "file.script"]'):
+        policy.write(f"refuse_findings = {patterns}")
+        error = refused(cli, model, "trust.finding", rule="finding")["error"]
+        assert error["subject"] == "run.sh" and error["actual"] == "file.script (high)"
+    policy.write('refuse_findings = ["python.file"]')
+    allowed(cli, model)
+    policy.write('refuse_findings = ["severity:high"]\nmode = "warn"')
+    warned(cli, model, "trust.finding", rule="finding")
+    assert "model.stored" not in [event["type"] for event in cli.events()]
+    policy.write('refuse_findings = ["severity:high"]')
+    done = cli.run("model", "add", model)
+    assert done.returncode == 1 and "[trust.finding]" in done.stderr
+
+
+def test_what_cannot_be_inspected_to_its_end_is_refused(cli, model, policy):
+    """A folder of programs without the inspector: nobody can look, so nobody says that it is well."""
     policy.write('refuse_findings = ["severity:critical"]')
-    done = cli.json("verify", model, exit_code=1)
-    assert done["error"]["code"] in ("trust.finding", "inspect.incomplete"), done
+    programs = cli.state.parent / "programs"
+    programs.mkdir()
+    shutil.copy(cli.binary, programs / "mlxguard")
+    cli.binary = programs / "mlxguard"
+    done = cli.run("verify", model)
+    assert done.returncode in (1, 3) and "mlxguard-inspector" in done.stderr, done.stderr
+    assert cli.events("--type", "model.refused")
 
 
 # The policy itself.
