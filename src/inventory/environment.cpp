@@ -226,18 +226,25 @@ class EnvironmentReader {
       return fail(absent ? Kind::kRecordMissing : Kind::kUnreadable,
                   absent ? record_error("the file is not there") : bytes.error());
     }
+    std::optional<crypto::Sha256Digest> digest;
     if (task.row != nullptr && options_.records == RecordCheck::kFiles) {
       const auto hash = parse_file_hash(task.row->hash);
       if (!hash) return fail(Kind::kRecordMissing, hash.error());
       const std::string wanted = file_hash_text(*hash);
-      const std::string actual = file_hash(hash->algorithm, as_bytes(*bytes));
+      std::string actual;
+      if (hash->algorithm == crypto::HashAlgorithm::kSha256) {
+        digest = crypto::sha256(as_bytes(*bytes));
+        actual = file_hash_text({hash->algorithm, {digest->begin(), digest->end()}});
+      } else {
+        actual = file_hash(hash->algorithm, as_bytes(*bytes));
+      }
       if (wanted != actual) {
         fail(Kind::kRecordMismatch, record_error("the file is not what RECORD says").compared(wanted, actual));
       }
     }
     if (options_.native == NativeParts::kSkip || !is_native(as_bytes(*bytes))) return;
-    const crypto::Sha256Digest digest = crypto::sha256(as_bytes(*bytes));
-    task.sha256 = codec::to_hex(digest);
+    if (!digest) digest = crypto::sha256(as_bytes(*bytes));
+    task.sha256 = codec::to_hex(*digest);
     auto slices = summarize(as_bytes(*bytes));
     if (slices) task.slices = *std::move(slices);
     else if (!task.kind) fail(Kind::kUnreadable, slices.error());
