@@ -224,3 +224,38 @@ def test_hostile_pages_are_refused_whole(cli, upstream, start):
         assert status in (404, 502) or b"passwd" not in answer
     upstream.answer = good
     assert mirror.page("alpha")["files"]
+
+
+def osv(folder, *records):
+    folder.mkdir(exist_ok=True)
+    for record in records:
+        (folder / f"{record['id']}.json").write_text(json.dumps(record))
+    return folder
+
+
+def advisory(name, *events, id="GHSA-test-0001", **more):
+    return {"id": id, "modified": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "summary": "runs what it is sent", "aliases": ["CVE-2024-0001"],
+            "affected": [{"package": {"ecosystem": "PyPI", "name": name}, "ranges": [{"type": "ECOSYSTEM", "events": list(events)}]}], **more}
+
+
+def test_a_vulnerable_release_is_blocked_with_its_reason_as_soon_as_the_database_knows(cli, upstream, start, tmp_path):
+    bad, _ = upstream.add("alpha", "1.0")
+    good, _ = upstream.add("alpha", "1.1")
+    cli.ok("deps", "db", "update", "--from", osv(tmp_path / "osv", advisory("other", {"introduced": "0"})))
+    mirror = start(accept=("unlisted-package",))
+    assert mirror.file("alpha", bad)[0] == 200
+    cli.ok("deps", "db", "update", "--from", osv(tmp_path / "osv", advisory("Alpha", {"introduced": "0"}, {"fixed": "1.1"}, id="GHSA-test-0002")))
+    status, body, _ = mirror.file("alpha", bad)
+    assert status == 403 and b"CVE-2024-0001" in body
+    assert mirror.file("alpha", good)[0] == 200
+    assert any(row["filename"] == bad and row["action"] == "blocked" for row in cli.json("deps", "mirror", "list")["files"])
+    status, body, _ = mirror.get("/pypi/alpha/1.0/json")
+    assert status == 200 and json.loads(body)["vulnerabilities"][0]["fixed_in"] == ["1.1"]
+
+
+def test_what_no_database_knows_is_held(cli, upstream, start, tmp_path):
+    file, _ = upstream.add("alpha", "1.0")
+    cli.ok("deps", "db", "update", "--from", osv(tmp_path / "osv", advisory("other", {"introduced": "0"})))
+    mirror = start(accept=())
+    status, body, _ = mirror.file("alpha", file)
+    assert status == 423 and b"unlisted-package" in body
