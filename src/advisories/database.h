@@ -28,9 +28,9 @@ struct Skipped {
 
 /// What a database is made of; part of each verdict.
 struct DatabaseInfo {
-  std::string source;         ///< as the operator named it
-  std::string source_sha256;  ///< of the file; empty for a folder
-  std::string newest;         ///< RFC 3339: the last change of any record
+  std::string source{};         ///< as the operator named it
+  std::string source_sha256{};  ///< of the file; empty for a folder
+  std::string newest{};         ///< RFC 3339: the last change of any record
   std::int64_t newest_ms = 0;
   std::int64_t built_ms = 0;
   std::uint64_t records = 0;    ///< that are in it
@@ -39,7 +39,7 @@ struct DatabaseInfo {
   std::uint64_t packages = 0;
   std::uint64_t skipped = 0;    ///< broken
   std::int64_t version = 0;     ///< of a feed
-  std::string digest;           ///< of the database file itself, hex
+  std::string digest{};           ///< of the database file itself, hex
 };
 
 class Builder {

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "advisories/cvss.h"
+#include "advisories/database.h"
+#include "advisories/match.h"
+#include "advisories/scan.h"
+#include "advisories/source.h"
+#include "inventory/files.h"
+
+namespace mlxguard::advisories {
+namespace {
+
+namespace fs = std::filesystem;
+
+Affected affected_by(std::vector<Event> events, std::vector<std::string> versions = {}) {
+  Affected one;
+  one.ranges.push_back({Range::Kind::kEcosystem, std::move(events)});
+  one.versions = std::move(versions);
+  return one;
+}
+
+Standing standing(const Affected& affected, std::string_view version) {
+  return match(affected, version).standing;
+}
+
+using Kind = Event::Kind;
+
+TEST_CASE("match: introduced counts, fixed does not, pre-releases are ordered like any version") {
+  const Affected one = affected_by({{Kind::kIntroduced, "1.0"}, {Kind::kFixed, "2.0"}});
+  CHECK(standing(one, "0.9") == Standing::kUnaffected);
+  CHECK(standing(one, "1.0rc1") == Standing::kUnaffected);
+  CHECK(standing(one, "1.0") == Standing::kAffected);
+  CHECK(standing(one, "2.0rc1") == Standing::kAffected);  // a specifier <2.0 would leave it out
+  CHECK(standing(one, "2.0") == Standing::kUnaffected);
+  CHECK(standing(one, "2.0.post1") == Standing::kUnaffected);
+  CHECK(match(one, "1.5").fixed_in == std::vector<std::string>{"2.0"});
+}
+
+TEST_CASE("match: last_affected is inclusive, events may come in any order, lines are separate") {
+  const Affected one = affected_by({{Kind::kLastAffected, "3.1"},
+                                    {Kind::kFixed, "1.4"},
+                                    {Kind::kIntroduced, "3.0"},
+                                    {Kind::kIntroduced, "0"}});
+  CHECK(standing(one, "0.0.1.dev0") == Standing::kAffected);
+  CHECK(standing(one, "1.4") == Standing::kUnaffected);
+  CHECK(standing(one, "3.0") == Standing::kAffected);
+  CHECK(standing(one, "3.1") == Standing::kAffected);
+  CHECK(standing(one, "3.1.1") == Standing::kUnaffected);
+}
+
+TEST_CASE("match: listed versions are compared, not spelled, and an entry that is none is passed over") {
+  Affected one;
+  one.versions = {"not a version", "1.0-alpha.1", "1!2"};
+  CHECK(standing(one, "1.0a1") == Standing::kAffected);
+  CHECK(standing(one, "1.0.0a1") == Standing::kAffected);
+  CHECK(standing(one, "2") == Standing::kUnaffected);
+  CHECK(standing(one, "not a version") == Standing::kAffected);
+}
+
+TEST_CASE("match: what cannot be evaluated could not be told") {
+  Affected commits;
+  commits.ranges.push_back({Range::Kind::kGit, {}});
+  CHECK(standing(commits, "1.0") == Standing::kCouldNotTell);
+  CHECK(standing(Affected{}, "1.0") == Standing::kCouldNotTell);
+  CHECK(standing(affected_by({{Kind::kIntroduced, "abc"}}), "1.0") == Standing::kCouldNotTell);
+  CHECK(standing(affected_by({{Kind::kIntroduced, "1"}}), "abc") == Standing::kCouldNotTell);
+  // A range of commits first does not hide the one that can be evaluated.
+  Affected both = commits;
+  both.ranges.push_back({Range::Kind::kEcosystem, {{Kind::kIntroduced, "0"}, {Kind::kFixed, "2"}}});
+  CHECK(standing(both, "1.0") == Standing::kAffected);
+  CHECK(standing(both, "2.0") == Standing::kUnaffected);
+}
+
+TEST_CASE("cvss: base scores of the specifications' own examples") {
+  const auto score = [](std::string_view vector) { return cvss_base_score(vector).value_or(-1); };
+  CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H") == doctest::Approx(9.8));
+  CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N") == doctest::Approx(6.1));
+  CHECK(score("CVSS:3.0/AV:N/AC:L/PR:L/UI:N/S:C/C:L/I:L/A:N") == doctest::Approx(6.4));
+  CHECK(score("CVSS:3.1/AV:P/AC:H/PR:L/UI:R/S:U/C:N/I:N/A:N") == doctest::Approx(0.0));
+  CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H/E:P/RL:O") == doctest::Approx(10.0));
+  CHECK(score("AV:N/AC:L/Au:N/C:N/I:N/A:C") == doctest::Approx(7.8));
+  CHECK(score("AV:N/AC:L/Au:N/C:C/I:C/A:C") == doctest::Approx(10.0));
+  for (const char* none : {"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+                           "CVSS:3.1/AV:N", "CVSS:3.1/AV:N/AV:N", "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
+                           "", "nonsense", "CVSS:3.1/"}) {
+    CAPTURE(none);
+    CHECK_FALSE(cvss_base_score(none).has_value());
+  }
+}
+
+TEST_CASE("osv: what is no record is refused") {
+  for (const char* text : {"", "[]", "{}", R"({"id":"X"})", R"({"id":1,"modified":"2024-01-01T00:00:00Z"})",
+                           R"({"id":"X","modified":"x","affected":{}})",
+                           R"({"id":"X","modified":"x","affected":[{"ranges":[{"type":"SPACE"}]}]})",
+                           R"({"id":"X","modified":"x","affected":[{"ranges":[{"type":"GIT","events":[{}]}]}]})",
+                           R"({"id":"X","modified":"x","affected":[{"versions":[1]}]})"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_record(text).has_value());
+  }
+  CHECK(parse_record(R"({"id":"X"})").error().code == ErrorCode::kAdvisoryRecord);
+}
+
+TEST_CASE("osv: packages are found by normalised names and by purls") {
+  const auto record = parse_record(R"({"id":"X","modified":"2024-01-01T00:00:00Z","affected":[
+      {"package":{"ecosystem":"PyPI","name":"Foo_Bar.Baz"}},
+      {"package":{"ecosystem":"","name":"fmt","purl":"pkg:generic/fmt"}},
+      {"package":{"ecosystem":"npm","name":"left-pad"}}]})");
+  REQUIRE(record.has_value());
+  CHECK(record->affected[0].key == "pypi/foo-bar-baz");
+  CHECK(record->affected[1].key == "generic/fmt");
+  CHECK(record->affected[2].key.empty());
+  CHECK(key_of_purl("pkg:github/antirez/gguf-tools@8fa6eb6") == "github/antirez/gguf-tools");
+}
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / "mlxguard-advisories-XXXXXX";
+  Folder() {
+    std::string name = path.string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+std::string sample(const std::string& id, const std::string& name) {
+  return R"({"id":")" + id + R"(","modified":"2024-01-01T00:00:00Z","aliases":["CVE-)" + id +
+         R"("],"affected":[{"package":{"ecosystem":"PyPI","name":")" + name +
+         R"("},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2"}]}]}]})";
+}
+
+TEST_CASE("database: what was built is found again, and every changed byte is noticed") {
+  const Folder folder;
+  Builder builder;
+  builder.add("a", sample("A", "alpha"));
+  builder.add("b", sample("B", "Beta"));
+  builder.add("c", "{");
+  auto bytes = std::move(builder).finish({.source = "test"});
+  REQUIRE(bytes.has_value());
+  const fs::path file = folder.path / "osv.db";
+  REQUIRE(inventory::write_file(file, *bytes).has_value());
+  const auto database = Database::open(file);
+  REQUIRE(database.has_value());
+  CHECK(database->info().records == 2);
+  CHECK(database->info().skipped == 1);
+  CHECK(database->keys() == std::vector<std::string>{"pypi/alpha", "pypi/beta"});
+  const auto found = database->find("pypi/beta");
+  REQUIRE(found.has_value());
+  REQUIRE(found->size() == 1);
+  CHECK(found->front().id == "B");
+  CHECK(found->front().affected.front().ranges.front().events.size() == 2);
+  CHECK(database->find("pypi/gamma")->empty());
+  for (std::size_t at = 0; at < bytes->size(); at += 7) {
+    std::string changed = *bytes;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    REQUIRE(inventory::write_file(file, changed).has_value());
+    const auto opened = Database::open(file);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().code == ErrorCode::kAdvisoryDatabase);
+  }
+}
+
+TEST_CASE("database: without a usable record there is none") {
+  Builder builder;
+  builder.add("a", "{");
+  const auto bytes = std::move(builder).finish({.source = "test"});
+  REQUIRE_FALSE(bytes.has_value());
+  CHECK(bytes.error().code == ErrorCode::kAdvisoryDatabase);
+}
+
+TEST_CASE("scan: nothing is clean without a database, and only a name accepts") {
+  inventory::Inventory inventory;
+  inventory::Component component;
+  component.name = "alpha";
+  component.version = "1.0";
+  component.purl = "pkg:pypi/alpha@1.0";
+  inventory.components.push_back(component);
+  const auto verdict = [&](std::set<std::string, std::less<>> accepted) {
+    ScanOptions options;
+    options.accepted = std::move(accepted);
+    return scan(inventory, {}, options, WallTime{})->verdict;
+  };
+  CHECK(verdict({}) == Verdict::kCouldNotTell);
+  CHECK(verdict({"alpha"}) == Verdict::kCouldNotTell);
+  CHECK(verdict({"no-database"}) == Verdict::kCouldNotTell);
+  CHECK(verdict({"alpha", "no-database"}) == Verdict::kClean);
+}
+
+TEST_CASE("yaml: every scalar is a text, and what is too deep is refused") {
+  CHECK(*yaml_to_json("a: 1.10\nb: [x, ~]\n") == R"({"a":"1.10","b":["x",null]})");
+  std::string deep;
+  for (int i = 0; i < 100; ++i) deep += "- ";
+  CHECK(yaml_to_json(deep).error().code == ErrorCode::kAdvisoryRecord);
+  CHECK(yaml_to_json("a: [").error().code == ErrorCode::kAdvisoryRecord);
+}
+
+}  // namespace
+}  // namespace mlxguard::advisories
