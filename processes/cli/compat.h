@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "crypto/certificate.h"
 #include "passphrase_options.h"
 #include "session.h"
 
@@ -33,6 +34,8 @@ struct CompatOptions {
   std::string signing_certificate;
   std::vector<std::string> certificate_chain;
   bool log_fingerprints = false;
+  std::vector<std::string> crls;
+  std::string identity;  ///< that the certificate has to name
   /// sha256, blake2b, blake3; `shard_size` in bytes or 0. The Python command has no such flags.
   std::string hash = "sha256";
   std::uint64_t shard_size = 0;
@@ -60,6 +63,9 @@ struct CompatOptions {
 /// The first block of one of these kinds, with its end of line, in a file that may have other text around it
 /// (as `openssl ec -text` prints keys); the whole text if there is none.
 [[nodiscard]] std::string_view pem_block(std::string_view text, std::span<const std::string_view> kinds);
+/// Every certificate of these files, in order. kCertificateInvalid and those of reading.
+[[nodiscard]] Result<std::vector<crypto::Certificate>> read_compat_certificates(
+    const Session& session, const std::vector<std::string>& files);
 /// What is not offered: keyless signatures.
 [[nodiscard]] Error not_offered(CompatMethod method);
 

@@ -140,6 +140,10 @@ void define_verify_method(CLI::App& app, const Method& method, const Chosen& cho
   } else if (method.method == CompatMethod::kCertificate) {
     many(app, "--certificate_chain", options->certificate_chain,
          "PEM file of trusted authorities; may be repeated");
+    many(app, "--crl", options->crls,
+         "PEM file of a revocation list; with any, every issuer needs one; not in the Python tool");
+    one(app, "--certificate_identity", options->identity,
+        "what the certificate has to name (email, URI or DNS name); not in the Python tool");
     app.add_flag(both("--log_fingerprints"), options->log_fingerprints,
                  "write the SHA-256 fingerprints of all certificates to standard error");
   } else {

@@ -41,6 +41,18 @@ Result<crypto::Secret> read_compat_key_file(const Session& session, const std::s
   return text;
 }
 
+Result<std::vector<crypto::Certificate>> read_compat_certificates(
+    const Session& session, const std::vector<std::string>& files) {
+  std::vector<crypto::Certificate> all;
+  for (const std::string& file : files) {
+    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, file));
+    auto read = crypto::Certificate::from_pem(text.text());
+    if (!read) return std::move(read).error().about(file);
+    all.insert(all.end(), read->begin(), read->end());
+  }
+  return all;
+}
+
 std::string_view pem_block(std::string_view text, std::span<const std::string_view> kinds) {
   for (const std::string_view kind : kinds) {
     const std::string begin = "-----BEGIN " + std::string(kind) + "-----";

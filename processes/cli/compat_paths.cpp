@@ -2,6 +2,7 @@
 // Paths and answers as users of the Python tool write and read them.
 #include <filesystem>
 
+#include "base/check.h"
 #include "codec/json.h"
 #include "compat.h"
 
@@ -85,11 +86,10 @@ int compat_failed(const Session& session, std::string_view what, const Error& er
 }
 
 Error not_offered(CompatMethod method) {
+  MLXGUARD_CHECK(method == CompatMethod::kSigstore);
   return make_error(ErrorCode::kMaterialUnsupported,
-                    method == CompatMethod::kSigstore
-                        ? "keyless signatures (the method sigstore) are not offered"
-                        : "signatures by certificate are not offered")
-      .hinting("name another method: key, or pkcs11-key");
+                    "keyless signatures (the method sigstore) are not offered")
+      .hinting("name another method: key, certificate, pkcs11-key or pkcs11-certificate");
 }
 
 }  // namespace mlxguard::cli

@@ -18,6 +18,10 @@ namespace {
 
 constexpr std::string_view kPrivate[] = {"EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PRIVATE KEY"};
 
+bool has_certificate(CompatMethod method) {
+  return method == CompatMethod::kCertificate || method == CompatMethod::kPkcs11Certificate;
+}
+
 Result<crypto::Secret> password_of(const Session& session, const CompatOptions& options) {
   if (!options.password.empty()) {
     session.output().note(
@@ -81,6 +85,27 @@ Result<artifact::ModelFolder> open_model(const CompatOptions& options) {
   return folder;
 }
 
+/// The leaf is of this key and may sign now: a bundle that nobody would take is not written.
+Result<std::vector<std::vector<std::uint8_t>>> certificates_of(const Session& session,
+                                                               const CompatOptions& options,
+                                                               const crypto::Signer& key) {
+  std::vector<std::vector<std::uint8_t>> ders;
+  if (!has_certificate(options.method)) return ders;
+  MLXGUARD_TRY_ASSIGN(auto own, read_compat_certificates(session, {options.signing_certificate}));
+  const crypto::Certificate& leaf = own.front();
+  const auto about = [&](Error error) { return std::move(error).about(options.signing_certificate); };
+  if (auto good = leaf.check_may_sign(session.clock().now()); !good) return about(std::move(good).error());
+  MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey certified, leaf.public_key());
+  if (certified.fingerprint() != key.public_key().fingerprint()) {
+    return about(make_error(ErrorCode::kCertificateInvalid,
+                            "the certificate is of another key than the one that signs"));
+  }
+  MLXGUARD_TRY_ASSIGN(const auto chain, read_compat_certificates(session, options.certificate_chain));
+  ders.push_back(leaf.der());
+  for (const crypto::Certificate& issuer : chain) ders.push_back(issuer.der());
+  return ders;
+}
+
 Result<signature::SignedModel> hash_and_sign(const Session& session, const CompatOptions& options,
                                              const artifact::ModelFolder& folder,
                                              const crypto::Signer& key) {
@@ -90,6 +115,7 @@ Result<signature::SignedModel> hash_and_sign(const Session& session, const Compa
   } else if (own) {
     return make_error(ErrorCode::kUsage, "the signature would replace the model").about(options.signature);
   }
+  MLXGUARD_TRY_ASSIGN(sign.certificates, certificates_of(session, options, key));
   ProgressLine progress(session.output(), session.clock(), "hashing");
   sign.progress = progress.callback();
   return signature::sign_model(folder, key, sign);
@@ -128,9 +154,7 @@ Result<signature::SignedModel> sign(const Session& session, const CompatOptions&
 }
 
 Result<signature::SignedModel> open_and_sign(Session& session, const CompatOptions& options) {
-  if (options.method != CompatMethod::kKey && options.method != CompatMethod::kPkcs11Key) {
-    return not_offered(options.method);
-  }
+  if (options.method == CompatMethod::kSigstore) return not_offered(options.method);
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const auto folder, open_model(options));
   return sign(session, options, *log, folder);

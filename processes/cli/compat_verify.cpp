@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Verifying as the Python tool's command line asks for it: this model, this bundle, this one key. Only that
 // key is believed, and not even it if the operator revoked it.
+#include <algorithm>
+
 #include "admission/model_record.h"
 #include "codec/json.h"
 #include "compat.h"
@@ -36,15 +38,72 @@ Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatO
   return trusted;
 }
 
-Result<Answer> check(const Session& session, const CompatOptions& options) {
-  if (options.method != CompatMethod::kKey) return not_offered(options.method);
+/// Fingerprints as the Python tool logs them.
+void log_fingerprint(const Session& session, const char* where, const crypto::Certificate& certificate) {
+  std::string text;
+  for (std::size_t i = 0; i < certificate.fingerprint().size(); ++i) {
+    if (i > 0 && i % 2 == 0) text += ':';
+    const char c = certificate.fingerprint()[i];
+    text += c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  session.output().note(std::string(where) + " sha256 Fingerprint: " + text);
+}
+
+bool names_identity(const trust::Signer& signer, const std::string& wanted) {
+  return std::any_of(signer.identities.begin(), signer.identities.end(), [&](const std::string& one) {
+    return one == wanted || one.substr(one.find(':') + 1) == wanted;
+  });
+}
+
+Result<trust::Signer> authenticate_by_certificate(const Session& session, const CompatOptions& options,
+                                                  const signature::Bundle& bundle) {
+  crypto::ChainTrust authorities;
+  authorities.now = session.clock().now();
+  MLXGUARD_TRY_ASSIGN(authorities.authorities,
+                      read_compat_certificates(session, options.certificate_chain));
+  for (const std::string& file : options.crls) {
+    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, file));
+    authorities.crls.emplace_back(text.text());
+  }
+  if (options.log_fingerprints) {
+    for (const auto& one : authorities.authorities) log_fingerprint(session, "[  init  ]", one);
+    for (const auto& der : bundle.certificates) {
+      MLXGUARD_TRY_ASSIGN(const auto one, crypto::Certificate::from_der(der));
+      log_fingerprint(session, "[ verify ]", one);
+    }
+  }
+  MLXGUARD_TRY_ASSIGN(trust::Signer signer,
+                      signature::authenticate(bundle, authorities, signature::LegacyStatements::kAllowed));
+  MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
+  MLXGUARD_TRY(ring.check_verify(signer.fingerprint, session.clock().now()));
+  if (!options.identity.empty() && !names_identity(signer, options.identity)) {
+    return make_error(ErrorCode::kCertificateIdentity, "the certificate names another identity")
+        .compared(options.identity, signer.identities.empty() ? "none" : signer.identities.front());
+  }
+  return signer;
+}
+
+Result<trust::Signer> authenticate(const Session& session, const CompatOptions& options,
+                                   const signature::Bundle& bundle) {
+  if (options.method == CompatMethod::kCertificate) {
+    return authenticate_by_certificate(session, options, bundle);
+  }
   MLXGUARD_TRY_ASSIGN(const auto trusted, trusted_key(session, options));
+  return signature::authenticate(bundle, trusted);
+}
+
+Result<Answer> check(const Session& session, const CompatOptions& options) {
+  if (options.method == CompatMethod::kSigstore) return not_offered(options.method);
   MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(compat_model_path(options)));
   MLXGUARD_TRY_ASSIGN(const std::string untrusted_text, signature::read_bundle_at(options.signature));
-  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle, signature::parse_bundle(untrusted_text));
-  MLXGUARD_TRY_ASSIGN(const trust::Signer signer, signature::authenticate(bundle, trusted));
+  const auto material = options.method == CompatMethod::kCertificate ? signature::Material::kCertificates
+                                                                     : signature::Material::kKey;
+  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle, signature::parse_bundle(untrusted_text, material));
+  MLXGUARD_TRY_ASSIGN(const trust::Signer signer, authenticate(session, options, bundle));
 
   signature::DetachedOptions detached;
+  // As the tool in whose place this stands: it takes its own first release's form.
+  detached.statement.legacy = signature::LegacyStatements::kAllowed;
   if (!options.ignore_git_paths) detached.statement.exclusions = signature::Exclusions::kStatedOnly;
   MLXGUARD_TRY_ASSIGN(detached.ignored, compat_ignored(options));
   if (const auto own = path_below(options.model, options.signature)) detached.ignored.push_back(*own);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "signature/bundle.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -10,6 +12,9 @@ namespace {
 
 using codec::JsonKind;
 using codec::JsonValue;
+
+/// A leaf, its issuers, and what a signer adds for good measure.
+constexpr std::size_t kCertificatesMax = 16;
 
 Error field_error(std::string_view member, std::string message) {
   return make_error(ErrorCode::kBundleField, std::move(message)).about(std::string(member));
@@ -40,11 +45,32 @@ Result<std::optional<std::string>> read_public_key(const JsonValue& key) {
   return std::optional<std::string>(text);
 }
 
-Result<std::optional<std::string>> read_material(const JsonValue& material) {
+/// Each bounded by the text they stand in; the leaf first.
+Result<std::vector<std::vector<std::uint8_t>>> read_chain(const JsonValue& chain) {
+  MLXGUARD_TRY(only(chain, "x509CertificateChain", {"certificates"}));
+  MLXGUARD_TRY_ASSIGN(const JsonValue list, as_field(chain.member("certificates"), "certificates"));
+  if (!list.is(JsonKind::kArray) || list.size() == 0 || list.size() > kCertificatesMax) {
+    return field_error("certificates", "expected one certificate or a few");
+  }
+  std::vector<std::vector<std::uint8_t>> certificates;
+  const auto read_one = [&](std::size_t, JsonValue entry) -> Result<void> {
+    MLXGUARD_TRY(only(entry, "certificates[]", {"rawBytes"}));
+    MLXGUARD_TRY_ASSIGN(const JsonValue raw, as_field(entry.member("rawBytes"), "rawBytes"));
+    MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(raw.as_string(), "rawBytes"));
+    MLXGUARD_TRY_ASSIGN(auto der, as_field(codec::from_base64(text), "rawBytes"));
+    certificates.push_back(std::move(der));
+    return {};
+  };
+  MLXGUARD_TRY(list.each_element(read_one));
+  return certificates;
+}
+
+Result<void> read_material(const JsonValue& material, Material wanted, Bundle& bundle) {
   MLXGUARD_TRY(only(material, "verificationMaterial",
                     {"publicKey", "x509CertificateChain", "certificate", "tlogEntries",
                      "timestampVerificationData"}));
-  if (material.find("x509CertificateChain") || material.find("certificate")) {
+  const auto chain = material.find("x509CertificateChain");
+  if (material.find("certificate") || (wanted == Material::kKey && chain)) {
     return make_error(ErrorCode::kMaterialUnsupported,
                       "expected a bundle signed with a key, found one signed with a certificate");
   }
@@ -60,8 +86,17 @@ Result<std::optional<std::string>> read_material(const JsonValue& material) {
       return make_error(ErrorCode::kMaterialUnsupported, "expected no timestamps beside a key");
     }
   }
+  if (wanted == Material::kCertificates) {
+    if (!chain || material.find("publicKey")) {
+      return make_error(ErrorCode::kMaterialUnsupported,
+                        "expected a bundle signed with a certificate, found one signed with a key");
+    }
+    MLXGUARD_TRY_ASSIGN(bundle.certificates, read_chain(*chain));
+    return {};
+  }
   MLXGUARD_TRY_ASSIGN(const JsonValue key, as_field(material.member("publicKey"), "publicKey"));
-  return read_public_key(key);
+  MLXGUARD_TRY_ASSIGN(bundle.key_hint, read_public_key(key));
+  return {};
 }
 
 Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
@@ -91,7 +126,7 @@ Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
 
 }  // namespace
 
-Result<Bundle> parse_bundle(std::string_view untrusted_text) {
+Result<Bundle> parse_bundle(std::string_view untrusted_text, Material wanted) {
   auto parsed = codec::JsonDocument::parse(
       untrusted_text, {.bytes_max = limits::kBundleBytesMax, .depth_max = limits::kJsonDepthMax});
   if (!parsed) {
@@ -124,7 +159,7 @@ Result<Bundle> parse_bundle(std::string_view untrusted_text) {
         .compared(std::string(kPayloadType), std::string(payload_type.substr(0, 128)));
   }
   Bundle bundle;
-  MLXGUARD_TRY_ASSIGN(bundle.key_hint, read_material(material));
+  MLXGUARD_TRY(read_material(material, wanted, bundle));
   MLXGUARD_TRY_ASSIGN(const JsonValue payload, as_field(envelope.member("payload"), "payload"));
   MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(payload.as_string(), "payload"));
   MLXGUARD_TRY_ASSIGN(bundle.payload, as_field(codec::from_base64(text), "payload"));
@@ -136,7 +171,15 @@ std::string write_bundle(const Bundle& bundle) {
   codec::JsonWriter json;
   json.begin_object().field("mediaType", kBundleMediaType);
   json.key("verificationMaterial").begin_object();
-  json.key("publicKey").begin_object().field("hint", bundle.key_hint.value_or("")).end_object();
+  if (bundle.certificates.empty()) {
+    json.key("publicKey").begin_object().field("hint", bundle.key_hint.value_or("")).end_object();
+  } else {
+    json.key("x509CertificateChain").begin_object().key("certificates").begin_array();
+    for (const auto& der : bundle.certificates) {
+      json.begin_object().field("rawBytes", codec::to_base64(der)).end_object();
+    }
+    json.end_array().end_object();
+  }
   json.key("tlogEntries").begin_array().end_array().end_object();
   json.key("dsseEnvelope").begin_object();
   json.field("payload", codec::to_base64(bundle.payload)).field("payloadType", kPayloadType);
@@ -144,6 +187,31 @@ std::string write_bundle(const Bundle& bundle) {
   json.field("sig", codec::to_base64(bundle.signature)).field("keyid", "");
   json.end_object().end_array().end_object().end_object();
   return std::move(json).take();
+}
+
+std::vector<std::uint8_t> legacy_encoding(Bytes payload) {
+  // repr() of Python: single quotes, unless there are single quotes inside and no double ones.
+  const auto has = [&](char c) {
+    return std::find(payload.begin(), payload.end(), static_cast<std::uint8_t>(c)) != payload.end();
+  };
+  const char quote = has('\'') && !has('"') ? '"' : '\'';
+  std::string text = "DSSEV1 " + std::to_string(kPayloadType.size()) + " " +
+                     std::string(kPayloadType) + " " + std::to_string(payload.size()) + " b" + quote;
+  for (const std::uint8_t byte : payload) {
+    const char c = static_cast<char>(byte);
+    if (c == quote || c == '\\') {
+      text += '\\';
+      text += c;
+    } else if (c == '\n' || c == '\r' || c == '\t') {
+      text += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
+    } else if (byte < 0x20 || byte >= 0x7F) {
+      text += "\\x" + codec::to_hex(Bytes(&byte, 1));
+    } else {
+      text += c;
+    }
+  }
+  text += quote;
+  return {text.begin(), text.end()};
 }
 
 std::vector<std::uint8_t> pre_authentication_encoding(Bytes payload) {

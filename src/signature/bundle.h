@@ -22,16 +22,26 @@ struct Bundle {
   /// SHA-256 (hex) of the signer's PEM; absent in bundles that carry the raw key (model-signing
   /// before 1.1), whose key is never used: only the operator's keys are trusted.
   std::optional<std::string> key_hint;
+  /// DER, the leaf first; empty in bundles signed with a key. Only claims until verify_chain().
+  std::vector<std::vector<std::uint8_t>> certificates{};
   std::vector<std::uint8_t> payload;    ///< the statement, exactly as signed
   std::vector<std::uint8_t> signature;  ///< DER ECDSA
 };
 
+/// Which verification material is asked for.
+enum class Material : std::uint8_t { kKey, kCertificates };
+
 /// Strict: unknown members, other media types, any but one signature, and verification material
-/// other than a public key are refused. Errors: kTooLarge, kBundleSyntax, kBundleMediaType,
+/// other than the one asked for are refused. Errors: kTooLarge, kBundleSyntax, kBundleMediaType,
 /// kBundleField, kMaterialUnsupported, kPayloadType, kSignatureCount.
-[[nodiscard]] Result<Bundle> parse_bundle(std::string_view untrusted_text);
+[[nodiscard]] Result<Bundle> parse_bundle(std::string_view untrusted_text,
+                                          Material material = Material::kKey);
 
 [[nodiscard]] std::string write_bundle(const Bundle& bundle);
+
+/// What release 0.2.0 of the Python tool signed in its place: another word at the beginning, and the payload
+/// as Python writes bytes in source code. A reader that allows old forms tries it second.
+[[nodiscard]] std::vector<std::uint8_t> legacy_encoding(Bytes payload);
 
 /// DSSE v1: what is really signed.
 [[nodiscard]] std::vector<std::uint8_t> pre_authentication_encoding(Bytes payload);

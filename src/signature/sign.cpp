@@ -115,7 +115,8 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
   }
   const std::string payload = write_statement(statement);
   Bundle bundle;
-  bundle.key_hint = key.public_key().fingerprint();
+  bundle.certificates = options.certificates;
+  if (bundle.certificates.empty()) bundle.key_hint = key.public_key().fingerprint();
   bundle.payload.assign(payload.begin(), payload.end());
   MLXGUARD_TRY_ASSIGN(bundle.signature, key.sign(pre_authentication_encoding(bundle.payload)));
   model.bundle = write_bundle(bundle);

@@ -24,6 +24,8 @@ struct SignOptions {
   artifact::HashPlan plan{};
   /// Digests of an earlier signature: what did not change is not hashed again. Updated, not saved.
   artifact::DigestCache* cache = nullptr;
+  /// Of the signing key, in DER, the leaf first: goes into the bundle in place of the key's fingerprint.
+  std::vector<std::vector<std::uint8_t>> certificates{};
   /// What another signer signed: this signature has to say the same.
   const Statement* same_as = nullptr;
 };

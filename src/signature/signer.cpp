@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "signature/signer.h"
 
+#include <span>
+
+#include "base/check.h"
+
 namespace mlxguard::signature {
 namespace {
 
@@ -51,6 +55,41 @@ Result<trust::Signer> authenticate(const Bundle& bundle, const TrustedKeys& trus
       .compared("one of " + std::to_string(trusted.keys().size()) + " trusted keys",
                 bundle.key_hint ? *bundle.key_hint : "a key that the bundle does not name")
       .hinting("trust the signer with --public-key FILE, if you know them");
+}
+
+Result<trust::Signer> authenticate(const Bundle& bundle, const crypto::ChainTrust& authorities,
+                                   LegacyStatements legacy) {
+  if (authorities.authorities.empty()) {
+    return make_error(ErrorCode::kNoTrustedKeys, "expected a trusted authority, found none")
+        .hinting("name the certificate of the authority that you trust");
+  }
+  std::vector<crypto::Certificate> claimed;
+  for (const auto& der : bundle.certificates) {
+    MLXGUARD_TRY_ASSIGN(crypto::Certificate certificate, crypto::Certificate::from_der(der));
+    claimed.push_back(std::move(certificate));
+  }
+  MLXGUARD_CHECK(!claimed.empty());
+  const crypto::Certificate& leaf = claimed.front();
+  MLXGUARD_TRY_ASSIGN(const auto chain,
+                      crypto::verify_chain(leaf, std::span(claimed).subspan(1), authorities));
+  MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey key, leaf.public_key());
+  const bool good = key.verify(pre_authentication_encoding(bundle.payload), bundle.signature);
+  const bool good_once = !good && legacy == LegacyStatements::kAllowed &&
+                         crypto::verify_hashed_with_sha256(key, legacy_encoding(bundle.payload),
+                                                           bundle.signature);
+  if (!good && !good_once) {
+    return make_error(ErrorCode::kSignatureInvalid,
+                      "the signature does not verify under the certificate's key");
+  }
+  trust::Signer signer;
+  signer.kind = trust::Signer::Kind::kCertificate;
+  signer.fingerprint = key.fingerprint();
+  signer.authority = chain.back().fingerprint();
+  signer.name = chain.back().subject();
+  signer.subject = leaf.subject();
+  signer.identities = leaf.identities();
+  for (const crypto::Certificate& certificate : chain) signer.serials.push_back(certificate.serial());
+  return signer;
 }
 
 }  // namespace mlxguard::signature
