@@ -188,6 +188,19 @@ def test_what_the_trust_policy_refuses_is_a_type_of_its_own(program, cli, arrays
     assert cli.events("--type", "model.warned")[0]["code"] == "trust.no_source"
 
 
+def test_what_the_policy_refuses_by_finding_is_not_loaded(program, cli, arrays):
+    cli.ok("trust", "add", "here", "--path", arrays, "--signer", "signer", "--refuse-findings", "severity:high")
+    for other in ("npz", "npy", "gguf"):
+        (arrays / f"a.{other}").unlink()
+    cli.sign(arrays)
+    load = "answer(refused=refusal(lambda: mlxguard.load(model / 'a.safetensors')))"
+    assert program(load, cli.state, arrays)["refused"] is None
+    (arrays / "run.sh").write_text("#!/bin/sh\n")
+    cli.sign(arrays)
+    refused = program(load, cli.state, arrays)["refused"]
+    assert (refused["type"], refused["code"], refused["subject"]) == ("PolicyRefused", "trust.finding", "run.sh")
+
+
 def test_exceptions_survive_pickling_and_are_catchable_by_their_bases(program, cli, arrays):
     (arrays / "model.sig").unlink()
     assert program("""
