@@ -44,6 +44,12 @@ std::size_t end_of_quoted(std::string_view text, std::size_t at) {
   return text.size();
 }
 
+/// A backslash that ends a line skips spaces up to the next character, which is looked at as one.
+bool follows_line_ending_backslash(std::string_view text, std::size_t at) {
+  const std::size_t before = text.substr(0, at).find_last_not_of(" \t\r\n");
+  return before != std::string_view::npos && text[before] == '\\' && before + 1 < at;
+}
+
 }  // namespace
 
 std::optional<std::size_t> find_stray_character(std::string_view toml) {
@@ -55,14 +61,22 @@ std::optional<std::size_t> find_stray_character(std::string_view toml) {
   std::size_t at = 0;
   while (at < toml.size()) {
     const std::size_t end = end_of_quoted(toml, at);
-    if (end > at) {
-      at = end;
-      continue;
-    }
-    if (static_cast<unsigned char>(toml[at]) >= 0x80) return line_of(at);
-    ++at;
+    if (end == at && static_cast<unsigned char>(toml[at]) >= 0x80) return line_of(at);
+    at = std::max(end, at + 1);
+  }
+  for (at = 1; at < toml.size(); ++at) {
+    const bool lead = static_cast<unsigned char>(toml[at]) >= 0x80 &&
+                      static_cast<unsigned char>(toml[at - 1]) < 0x80;
+    if (lead && follows_line_ending_backslash(toml, at)) return line_of(at);
   }
   return {};
+}
+
+std::string toml_in_ascii(std::string_view toml) {
+  std::string plain(toml);
+  std::replace_if(
+      plain.begin(), plain.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+  return plain;
 }
 
 }  // namespace mlxguard::codec

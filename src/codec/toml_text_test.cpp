@@ -25,6 +25,8 @@ TEST_CASE("toml text: elsewhere the line of the first one is told") {
   CHECK(find_stray_character("a = \"x\\\" \u00fc\"\n\n\u00fc") == 3);
   CHECK(find_stray_character("# \u00fc\n\u00fc") == 2);
   CHECK(find_stray_character("a = '\xff'") == 1);
+  CHECK(find_stray_character("a = \"\"\"x\\\n  \u00fc\"\"\"") == 2);
+  CHECK(toml_in_ascii("a = '\u00fc'") == "a = '??'");
 }
 
 }  // namespace

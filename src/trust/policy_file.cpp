@@ -348,7 +348,8 @@ Result<PolicyFile> parse_policy(std::string_view text, const fs::path& folder) {
                       "line " + std::to_string(*line) +
                           ": expected UTF-8, with what is not ASCII in strings and comments only");
   }
-  const toml::parse_result parsed = toml::parse(text);
+  toml::parse_result parsed = toml::parse(codec::toml_in_ascii(text));
+  if (parsed) parsed = toml::parse(text);
   if (!parsed) {
     return make_error(ErrorCode::kTrustPolicy,
                       "line " + std::to_string(parsed.error().source().begin.line) + ": " +
