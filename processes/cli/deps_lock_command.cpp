@@ -160,7 +160,9 @@ Result<int> run(Session& session, const Options& given) {
   output.progress("");
   if (!resolved) {
     Error error = std::move(resolved).error();
-    if (!options.resolver.source_distributions && error.hint.empty()) {
+    if (error.message.find("No module named pip") != std::string::npos) {
+      error.hint = "--python names a Python that has pip; --resolver uv needs none";
+    } else if (!options.resolver.source_distributions && error.hint.empty()) {
       error.hint = "a package without wheels needs --allow-sdist: its build runs code of its own";
     }
     return error;

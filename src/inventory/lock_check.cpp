@@ -184,9 +184,11 @@ class Checker {
     for (const Observation& one : environment_.observations) {
       const bool unrecorded = one.kind == Seen::kUnrecorded;
       if (unrecorded && options_.unrecorded == LockCheckOptions::Unrecorded::kAllowed) continue;
-      // Code in a .pth file of a package is part of what was locked; other .pth files are unrecorded.
-      if (one.kind == Seen::kMissing || one.kind == Seen::kInstallHook) continue;
-      if (one.kind == Seen::kPathCode) continue;
+      // Code that runs by itself and belongs to a package is part of what was locked; other is refused,
+      // whatever else may be there.
+      if (one.kind == Seen::kMissing) continue;
+      const bool runs = one.kind == Seen::kPathCode || one.kind == Seen::kInstallHook;
+      if (runs && !one.component.empty()) continue;
       const bool unreadable = one.kind == Seen::kUnreadable;
       const auto name = names.find(one.component);
       add(unreadable ? Kind::kUnreadable : Kind::kFile, name == names.end() ? "" : name->second,

@@ -110,6 +110,18 @@ TEST_CASE("lock check: what the environment's reader saw counts") {
               {.unrecorded = LockCheckOptions::Unrecorded::kAllowed}) == Kinds{});
 }
 
+TEST_CASE("lock check: code that runs by itself and belongs to no package is never allowed") {
+  Inventory environment = holding({package("a", "1", {})});
+  const auto error = make_error(ErrorCode::kDepsRecord, "x");
+  const LockCheckOptions lax{.unrecorded = LockCheckOptions::Unrecorded::kAllowed};
+  for (const auto seen : {Observation::Kind::kPathCode, Observation::Kind::kInstallHook}) {
+    environment.observations = {{seen, "", "x.pth", error}};
+    CHECK(kinds(holding({package("a", "1")}), environment, lax) == Kinds{Kind::kFile});
+    environment.observations = {{seen, pypi_purl("a", "1"), "x.pth", error}};
+    CHECK(kinds(holding({package("a", "1")}), environment) == Kinds{});
+  }
+}
+
 TEST_CASE("lock check: markers and what nobody installed wants may be absent") {
   Component locked = package("w", "1");
   locked.properties = {{"marker", "sys_platform == 'win32'"}};

@@ -38,7 +38,8 @@ packaging::MarkerEnvironment marker_environment(const std::string& python_versio
 struct Node {
   const Distribution* distribution = nullptr;
   std::vector<Wanted> wants;
-  std::set<std::string> extras;  ///< in use
+  std::set<std::string> extras;   ///< asked for by a package here
+  std::set<std::string> guessed;  ///< and those that somebody seems to have asked for
 };
 
 class Graph {
@@ -48,7 +49,7 @@ class Graph {
         python_known_(!python.version.empty()),
         environment_(marker_environment(python.version)) {
     for (const Distribution& distribution : distributions) {
-      Node node{&distribution, {}, {}};
+      Node node{&distribution, {}, {}, {}};
       for (const std::string& text : distribution.metadata.requires_dist) {
         auto requirement = Requirement::parse(text);
         if (!requirement) {
@@ -65,7 +66,6 @@ class Graph {
   }
 
   void run() {
-    for (Node& node : nodes_) use_complete_extras(node);
     // Each round turns at least one more extra on; there are finitely many.
     for (bool changed = true; changed;) {
       changed = false;
@@ -75,7 +75,10 @@ class Graph {
         }
       }
     }
-    for (const Node& node : nodes_) connect(node);
+    for (Node& node : nodes_) {
+      guess_extras(node);
+      connect(node);
+    }
   }
 
  private:
@@ -113,39 +116,47 @@ class Graph {
     return changed;
   }
 
-  /// Which extras a user asked for is written nowhere: one whose packages are all here was.
-  void use_complete_extras(Node& node) {
+  /// Which extras a user asked for is written nowhere: one whose packages are all here seems to be. It
+  /// makes needs, but nothing is missing for it.
+  void guess_extras(Node& node) {
+    node.guessed = node.extras;
+    std::set<std::string> always{node.distribution->name};
+    for (const Wanted& wanted : node.wants) {
+      if (holds(wanted, {})) always.insert(wanted.name);
+    }
     for (const std::string& declared : node.distribution->metadata.provides_extra) {
       const std::string extra = normalize_name(declared);
       std::size_t brought = 0, present = 0;
       for (const Wanted& wanted : node.wants) {
-        if (wanted.marker.find("extra") == std::string::npos) continue;
-        if (holds(wanted, {}) || !holds(wanted, {extra})) continue;
+        if (wanted.marker.find("extra") == std::string::npos || always.contains(wanted.name)) continue;
+        if (!holds(wanted, {extra})) continue;
         ++brought;
         if (by_name_.contains(wanted.name)) ++present;
       }
-      if (brought > 0 && brought == present) node.extras.insert(extra);
+      if (brought > 0 && brought == present) node.guessed.insert(extra);
     }
   }
 
   void connect(const Node& node) {
     std::set<std::string> missing;
     for (const Wanted& wanted : node.wants) {
-      const auto answer = judge(wanted, node.extras);
+      const auto answer = judge(wanted, node.guessed);
       if (!answer) {
         unreadable(*node.distribution, answer.error());
         continue;
       }
       if (!*answer) continue;
       const auto targets = by_name_.find(wanted.name);
+      const bool asked = holds(wanted, node.extras);
       if (targets == by_name_.end()) {
+        if (!asked) continue;
         missing.insert(wanted.name + wanted.requirement.specifiers.text());
         continue;
       }
       for (const std::size_t target : targets->second) {
         const Distribution& found = *nodes_[target].distribution;
         builder_.needs(node.distribution->purl, found.purl);
-        check_version(node, wanted, found);
+        if (asked) check_version(node, wanted, found);
       }
     }
     for (const std::string& name : missing) {
@@ -154,7 +165,7 @@ class Graph {
                                   node.distribution->name + " requires " + name + ", which is not here"));
     }
     std::string used;
-    for (const std::string& extra : node.extras) used += (used.empty() ? "" : ",") + extra;
+    for (const std::string& extra : node.guessed) used += (used.empty() ? "" : ",") + extra;
     if (!used.empty()) builder_.property(node.distribution->purl, "extras", used);
   }
 

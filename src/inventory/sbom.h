@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads CycloneDX JSON, 1.2 to 1.7: an SBOM that a wheel carries, or one that a user hands over.
 // Input: bytes chosen by an attacker. What is read is judged strictly: the parts that become components
-// and dependencies must be as the specification says. What is not read is not judged (docs/inventory.md).
+// and dependencies must be as the specification says. What is not read is not judged (docs/dependencies.md).
 #pragma once
 
 #include <string>

@@ -69,6 +69,20 @@ def test_who_needs_whom_as_packaging_judges_the_markers(venv_inventory):
         assert ours <= asked, name
 
 
+def test_unmet_requirements_are_those_that_pip_reports(venv_inventory):
+    told = subprocess.run([VENV / "bin/python", "-m", "pip", "check", "--disable-pip-version-check"],
+                          capture_output=True, text=True).stdout
+    theirs = {(canonicalize_name(line.split()[0]), canonicalize_name(re.search(r"requires ([\w.-]+)|has requirement ([\w.-]+)", line).group(1) or ""))
+              for line in told.splitlines() if " requires " in line}
+    ours = set()
+    for one in venv_inventory["observations"]:
+        match = re.match(r"(\S+) requires ([\w.-]+?)[<>=!~].*is not here$|(\S+) requires ([\w.-]+), which", one["message"])
+        if one["kind"] == "missing" and match:
+            groups = [g for g in match.groups() if g]
+            ours.add((groups[0], canonicalize_name(groups[1])))
+    assert ours == theirs
+
+
 def test_native_parts_of_mlx_each_with_evidence_and_confidence(venv_inventory):
     mlx = by_name(venv_inventory, "mlx-cpu")[0]
     parts = {c["name"]: c for c in venv_inventory["components"] if c["purl"] in mlx["needs"]}
