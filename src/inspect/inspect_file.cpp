@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "format/safetensors.h"
 #include "inspect/content_kind.h"
+#include "inspect/pickle_scan.h"
 #include "inspect/template_scan.h"
 
 namespace mlxguard::inspect {
@@ -71,8 +72,7 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, Find
       findings.add(Rule::kFileArchive, "an archive of the form " + std::string(name_of(kind)));
       return findings.gap("archives of this form are not opened");
     case ContentKind::kPickle:
-      findings.add(Rule::kPickleFile, "a pickle");
-      return findings.gap("its opcodes were not read");
+      return scan_pickle(file, 0, findings);
     case ContentKind::kForeign:
       findings.add(Rule::kFileForeign, "a format that is not inspected");
       return findings.gap("a format that this inspection does not read");
