@@ -217,6 +217,31 @@ TEST_CASE("policy line: where a model really is decides about its source") {
   CHECK(place.refused_by_all(through_link) == ErrorCode::kTrustNoSource);
 }
 
+TEST_CASE("policy line: a further signature counts if it lists the same files, and if it verifies") {
+  Place place;
+  const auto second = test::new_key();
+  std::ofstream(place.root() / "state/keys/second.pub") << second.public_key().pem();
+  place.policy("threshold = 2",
+               "[[sources.s.signers]]\nkey = '" + second.public_key().fingerprint() + "'");
+  const auto add = [&](const crypto::EcPrivateKey& by) {
+    const auto folder = artifact::ModelFolder::open(place.path());
+    REQUIRE(folder.has_value());
+    const auto signed_model = signature::sign_model(*folder, by);
+    REQUIRE(signed_model.has_value());
+    REQUIRE(signature::put_further_bundle(*folder, place.path(), "second", signed_model->bundle)
+                .has_value());
+  };
+  CHECK(place.refused_by_all() == ErrorCode::kTrustThreshold);
+  add(second);
+  CHECK(place.admit_it().has_value());
+  add(test::new_key());  // of nobody that is known
+  CHECK(place.refused_by_all() == ErrorCode::kTrustThreshold);
+  add(second);
+  place.write("more.txt", "more");
+  place.sign();  // the second one's is over the old list now
+  CHECK(place.refused_by_all() == ErrorCode::kTrustThreshold);
+}
+
 TEST_CASE("policy line: an approval is good for its own model only") {
   Place place;
   trust::Claim other;
