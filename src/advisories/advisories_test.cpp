@@ -61,6 +61,35 @@ TEST_CASE("match: listed versions are compared, not spelled, and an entry that i
   CHECK(standing(one, "not a version") == Standing::kAffected);
 }
 
+TEST_CASE("match: a local version is as affected as the public one that it was built from") {
+  Affected one = affected_by({{Kind::kIntroduced, "1.0"}, {Kind::kLastAffected, "2.0"}}, {"3.0"});
+  CHECK(standing(one, "2.0+cpu") == Standing::kAffected);
+  CHECK(standing(one, "3.0+cu118") == Standing::kAffected);
+  CHECK(standing(one, "2.1+cpu") == Standing::kUnaffected);
+  CHECK(standing(affected_by({{Kind::kIntroduced, "0"}, {Kind::kFixed, "2.0"}}), "2.0+cpu") ==
+        Standing::kUnaffected);
+  const Affected named = affected_by({{Kind::kIntroduced, "0"}, {Kind::kFixed, "2.0+patched.1"}});
+  CHECK(standing(named, "2.0+patched.1") == Standing::kUnaffected);
+  CHECK(standing(named, "2.0") == Standing::kAffected);
+}
+
+TEST_CASE("match: a limit ends a range, any of several, and a star ends none") {
+  const auto limited = [](std::vector<std::string> limits) {
+    std::vector<Event> events{{Kind::kIntroduced, "1.0"}};
+    for (std::string& limit : limits) events.push_back({Kind::kLimit, std::move(limit)});
+    return affected_by(std::move(events));
+  };
+  CHECK(standing(limited({"2.0"}), "1.5") == Standing::kAffected);
+  CHECK(standing(limited({"2.0"}), "2.0") == Standing::kUnaffected);
+  CHECK(standing(limited({"2.0", "3.0"}), "2.5") == Standing::kAffected);
+  CHECK(standing(limited({"2.0", "*"}), "9") == Standing::kAffected);
+}
+
+TEST_CASE("match: a range that nothing begins says nothing") {
+  CHECK(standing(affected_by({}), "1.0") == Standing::kCouldNotTell);
+  CHECK(standing(affected_by({{Kind::kFixed, "2.0"}}), "1.0") == Standing::kCouldNotTell);
+}
+
 TEST_CASE("match: what cannot be evaluated could not be told") {
   Affected commits;
   commits.ranges.push_back({Range::Kind::kGit, {}});

@@ -23,11 +23,16 @@ bool before(const Bound& left, const Bound& right) {
   return false;  // equal ones stay in their order
 }
 
-/// The range's events in order, or nothing if one of them is no version.
+/// The range's events in order, or nothing if one of them is no version, or nothing begins the range.
 std::optional<std::vector<Bound>> bounds_of(const Range& range) {
   std::vector<Bound> bounds;
+  bool begins = false;
   for (const Event& event : range.events) {
-    if (event.kind == Event::Kind::kLimit) continue;  // for commits; here no record has one
+    begins = begins || event.kind == Event::Kind::kIntroduced;
+    if (event.kind == Event::Kind::kLimit && event.version == "*") {
+      bounds.push_back({event.kind, std::nullopt, event.version});
+      continue;
+    }
     if (event.kind == Event::Kind::kIntroduced && event.version == "0") {
       bounds.push_back({event.kind, std::nullopt, event.version});
       continue;
@@ -36,11 +41,24 @@ std::optional<std::vector<Bound>> bounds_of(const Range& range) {
     if (!version) return std::nullopt;
     bounds.push_back({event.kind, *std::move(version), event.version});
   }
+  if (!begins) return std::nullopt;
   std::stable_sort(bounds.begin(), bounds.end(), before);
   return bounds;
 }
 
-bool affected_between(const std::vector<Bound>& bounds, const Version& version) {
+/// The schema's "BeforeLimits": no limit at all, or below any of them; "*" is beyond every version.
+bool before_limits(const std::vector<Bound>& bounds, const Version& version) {
+  bool limited = false;
+  for (const Bound& bound : bounds) {
+    if (bound.kind != Event::Kind::kLimit) continue;
+    if (!bound.version || version < *bound.version) return true;
+    limited = true;
+  }
+  return !limited;
+}
+
+bool in_range(const std::vector<Bound>& bounds, const Version& version) {
+  if (!before_limits(bounds, version)) return false;
   bool vulnerable = false;
   for (const Bound& bound : bounds) {
     switch (bound.kind) {
@@ -59,6 +77,17 @@ bool affected_between(const std::vector<Bound>& bounds, const Version& version) 
   return vulnerable;
 }
 
+/// A local version (`2.0+cpu`) is the public one built by somebody else, and as affected as that is; only a
+/// range that names local versions itself tells them apart.
+bool affected_between(const std::vector<Bound>& bounds, const Version& version) {
+  if (in_range(bounds, version)) return true;
+  if (version.local().empty()) return false;
+  const bool tells_apart = std::any_of(bounds.begin(), bounds.end(), [](const Bound& bound) {
+    return bound.version && !bound.version->local().empty();
+  });
+  return !tells_apart && in_range(bounds, version.without_local());
+}
+
 void add_fixed(const std::vector<Bound>& bounds, const Version& version, Match& out) {
   for (const Bound& bound : bounds) {
     if (bound.kind == Event::Kind::kFixed && *bound.version > version) {
@@ -69,11 +98,13 @@ void add_fixed(const std::vector<Bound>& bounds, const Version& version, Match& 
 }
 
 bool listed(const Affected& affected, std::string_view text, const std::optional<Version>& version) {
+  std::optional<Version> published;  // `2.0+cpu` is listed where 2.0 is
+  if (version && !version->local().empty()) published = version->without_local();
   for (const std::string& one : affected.versions) {
     if (one == text) return true;
     if (!version) continue;
     const auto parsed = Version::parse(one);  // real data has entries that are no versions
-    if (parsed && *parsed == *version) return true;
+    if (parsed && (*parsed == *version || (published && *parsed == *published))) return true;
   }
   return false;
 }
@@ -91,7 +122,7 @@ Match match(const Affected& affected, std::string_view text) {
     const auto bounds = bounds_of(range);
     if (!bounds || !version) {
       out.why = bounds ? "the version is not one of PEP 440 and cannot be compared"
-                       : "a range of the advisory has an event that is no version";
+                       : "a range of the advisory has no beginning, or an event that is no version";
       continue;
     }
     evaluated = true;

@@ -23,6 +23,8 @@ struct Match {
 
 /// Affected by the list of versions or by any range. What cannot be evaluated (a range of commits alone,
 /// an event or a version that is no version) and is not affected otherwise, could not be told.
+/// A local version is affected where its public version is, unless the range itself names local versions:
+/// stricter than the schema, whose order would call `2.0+cpu` later than `last_affected: 2.0`.
 [[nodiscard]] Match match(const Affected& affected, std::string_view version);
 
 }  // namespace mlxguard::advisories

@@ -306,6 +306,9 @@ Result<Report> scan(const inventory::Inventory& inventory, const Knowledge& know
     report.verdict = std::max(report.verdict, one.verdict);
     report.components.push_back(std::move(one));
   }
+  if (report.components.empty()) {  // the wrong folder is more likely than an environment of nothing
+    report.unknowns.push_back({Reason::kEmpty, "there is no package in it"});
+  }
   for (Unknown& unknown : report.unknowns) {
     unknown.accepted = options.accepted.contains(name_of(unknown.reason));
     if (!unknown.accepted) report.verdict = std::max(report.verdict, Verdict::kCouldNotTell);

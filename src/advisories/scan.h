@@ -29,6 +29,7 @@ enum class Verdict : std::uint8_t { kClean, kCouldNotTell, kVulnerable };
   X(kVersion, "version", "a version that is not one of PEP 440 cannot be compared")                   \
   X(kRange, "unevaluated-range", "an advisory names no versions that can be compared, or only commits") \
   X(kNativePart, "native-part", "no advisory database covers this native part")                       \
+  X(kEmpty, "empty", "there is no package in it")                                                     \
   X(kUnreadable, "unreadable", "a part of the environment could not be read")
 
 enum class Reason : std::uint8_t {

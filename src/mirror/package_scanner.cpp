@@ -49,6 +49,7 @@ Unknown unknown_of(advisories::Reason reason) {
     case advisories::Reason::kNoVersion:
     case advisories::Reason::kVersion: return Unknown::kVersion;
     case advisories::Reason::kRange: return Unknown::kRange;
+    case advisories::Reason::kEmpty:
     case advisories::Reason::kNativePart:
     case advisories::Reason::kUnreadable: return Unknown::kNativePart;
   }
