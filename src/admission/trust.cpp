@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admission/trust.h"
 
+#include <map>
+
+#include "base/limits.h"
+#include "crypto/certificate.h"
 #include "crypto/key_store.h"
+#include "trust/state_file.h"
 
 namespace mlxguard::admission {
 namespace {
@@ -10,6 +15,39 @@ Error on_record(Error error, events::Sink& sink) {
   const auto logged = sink.append(events::event_of(events::Kind::kPolicyRefused, error, {}));
   if (!logged) return Error(logged.error()).with("recording a refusal", name_of(error.code));
   return error;
+}
+
+/// Each authority with the revocation lists of every source that names it: a list that one source knows of
+/// cannot be passed over by way of another.
+Result<void> add_authorities(const trust::PolicyFile& policy, WallTime now,
+                             signature::TrustedKeys& keys) {
+  std::map<std::string, crypto::ChainTrust> by_digest;
+  for (const trust::SourceRule& source : policy.sources) {
+    if (!source.legacy.empty()) keys.read_legacy();
+    for (const trust::SignerRule& signer : source.signers) {
+      if (!signer.is_certificate()) continue;
+      crypto::ChainTrust& authority = by_digest[signer.authority_digest];
+      authority.now = now;
+      if (authority.authorities.empty()) {
+        MLXGUARD_TRY_ASSIGN(const std::string pem,
+                            trust::read_trusted_file(signer.authority, limits::kPolicyBytesMax));
+        MLXGUARD_TRY_ASSIGN(authority.authorities, crypto::Certificate::from_pem(pem));
+        // The digest was taken when the policy was read; the file may be another one by now.
+        if (authority.authorities.size() != 1 ||
+            authority.authorities.front().fingerprint() != signer.authority_digest) {
+          return make_error(ErrorCode::kTrustPolicy, "the authority's file changed while it was read")
+              .about(signer.authority.string());
+        }
+      }
+      for (const std::filesystem::path& file : source.crls) {
+        MLXGUARD_TRY_ASSIGN(std::string list,
+                            trust::read_trusted_file(file, limits::kRevocationListBytesMax));
+        authority.crls.push_back(std::move(list));
+      }
+    }
+  }
+  for (auto& [digest, authority] : by_digest) keys.add_authority(std::move(authority));
+  return {};
 }
 
 }  // namespace
@@ -22,6 +60,9 @@ Result<Trust> Trust::load(const trust::PolicyPlaces& places, events::Sink& sink,
   auto keys = signature::TrustedKeys::load(crypto::KeyStore(places.state / "keys"),
                                            policy->key_files(), now);
   if (!keys) return on_record(std::move(keys).error(), sink);
+  if (auto added = add_authorities(policy->file(), now, *keys); !added) {
+    return on_record(std::move(added).error(), sink);
+  }
   return Trust(*std::move(policy), *std::move(keys));
 }
 

@@ -134,14 +134,32 @@ Result<void> check_usage(X509* leaf) {
                     "expected a certificate for digital signatures or code signing");
 }
 
+Result<void> add_der_list(X509_STORE* store, const std::string& text) {
+  const Bytes bytes = as_bytes(text);
+  const unsigned char* at = bytes.data();
+  const List list(d2i_X509_CRL(nullptr, &at, static_cast<long>(bytes.size())));
+  const bool added = list != nullptr && at == bytes.data() + bytes.size() &&
+                     X509_STORE_add_crl(store, list.get()) == 1;
+  ERR_clear_error();
+  if (added) return {};
+  return make_error(ErrorCode::kCertificateCrl, "expected a revocation list in PEM or DER");
+}
+
 Result<void> add_lists(X509_STORE* store, const std::vector<std::string>& crls) {
   for (const std::string& text : crls) {
+    if (text.find("-----BEGIN") == text.npos) {
+      MLXGUARD_TRY(add_der_list(store, text));
+      continue;
+    }
     const Bio in = reading(text);
     std::size_t count = 0;
     for (; in != nullptr; ++count) {
       const List list(PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr));
-      if (list == nullptr) break;
-      if (X509_STORE_add_crl(store, list.get()) != 1) break;
+      if (list == nullptr) {
+        if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) count = 0;
+        break;
+      }
+      if (X509_STORE_add_crl(store, list.get()) != 1) return invalid("a revocation list that cannot be used");
     }
     ERR_clear_error();
     if (count == 0) return make_error(ErrorCode::kCertificateCrl, "expected a revocation list in PEM");
@@ -226,7 +244,9 @@ std::string Certificate::serial() const {
   if (number == nullptr) return {};
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(BN_num_bytes(number.get())));
   BN_bn2bin(number.get(), bytes.data());
-  return hex(bytes);
+  std::string text = hex(bytes);
+  if (text.size() > 1 && text.front() == '0') text.erase(0, 1);
+  return text.empty() ? "0" : text;
 }
 
 std::vector<std::string> Certificate::identities() const {

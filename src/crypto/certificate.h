@@ -32,7 +32,7 @@ class Certificate {
   /// Lowercase hex SHA-256 of der().
   [[nodiscard]] const std::string& fingerprint() const;
   [[nodiscard]] std::string subject() const;  ///< RFC 2253
-  [[nodiscard]] std::string serial() const;   ///< lowercase hex
+  [[nodiscard]] std::string serial() const;   ///< lowercase hex without leading zeros
   /// Subject alternative names: "email:..", "uri:..", "dns:..".
   [[nodiscard]] std::vector<std::string> identities() const;
   /// For who is about to sign: valid now, and for signing. kCertificateExpired, kCertificateNotYetValid,
@@ -52,7 +52,7 @@ class Certificate {
 
 struct ChainTrust {
   std::vector<Certificate> authorities{};
-  /// PEM texts. If there is any, every certificate of a chain needs a list that is in date.
+  /// PEM or DER. If there is any, every certificate of a chain needs a list that is in date.
   std::vector<std::string> crls{};
   WallTime now{};
 };

@@ -86,7 +86,7 @@ Result<void> read_material(const JsonValue& material, Material wanted, Bundle& b
       return make_error(ErrorCode::kMaterialUnsupported, "expected no timestamps beside a key");
     }
   }
-  if (wanted == Material::kCertificates) {
+  if (wanted == Material::kCertificates || (wanted == Material::kEither && chain)) {
     if (!chain || material.find("publicKey")) {
       return make_error(ErrorCode::kMaterialUnsupported,
                         "expected a bundle signed with a certificate, found one signed with a key");

@@ -29,7 +29,7 @@ struct Bundle {
 };
 
 /// Which verification material is asked for.
-enum class Material : std::uint8_t { kKey, kCertificates };
+enum class Material : std::uint8_t { kKey, kCertificates, kEither };
 
 /// Strict: unknown members, other media types, any but one signature, and verification material
 /// other than the one asked for are refused. Errors: kTooLarge, kBundleSyntax, kBundleMediaType,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "signature/signer.h"
 
+#include <optional>
 #include <span>
 
 #include "base/check.h"
@@ -30,9 +31,33 @@ Result<void> check_not_refused(const Bundle& bundle, const TrustedKeys& trusted,
   return {};
 }
 
+/// Under any of the authorities. If none vouches for it, the most telling reason: that it does not end in
+/// this authority is true of every authority but one.
+Result<trust::Signer> authenticate_certificates(const Bundle& bundle, const TrustedKeys& trusted,
+                                                std::vector<std::string>* legacy_forms) {
+  if (trusted.authorities().empty()) {
+    return make_error(ErrorCode::kMaterialUnsupported,
+                      "the bundle is signed with a certificate, and no authority is trusted")
+        .hinting("let a source of trust.toml name the authority: mlxguard trust add --ca FILE");
+  }
+  const auto legacy = legacy_forms == nullptr ? LegacyStatements::kRefused : trusted.legacy();
+  std::optional<Error> why;
+  for (const crypto::ChainTrust& authority : trusted.authorities()) {
+    auto signer = authenticate(bundle, authority, legacy, legacy_forms);
+    if (signer) {
+      MLXGUARD_TRY(trusted.ring().check_verify(signer->fingerprint, authority.now));
+      return signer;
+    }
+    if (!why || why->code == ErrorCode::kCertificateUntrusted) why = std::move(signer).error();
+  }
+  return *std::move(why);
+}
+
 }  // namespace
 
-Result<trust::Signer> authenticate(const Bundle& bundle, const TrustedKeys& trusted) {
+Result<trust::Signer> authenticate(const Bundle& bundle, const TrustedKeys& trusted,
+                                   std::vector<std::string>* legacy_forms) {
+  if (!bundle.certificates.empty()) return authenticate_certificates(bundle, trusted, legacy_forms);
   const std::vector<std::uint8_t> message = pre_authentication_encoding(bundle.payload);
   MLXGUARD_TRY(check_not_refused(bundle, trusted, message));
   if (trusted.keys().empty()) {
@@ -58,7 +83,8 @@ Result<trust::Signer> authenticate(const Bundle& bundle, const TrustedKeys& trus
 }
 
 Result<trust::Signer> authenticate(const Bundle& bundle, const crypto::ChainTrust& authorities,
-                                   LegacyStatements legacy) {
+                                   LegacyStatements legacy,
+                                   std::vector<std::string>* legacy_forms) {
   if (authorities.authorities.empty()) {
     return make_error(ErrorCode::kNoTrustedKeys, "expected a trusted authority, found none")
         .hinting("name the certificate of the authority that you trust");
@@ -81,6 +107,7 @@ Result<trust::Signer> authenticate(const Bundle& bundle, const crypto::ChainTrus
     return make_error(ErrorCode::kSignatureInvalid,
                       "the signature does not verify under the certificate's key");
   }
+  if (good_once && legacy_forms != nullptr) legacy_forms->emplace_back(kLegacyEncoding);
   trust::Signer signer;
   signer.kind = trust::Signer::Kind::kCertificate;
   signer.fingerprint = key.fingerprint();

@@ -15,7 +15,11 @@
 
 namespace mlxguard::signature {
 
+/// Of a signature v1.0, or of the release before it (see LegacyStatements).
+enum class StatementForm : std::uint8_t { kCurrent, kLegacy };
+
 struct Statement {
+  StatementForm form = StatementForm::kCurrent;
   std::string subject_name;
   std::string root_digest;  ///< hex SHA-256 over the raw resource digests, in listed order
   crypto::HashAlgorithm algorithm = crypto::HashAlgorithm::kSha256;

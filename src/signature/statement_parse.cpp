@@ -282,6 +282,7 @@ Result<Statement> read_v1(const JsonValue& root, Exclusions exclusions) {
 /// Each subject is a file; there is nothing else in it.
 Result<Statement> read_legacy(const JsonValue& root) {
   Statement statement;
+  statement.form = StatementForm::kLegacy;
   statement.ignored_paths = default_ignored_paths();
   MLXGUARD_TRY_ASSIGN(const JsonValue predicate, member_of(root, "predicate"));
   MLXGUARD_TRY(only(predicate, "predicate", {"unused"}));

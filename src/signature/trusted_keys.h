@@ -8,12 +8,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "crypto/certificate.h"
 #include "crypto/ec_key.h"
 #include "crypto/key_store.h"
+#include "signature/statement.h"
 #include "trust/key_ring.h"
 
 namespace mlxguard::signature {
@@ -46,12 +49,20 @@ class TrustedKeys {
   };
   [[nodiscard]] std::span<const Refused> refused() const { return refused_; }
   void refuse(std::string name, crypto::EcPublicKey key, Error why);
+  /// An authority whose certificates may sign, with its revocation lists and the time of verification.
+  void add_authority(crypto::ChainTrust authority) { authorities_.push_back(std::move(authority)); }
+  [[nodiscard]] std::span<const crypto::ChainTrust> authorities() const { return authorities_; }
+  /// Old forms of bundles are read: some source of the policy allows them, and policy decides whose.
+  void read_legacy() { legacy_ = LegacyStatements::kAllowed; }
+  [[nodiscard]] LegacyStatements legacy() const { return legacy_; }
   /// The standing of every key, with the revocation list.
   [[nodiscard]] const trust::KeyRing& ring() const { return ring_; }
 
  private:
   std::vector<TrustedKey> keys_;
   std::vector<Refused> refused_;
+  std::vector<crypto::ChainTrust> authorities_;
+  LegacyStatements legacy_ = LegacyStatements::kRefused;
   trust::KeyRing ring_;
 };
 

@@ -31,12 +31,16 @@ Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesys
                                 const TrustedKeys& trusted) {
   const std::string bundle_name = bundle_path(folder, path).filename().string();
   MLXGUARD_TRY_ASSIGN(const std::string untrusted_text, read_bundle_file(folder, path));
-  auto bundle = parse_bundle(untrusted_text);
+  auto bundle = parse_bundle(untrusted_text, Material::kEither);
   if (!bundle) return about_bundle(std::move(bundle).error(), bundle_name);
-  auto signer = authenticate(*bundle, trusted);
+  std::vector<std::string> legacy_forms;
+  auto signer = authenticate(*bundle, trusted, &legacy_forms);
   if (!signer) return about_bundle(std::move(signer).error(), bundle_name);
-  auto statement = parse_statement(as_text(bundle->payload));
+  StatementOptions forms;
+  forms.legacy = trusted.legacy();
+  auto statement = parse_statement(as_text(bundle->payload), forms);
   if (!statement) return about_bundle(std::move(statement).error(), bundle_name);
+  if (statement->form == StatementForm::kLegacy) legacy_forms.emplace_back(kLegacyStatement);
 
   folder.set_links(statement->links);  // as the signer recorded it
   std::vector<std::string> ignored = statement->ignored_paths;
@@ -44,6 +48,7 @@ Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesys
   MLXGUARD_TRY_ASSIGN(auto entries, folder.enumerate(ignored));
   const Statement first = *statement;
   Verifier verifier(std::move(folder), *std::move(statement), std::move(entries));
+  verifier.report_.legacy = std::move(legacy_forms);
   verifier.report_.signer = signer->fingerprint;
   verifier.report_.signer_name = signer->name;
   verifier.report_.signers.push_back(*std::move(signer));
@@ -58,7 +63,7 @@ Result<void> Verifier::read_further(const std::filesystem::path& path, const Tru
   for (FurtherBundle& further : bundles) {
     const auto take = [&]() -> Result<trust::Signer> {
       MLXGUARD_TRY_ASSIGN(const std::string text, further.text);
-      MLXGUARD_TRY_ASSIGN(const Bundle bundle, parse_bundle(text));
+      MLXGUARD_TRY_ASSIGN(const Bundle bundle, parse_bundle(text, Material::kEither));
       MLXGUARD_TRY_ASSIGN(trust::Signer signer, authenticate(bundle, trusted));
       MLXGUARD_TRY_ASSIGN(const Statement statement, parse_statement(as_text(bundle.payload)));
       if (!says_the_same(statement, first)) {
