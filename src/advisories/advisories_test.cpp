@@ -195,6 +195,34 @@ TEST_CASE("database: what was built is found again, and every changed byte is no
   }
 }
 
+TEST_CASE("database: a broken record is never taken for clean, and a date to come makes nothing younger") {
+  const Folder folder;
+  const WallTime now(std::chrono::milliseconds(1'700'000'000'000));  // in 2023
+  Builder builder(now);
+  std::string early = sample("A", "alpha"), broken = sample("B", "Alpha"), other = sample("C", "beta");
+  early.replace(early.find("2024-"), 5, "2022-");
+  other.replace(other.find("2024-"), 5, "2999-");
+  broken.replace(broken.find("ECOSYSTEM"), 9, "NONSENSE!");
+  builder.add("a.json", early);
+  builder.add("b.json", broken);
+  builder.add("c.json", other);
+  auto bytes = std::move(builder).finish({.source = "test"});
+  REQUIRE(bytes.has_value());
+  const fs::path file = folder.path / "osv.db";
+  REQUIRE(inventory::write_file(file, *bytes).has_value());
+  const auto database = Database::open(file);
+  REQUIRE(database.has_value());
+  CHECK(database->info().newest == "2022-01-01T00:00:00Z");
+  CHECK(check_age(database->info(), std::chrono::hours(24), now).error().code ==
+        ErrorCode::kAdvisoryTooOld);
+  const auto found = database->find("pypi/alpha");
+  REQUIRE(found.has_value());
+  REQUIRE(found->size() == 2);
+  CHECK(match(found->at(0).affected.front(), "5").standing == Standing::kUnaffected);
+  CHECK(match(found->at(1).affected.front(), "5").standing == Standing::kCouldNotTell);
+  CHECK(found->at(1).id.find("b.json") != std::string::npos);
+}
+
 TEST_CASE("database: without a usable record there is none") {
   Builder builder;
   builder.add("a", "{");

@@ -16,6 +16,7 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/digest.h"
+#include "packaging/name.h"
 
 namespace mlxguard::advisories {
 namespace {
@@ -92,12 +93,46 @@ void Builder::skip(std::string item, Error error) {
   if (skipped_.size() < kSkippedKept) skipped_.push_back({std::move(item), std::move(error)});
 }
 
+/// The packages that a broken record is about get a record without versions in its place, which match()
+/// cannot evaluate. One that is no JSON, or was withdrawn, names none.
+void Builder::mark_broken(std::string_view item, std::string_view json) {
+  const auto document = codec::JsonDocument::parse(json, {limits::kAdvisoryRecordBytesMax, 32});
+  if (!document || !document->root().is(codec::JsonKind::kObject)) return;
+  const auto list = document->root().find("affected");
+  const auto withdrawn = document->root().find("withdrawn");
+  if (!list || !list->is(codec::JsonKind::kArray)) return;
+  if (withdrawn && withdrawn->is(codec::JsonKind::kString)) return;
+  Record record;
+  record.id = "broken record " + std::string(item.substr(0, 200));
+  record.modified = "1970-01-01T00:00:00Z";
+  (void)list->each_element([&](std::size_t, codec::JsonValue one) -> Result<void> {
+    const auto package = one.find("package");
+    const auto name = package ? package->find("name") : std::nullopt;
+    const auto ecosystem = package ? package->find("ecosystem") : std::nullopt;
+    const auto text = name ? name->as_string() : Result<std::string_view>(std::string_view());
+    const auto in = ecosystem ? ecosystem->as_string() : Result<std::string_view>(std::string_view());
+    if (!text || text->empty() || !in || *in != "PyPI") return {};
+    Affected affected;
+    affected.name = *text;
+    affected.key = "pypi/" + packaging::normalize_name(*text);
+    packages_[affected.key].push_back(to_json(record, affected));
+    return {};
+  });
+}
+
 void Builder::add(std::string_view item, std::string_view json) {
   auto parsed = parse_record(json);
-  if (!parsed) return skip(std::string(item), std::move(parsed).error());
+  if (!parsed) {
+    mark_broken(item, json);
+    return skip(std::string(item), std::move(parsed).error());
+  }
   auto modified = codec::from_rfc3339(parsed->modified);
-  if (!modified) return skip(std::string(item), std::move(modified).error());
-  if (*modified > info_.newest_ms) {
+  if (!modified) {
+    mark_broken(item, json);
+    return skip(std::string(item), std::move(modified).error());
+  }
+  const bool dated = *modified <= now_.time_since_epoch().count();
+  if (dated && *modified > info_.newest_ms) {
     info_.newest_ms = *modified;
     info_.newest = parsed->modified;
   }

@@ -44,7 +44,10 @@ struct DatabaseInfo {
 
 class Builder {
  public:
-  /// One OSV record in JSON; broken ones are noted.
+  /// A record that was changed after `now` does not make the database younger.
+  explicit Builder(WallTime now = WallTime::max()) : now_(now) {}
+  /// One OSV record in JSON. A broken one is noted, and for the packages that it still names it could not
+  /// be told whether they are vulnerable.
   void add(std::string_view item, std::string_view json);
   void skip(std::string item, Error error);
   [[nodiscard]] const std::vector<Skipped>& skipped() const { return skipped_; }
@@ -53,6 +56,8 @@ class Builder {
   [[nodiscard]] Result<std::string> finish(DatabaseInfo named) &&;
 
  private:
+  void mark_broken(std::string_view item, std::string_view json);
+  WallTime now_;
   std::map<std::string, std::vector<std::string>, std::less<>> packages_;
   std::vector<Skipped> skipped_;  ///< the first ones
   DatabaseInfo info_;

@@ -77,15 +77,21 @@ bool in_range(const std::vector<Bound>& bounds, const Version& version) {
   return vulnerable;
 }
 
-/// A local version (`2.0+cpu`) is the public one built by somebody else, and as affected as that is; only a
-/// range that names local versions itself tells them apart.
-bool affected_between(const std::vector<Bound>& bounds, const Version& version) {
-  if (in_range(bounds, version)) return true;
-  if (version.local().empty()) return false;
-  const bool tells_apart = std::any_of(bounds.begin(), bounds.end(), [](const Bound& bound) {
-    return bound.version && !bound.version->local().empty();
-  });
-  return !tells_apart && in_range(bounds, version.without_local());
+bool affected_between(const std::vector<Bound>& bounds, const Version& version,
+                      const std::optional<Version>& published) {
+  return in_range(bounds, version) || (published && in_range(bounds, *published));
+}
+
+/// A local version (`2.0+cpu`) is the public one built by somebody else, and as affected as that is; only an
+/// advisory that names local versions itself tells them apart.
+std::optional<Version> public_version(const Affected& affected, const Version& version) {
+  if (version.local().empty()) return std::nullopt;
+  for (const Range& range : affected.ranges) {
+    for (const Event& event : range.events) {
+      if (event.version.find('+') != std::string::npos) return std::nullopt;
+    }
+  }
+  return version.without_local();
 }
 
 void add_fixed(const std::vector<Bound>& bounds, const Version& version, Match& out) {
@@ -97,9 +103,8 @@ void add_fixed(const std::vector<Bound>& bounds, const Version& version, Match& 
   }
 }
 
-bool listed(const Affected& affected, std::string_view text, const std::optional<Version>& version) {
-  std::optional<Version> published;  // `2.0+cpu` is listed where 2.0 is
-  if (version && !version->local().empty()) published = version->without_local();
+bool listed(const Affected& affected, std::string_view text, const std::optional<Version>& version,
+            const std::optional<Version>& published) {
   for (const std::string& one : affected.versions) {
     if (one == text) return true;
     if (!version) continue;
@@ -115,7 +120,9 @@ Match match(const Affected& affected, std::string_view text) {
   Match out;
   std::optional<Version> version;
   if (auto parsed = Version::parse(text)) version = *std::move(parsed);
-  if (listed(affected, text, version)) out.standing = Standing::kAffected;
+  std::optional<Version> published;
+  if (version) published = public_version(affected, *version);
+  if (listed(affected, text, version, published)) out.standing = Standing::kAffected;
   bool evaluated = !affected.versions.empty();
   for (const Range& range : affected.ranges) {
     if (range.kind == Range::Kind::kGit) continue;
@@ -126,7 +133,7 @@ Match match(const Affected& affected, std::string_view text) {
       continue;
     }
     evaluated = true;
-    if (!affected_between(*bounds, *version)) continue;
+    if (!affected_between(*bounds, *version, published)) continue;
     out.standing = Standing::kAffected;
     add_fixed(*bounds, *version, out);
   }

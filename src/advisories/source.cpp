@@ -144,7 +144,7 @@ Result<std::int64_t> number_in(codec::JsonValue object, std::string_view key) {
 
 Result<Updated> update_database(const fs::path& state, const fs::path& from,
                                 const std::string& sha256, WallTime now, const Progress& progress) {
-  Builder builder;
+  Builder builder(now);
   DatabaseInfo named;
   named.source = from.filename().empty() ? from.parent_path().filename().string()
                                          : from.filename().string();
@@ -201,7 +201,7 @@ Result<Updated> update_feed(const fs::path& state, const fs::path& from,
         .compared(std::to_string(present->info().version) + " or newer",
                   std::to_string(named.version));
   }
-  Builder builder;
+  Builder builder(now);
   MLXGUARD_TRY_ASSIGN(const codec::JsonValue records, body.member("records"));
   MLXGUARD_TRY(records.each_element([&](std::size_t index, codec::JsonValue one) -> Result<void> {
     builder.add("record " + std::to_string(index), one.dump());

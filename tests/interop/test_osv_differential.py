@@ -42,6 +42,12 @@ def advisories():
 def judge(affected, text):
     """"affected", "unaffected" or "could-not-tell", by the OSV schema's own evaluation."""
     version = parsed(text)
+    if version is not None and version.local:
+        # Ours is stricter than the schema: a local version is affected where its public version is.
+        named = any((parsed(value) or Version("0")).local for one in affected.get("ranges", []) for event in one["events"] for value in event.values())
+        public = judge(affected, version.public)
+        if public == "affected" and not named:
+            return public
     evaluated, unclear = bool(affected.get("versions")), version is None
     for listed in affected.get("versions", []):
         if listed == text or (version is not None and parsed(listed) == version):
