@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as each of the lock files in TOML: readers end, names are normalised, needs are there, and what
-// the writer makes of a resolver's answer reads back.
+// Any bytes as each of the lock files in TOML: readers end, names are normalised, needs are there,
+// and what the writer makes of a resolver's answer reads back.
 #include <cstdint>
 #include <set>
 
@@ -31,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(inventory::read_uv_lock(text, "x"));
   check(inventory::read_poetry_lock(text, "x"));
   check(inventory::read_pyproject(text, "x"));
-  for (const auto& entries : {inventory::read_resolved_pylock(text), inventory::read_pip_report(text)}) {
+  for (const auto& entries :
+       {inventory::read_resolved_pylock(text), inventory::read_pip_report(text)}) {
     if (!entries) continue;
     const auto lock = inventory::read_pylock(inventory::to_pylock(*entries, ""), "x");
     MLXGUARD_CHECK(lock && lock->components.size() == entries->size());

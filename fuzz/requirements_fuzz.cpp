@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a requirements file that includes another: no name but a normalised one, no weak hash, no
-// password comes out, and what is pinned is said to be.
+// Any bytes as a requirements file that includes another: no name but a normalised one, no weak
+// hash, no password comes out, and what is pinned is said to be.
 #include <cstdint>
 
 #include "base/check.h"
@@ -13,7 +13,8 @@ using namespace mlxguard;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(as_text(Bytes(data, size)));
   const auto half = text.find('\0');
-  const inventory::FileReader read = [&](const std::string& path, std::uint64_t) -> Result<std::string> {
+  const inventory::FileReader read = [&](const std::string& path,
+                                         std::uint64_t) -> Result<std::string> {
     MLXGUARD_CHECK(!path.starts_with('/') && ("/" + path + "/").find("/../") == std::string::npos);
     if (path == "requirements.txt") return text.substr(0, half);
     return half == std::string::npos ? std::string() : text.substr(half + 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a wheel, as a source distribution and as an archive: nothing is written, no path leads out.
+// Any bytes as a wheel, as a source distribution and as an archive: nothing is written, no path
+// leads out.
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // mlxguard deps check: an environment held against its lock. Passes only when nothing differs.
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 
@@ -36,7 +36,7 @@ constexpr std::size_t kDifferencesShown = 60;  // --json lists all
 struct Options {
   std::string lock, target = ".venv", wheels;
   std::vector<std::string> allowed;
-  bool without_hashes = false, unrecorded = false;
+  bool without_hashes = false, unrecorded = false, no_bytecode = false;
 };
 
 /// The digest of what each wheel of this folder installs, by the wheel's own hash.
@@ -47,7 +47,8 @@ Result<std::map<std::string, std::string>> contents_of_wheels(const fs::path& fo
     if (entry.path().extension() != ".whl") continue;
     inventory::ReadOptions read_options;
     read_options.native = inventory::NativeParts::kSkip;
-    MLXGUARD_TRY_ASSIGN(const std::string bytes, inventory::read_file(entry.path(), kWheelBytesMax));
+    MLXGUARD_TRY_ASSIGN(const std::string bytes,
+                        inventory::read_file(entry.path(), kWheelBytesMax));
     MLXGUARD_TRY_ASSIGN(const Inventory wheel, inventory::read_wheel(entry.path(), read_options));
     for (const auto& observation : wheel.observations) {
       const bool differs = observation.kind == inventory::Observation::Kind::kRecordMismatch ||
@@ -66,12 +67,30 @@ Result<std::map<std::string, std::string>> contents_of_wheels(const fs::path& fo
   return contents;
 }
 
+/// RECORD has no hashes of byte code: where there is some, what Python runs could not be compared.
+void find_bytecode(const inventory::EnvironmentPlace& place, LockCheck& check) {
+  std::error_code problem;
+  for (const std::string& site : place.site_packages) {
+    fs::recursive_directory_iterator at(place.prefix / site, problem);
+    for (const fs::recursive_directory_iterator end; !problem && at != end; at.increment(problem)) {
+      if (at->path().extension() != ".pyc") continue;
+      check.differences.push_back({Difference::Kind::kFile, "",
+                                   at->path().lexically_relative(place.prefix).string(), "", "",
+                                   "byte code, of which no lock tells the content"});
+    }
+    if (!problem) continue;
+    check.differences.push_back(
+        {Difference::Kind::kUnreadable, "", site, "", "", problem.message()});
+  }
+}
+
 Result<void> log_check(Session& session, const Options& options, const LockCheck& check) {
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   events::Event event{.kind = events::Kind::kDepsChecked};
   if (!check.differences.empty()) {
-    event = events::event_of(events::Kind::kDepsChecked,
-                             make_error(ErrorCode::kDepsLock, "the environment differs from its lock"));
+    event =
+        events::event_of(events::Kind::kDepsChecked,
+                         make_error(ErrorCode::kDepsLock, "the environment differs from its lock"));
   } else {
     event.message = "as locked";
   }
@@ -89,7 +108,8 @@ std::string words_of(const Difference& one) {
     text += " (" + printable(one.where) + ")";
   }
   if (!one.expected.empty() || !one.actual.empty()) {
-    text += fmt::format(": expected {}, found {}", one.expected.empty() ? "none" : printable(one.expected),
+    text += fmt::format(": expected {}, found {}",
+                        one.expected.empty() ? "none" : printable(one.expected),
                         one.actual.empty() ? "none" : printable(one.actual));
   }
   return text;
@@ -117,15 +137,17 @@ void print(const Output& output, const Options& options, const LockCheck& check)
   }
   for (const auto& [kind, count] : shown) {
     if (count <= kDifferencesShown) continue;
-    output.line(fmt::format("and {} more: {}", count - kDifferencesShown, inventory::name_of(kind)));
+    output.line(
+        fmt::format("and {} more: {}", count - kDifferencesShown, inventory::name_of(kind)));
   }
   if (!check.differences.empty()) return;
   output.line(fmt::format("{} {} packages are as {} says", output.styled(Style::kGood, "passed"),
                           check.packages, printable(options.lock)));
   if (check.contents < check.packages) {
-    output.note(fmt::format("the files of {} packages were held against their RECORD only: the lock does not "
-                            "tell their content (deps lock writes it, --wheels brings it)",
-                            check.packages - check.contents));
+    output.note(fmt::format(
+        "the files of {} packages were held against their RECORD only: the lock does not "
+        "tell their content (deps lock writes it, --wheels brings it)",
+        check.packages - check.contents));
   }
 }
 
@@ -133,17 +155,20 @@ Result<int> run(Session& session, const Options& options) {
   const Output& output = session.output();
   MLXGUARD_TRY_ASSIGN(const Inventory lock, inventory::read_inventory(options.lock));
   if (lock.source == "environment" || lock.source == "project" || lock.source == "wheel") {
-    return make_error(ErrorCode::kDepsFile, "expected a lock file or requirements file").about(options.lock);
+    return make_error(ErrorCode::kDepsFile, "expected a lock file or requirements file")
+        .about(options.lock);
   }
   const auto place = inventory::find_environment(options.target);
   if (!place) {
-    return make_error(ErrorCode::kDepsEnvironment, "expected a Python environment").about(options.target);
+    return make_error(ErrorCode::kDepsEnvironment, "expected a Python environment")
+        .about(options.target);
   }
   inventory::LockCheckOptions check_options;
   for (const std::string& name : options.allowed) {
     check_options.allowed.insert(packaging::normalize_name(name));
   }
-  if (options.without_hashes) check_options.hashes = inventory::LockCheckOptions::Hashes::kNotRequired;
+  if (options.without_hashes)
+    check_options.hashes = inventory::LockCheckOptions::Hashes::kNotRequired;
   if (options.unrecorded) {
     check_options.unrecorded = inventory::LockCheckOptions::Unrecorded::kAllowed;
   }
@@ -158,14 +183,16 @@ Result<int> run(Session& session, const Options& options) {
   MLXGUARD_TRY_ASSIGN(const Inventory environment,
                       inventory::read_environment(*place, options.target, read_options));
   progress.finish();
-  const LockCheck check = inventory::check_lock(lock, environment, check_options);
+  LockCheck check = inventory::check_lock(lock, environment, check_options);
+  if (options.no_bytecode) find_bytecode(*place, check);
   MLXGUARD_TRY(log_check(session, options, check));
   print(output, options, check);
   if (check.differences.empty()) return 0;
   if (output.json()) return 1;
-  return make_error(ErrorCode::kDepsLock, fmt::format("the environment differs from its lock in {} {}",
-                                                      check.differences.size(),
-                                                      check.differences.size() == 1 ? "place" : "places"))
+  return make_error(
+             ErrorCode::kDepsLock,
+             fmt::format("the environment differs from its lock in {} {}", check.differences.size(),
+                         check.differences.size() == 1 ? "place" : "places"))
       .about(options.target)
       .hinting("install the locked versions again, or lock what is meant with mlxguard deps lock");
 }
@@ -174,15 +201,19 @@ Result<int> run(Session& session, const Options& options) {
 
 void define_deps_check(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
-  app.add_option("LOCK", options->lock, "pylock.toml, requirements with hashes, uv.lock or poetry.lock")
+  app.add_option("LOCK", options->lock,
+                 "pylock.toml, requirements with hashes, uv.lock or poetry.lock")
       ->required();
   app.add_option("ENV", options->target, "Python environment (.venv)");
-  app.add_option("--allow", options->allowed, "an installed package that need not be locked (repeatable)")
+  app.add_option("--allow", options->allowed,
+                 "an installed package that need not be locked (repeatable)")
       ->allow_extra_args(false);
   app.add_option("--wheels", options->wheels,
                  "folder of wheels: installed files are held against those that the lock names");
   app.add_flag("--no-hashes", options->without_hashes, "accept a lock without hashes");
   app.add_flag("--allow-unrecorded", options->unrecorded, "accept files that no package lists");
+  app.add_flag("--no-bytecode", options->no_bytecode,
+               "refuse compiled Python files, of which no hash is known");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/model_line.h"
@@ -63,9 +63,9 @@ Result<inventory::Component> model_component(Session& session, const std::string
 Result<void> add_models(Session& session, const Options& options, inventory::Inventory& inventory) {
   for (const std::string& named : options.models) {
     MLXGUARD_TRY_ASSIGN(inventory::Component model, model_component(session, named));
-    const auto place = std::lower_bound(
-        inventory.components.begin(), inventory.components.end(), model,
-        [](const auto& a, const auto& b) { return a.purl < b.purl; });
+    const auto place =
+        std::lower_bound(inventory.components.begin(), inventory.components.end(), model,
+                         [](const auto& a, const auto& b) { return a.purl < b.purl; });
     if (place != inventory.components.end() && place->purl == model.purl) {
       return usage("two models are " + model.purl);
     }
@@ -170,18 +170,23 @@ Result<int> run(Session& session, const Options& options) {
 
 void define_deps_inventory(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
-  app.add_option("TARGET", options->target,
-                 "Python environment, project, wheel, requirements.txt, pylock.toml, uv.lock, poetry.lock "
-                 "or CycloneDX .json (the current folder)");
+  app.add_option(
+      "TARGET", options->target,
+      "Python environment, project, wheel, requirements.txt, pylock.toml, uv.lock, poetry.lock "
+      "or CycloneDX .json (the current folder)");
   app.add_flag("--self", options->self, "mlxguard itself: what it is made of");
   app.add_flag("--tree", options->tree, "who needs whom");
   app.add_flag("--cyclonedx", options->cyclonedx, "CycloneDX 1.6 JSON");
   app.add_flag("--spdx", options->spdx, "SPDX 2.3 JSON");
-  app.add_option("-o,--output", options->out, "write to a file, by its ending: .cdx.json, .spdx.json, .json");
-  app.add_option("--model", options->models, "NAME=PATH: a signed model to list beside; verified first")
+  app.add_option("-o,--output", options->out,
+                 "write to a file, by its ending: .cdx.json, .spdx.json, .json");
+  app.add_option("--model", options->models,
+                 "NAME=PATH: a signed model to list beside; verified first")
       ->allow_extra_args(false);
-  app.add_option("--timestamp", options->timestamp, "UTC time to write into the document, for equal bytes");
-  app.add_option("--serial-number", options->serial, "UUID of the document (one made of its content)");
+  app.add_option("--timestamp", options->timestamp,
+                 "UTC time to write into the document, for equal bytes");
+  app.add_option("--serial-number", options->serial,
+                 "UUID of the document (one made of its content)");
   app.add_flag("--no-record-check", options->without_records, "do not compare files with RECORD");
   app.add_flag("--no-native", options->without_native, "do not look into shared libraries");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard deps lock: exact versions with hashes, as pylock.toml and as requirements. The hashes are those of
-// the index's files: what is installed does not tell them.
-#include <CLI/CLI.hpp>
+// mlxguard deps lock: exact versions with hashes, as pylock.toml and as requirements. The hashes
+// are those of the index's files: what is installed does not tell them.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <set>
 
@@ -46,26 +46,29 @@ struct Wanted {
 /// Only an environment that agrees with itself is worth locking.
 Result<void> check_whole(const Inventory& environment) {
   for (const Observation& one : environment.observations) {
-    const bool harmless = one.kind == Observation::Kind::kMissing ||
-                          one.kind == Observation::Kind::kPathCode ||
-                          one.kind == Observation::Kind::kInstallHook ||
-                          one.kind == Observation::Kind::kUnrecorded;
+    const bool harmless =
+        one.kind == Observation::Kind::kMissing || one.kind == Observation::Kind::kPathCode ||
+        one.kind == Observation::Kind::kInstallHook || one.kind == Observation::Kind::kUnrecorded;
     if (harmless) continue;
     Error error = one.error;
-    return std::move(error).with("not locked").about(one.where).hinting(
-        "mlxguard deps inventory shows all that differs; install the package again");
+    return std::move(error)
+        .with("not locked")
+        .about(one.where)
+        .hinting("mlxguard deps inventory shows all that differs; install the package again");
   }
   return {};
 }
 
 Result<std::string> pinned(const Component& component) {
   if (!inventory::property_of(component, "source").empty()) {
-    return make_error(ErrorCode::kDepsLock, "comes from no index, so that no hash can be had for it")
+    return make_error(ErrorCode::kDepsLock,
+                      "comes from no index, so that no hash can be had for it")
         .about(component.name)
         .hinting("--skip " + component.name + " leaves it out");
   }
   if (component.version.empty() || !packaging::Version::parse(component.version)) {
-    return make_error(ErrorCode::kDepsLock, "has no version that can be locked").about(component.name);
+    return make_error(ErrorCode::kDepsLock, "has no version that can be locked")
+        .about(component.name);
   }
   return component.name + "==" + component.version;
 }
@@ -83,7 +86,8 @@ Result<Wanted> wanted_of(const Inventory& found, const Options& options) {
   const bool project = found.source == "project";
   wanted.exact = !project;
   for (const Component& component : found.components) {
-    if (component.kind != Component::Kind::kPackage || !component.purl.starts_with("pkg:pypi/")) continue;
+    if (component.kind != Component::Kind::kPackage || !component.purl.starts_with("pkg:pypi/"))
+      continue;
     if (skipped.contains(component.name)) continue;
     if (project) {
       if (inventory::property_of(component, "optional") == "true") continue;
@@ -92,7 +96,8 @@ Result<Wanted> wanted_of(const Inventory& found, const Options& options) {
     }
     MLXGUARD_TRY_ASSIGN(std::string text, pinned(component));
     const auto marker = inventory::property_of(component, "marker");
-    wanted.requirements.push_back(std::move(text) + (marker.empty() ? "" : "; " + std::string(marker)));
+    wanted.requirements.push_back(std::move(text) +
+                                  (marker.empty() ? "" : "; " + std::string(marker)));
   }
   return wanted;
 }
@@ -111,7 +116,8 @@ Result<void> check_answer(const std::vector<LockEntry>& entries, const Inventory
       return one.name == component.name;
     });
     if (entry == entries.end()) {
-      return make_error(ErrorCode::kResolver, "the resolver left a package out").about(component.name);
+      return make_error(ErrorCode::kResolver, "the resolver left a package out")
+          .about(component.name);
     }
   }
   return {};
@@ -140,7 +146,8 @@ Result<int> run(Session& session, const Options& given) {
   read_options.native = inventory::NativeParts::kSkip;
   ProgressLine reading(output, session.clock(), "reading");
   read_options.progress = reading.callback();
-  MLXGUARD_TRY_ASSIGN(const Inventory found, inventory::read_inventory(options.target, read_options));
+  MLXGUARD_TRY_ASSIGN(const Inventory found,
+                      inventory::read_inventory(options.target, read_options));
   reading.finish();
   const bool environment = found.source == "environment";
   if (environment) {
@@ -183,7 +190,8 @@ Result<int> run(Session& session, const Options& given) {
   output.line(fmt::format("{} {}: {} packages", output.styled(Style::kGood, "locked"),
                           printable(options.out), resolved->size()));
   for (const LockEntry& entry : *resolved) {
-    if (entry.yanked) output.note(entry.name + " " + entry.version + " was withdrawn from the index");
+    if (entry.yanked)
+      output.note(entry.name + " " + entry.version + " was withdrawn from the index");
   }
   return 0;
 }
@@ -197,11 +205,13 @@ void define_deps_lock(CLI::App& app, const std::function<void(Action)>& chosen) 
                  "environment, project, requirements file or lock file (the current folder)");
   app.add_option("-o,--output", options->out, "pylock.toml to write")->required();
   app.add_option("--requirements", options->requirements, "also write requirements with hashes");
-  app.add_option("--skip", options->skipped, "leave this package out (repeatable)")->allow_extra_args(false);
+  app.add_option("--skip", options->skipped, "leave this package out (repeatable)")
+      ->allow_extra_args(false);
   app.add_option("--resolver", options->resolver.tool, "pip (default) or uv");
   app.add_option("--python", options->resolver.python,
                  "Python to resolve for (the environment's own, else python3)");
-  app.add_option("--index-url", options->resolver.index_url, "index to ask (as the resolver is configured)");
+  app.add_option("--index-url", options->resolver.index_url,
+                 "index to ask (as the resolver is configured)");
   app.add_flag("--allow-sdist", options->resolver.source_distributions,
                "also take source distributions, whose builds run code");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard deps updates: the smallest upgrades that clear the findings and still resolve. uv or pip resolves;
-// which version is high enough, the advisories say; and what was resolved is scanned again before it is told.
-#include <CLI/CLI.hpp>
+// mlxguard deps updates: the smallest upgrades that clear the findings and still resolve. uv or pip
+// resolves; which version is high enough, the advisories say; and what was resolved is scanned
+// again before it is told.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -111,8 +112,8 @@ std::vector<std::string> asked(const Plan& plan, const char* for_upgrades, const
   for (const auto& [name, version] : plan.installed) {
     const auto upgrade = plan.upgrades.find(name);
     const bool raised = upgrade != plan.upgrades.end() && !upgrade->second.at_least.empty();
-    requirements.push_back(name + (raised ? for_upgrades + upgrade->second.at_least
-                                          : for_others + version));
+    requirements.push_back(
+        name + (raised ? for_upgrades + upgrade->second.at_least : for_others + version));
   }
   return requirements;
 }
@@ -143,7 +144,8 @@ Result<void> judge_resolved(Plan& plan, const advisories::Knowledge& knowledge) 
     component.purl = inventory::pypi_purl(entry.name, entry.version);
     MLXGUARD_TRY_ASSIGN(const ComponentReport report, advisories::judge(component, knowledge, {}));
     for (const Finding& finding : report.findings) {
-      if (!finding.suppressed) plan.remaining.push_back(entry.name + " " + entry.version + ": " + finding.id);
+      if (!finding.suppressed)
+        plan.remaining.push_back(entry.name + " " + entry.version + ": " + finding.id);
     }
     if (const auto upgrade = plan.upgrades.find(entry.name); upgrade != plan.upgrades.end()) {
       upgrade->second.to = entry.version;
@@ -174,8 +176,8 @@ void print(const Output& output, const Plan& plan) {
     write_texts(json, "no_fix", one.left);
     json.end_object();
     const std::string to = one.to.empty() ? "no version" : one.to;
-    output.line(fmt::format("{} {} -> {}  clears {}", output.styled(Style::kBold, name), one.from, to,
-                            one.cleared.empty() ? "nothing" : joined(one.cleared)));
+    output.line(fmt::format("{} {} -> {}  clears {}", output.styled(Style::kBold, name), one.from,
+                            to, one.cleared.empty() ? "nothing" : joined(one.cleared)));
     if (!one.left.empty()) {
       output.line(output.styled(Style::kBad, "  no known version ends " + joined(one.left)));
     }
@@ -188,7 +190,8 @@ void print(const Output& output, const Plan& plan) {
     const std::string from = before == plan.installed.end() ? "" : before->second;
     json.begin_object().field("name", entry.name).field("from", from);
     json.field("to", entry.version).end_object();
-    output.line(fmt::format("  with it: {} {} -> {}", entry.name, from.empty() ? "(new)" : from, entry.version));
+    output.line(fmt::format("  with it: {} {} -> {}", entry.name, from.empty() ? "(new)" : from,
+                            entry.version));
   }
   json.end_array();
   write_texts(json, "remaining", plan.remaining);
@@ -208,13 +211,15 @@ Result<Plan> make_plan(Session& session, const Options& options) {
         .hinting("mlxguard deps db update brings one");
   }
   const advisories::Knowledge knowledge = loaded.view();
-  MLXGUARD_TRY_ASSIGN(const auto cooldown, options.cooldown == "0" ? Result<std::chrono::milliseconds>(
-                                                                         std::chrono::milliseconds(0))
-                                                                   : lifetime_of(options.cooldown));
+  MLXGUARD_TRY_ASSIGN(const auto cooldown,
+                      options.cooldown == "0"
+                          ? Result<std::chrono::milliseconds>(std::chrono::milliseconds(0))
+                          : lifetime_of(options.cooldown));
   inventory::ReadOptions read_options;
   read_options.native = inventory::NativeParts::kSkip;
   read_options.records = inventory::RecordCheck::kNone;
-  MLXGUARD_TRY_ASSIGN(const Inventory found, inventory::read_inventory(options.target, read_options));
+  MLXGUARD_TRY_ASSIGN(const Inventory found,
+                      inventory::read_inventory(options.target, read_options));
   MLXGUARD_TRY_ASSIGN(const auto report,
                       advisories::scan(found, knowledge, {}, session.clock().now()));
   Plan plan;
@@ -273,14 +278,19 @@ void define_deps_updates(CLI::App& app, const std::function<void(Action)>& chose
   const auto options = std::make_shared<Options>();
   options->resolver.tool = "uv";
   options->resolver.python.clear();
-  app.add_option("TARGET", options->target, "environment, lock or requirements file (the current folder)");
+  app.add_option("TARGET", options->target,
+                 "environment, lock or requirements file (the current folder)");
   app.add_option("-o,--output", options->out, "write the upgraded set as pylock.toml");
-  app.add_option("--cooldown", options->cooldown, "take no release younger than this; 0: any")->capture_default_str();
+  app.add_option("--cooldown", options->cooldown, "take no release younger than this; 0: any")
+      ->capture_default_str();
   app.add_option("--vex", options->vex, "OpenVEX document: what it suppresses needs no upgrade")
       ->allow_extra_args(false);
-  app.add_option("--resolver", options->resolver.tool, "uv (default) or pip, which knows no cooldown");
-  app.add_option("--python", options->resolver.python, "Python to resolve for (the environment's own)");
-  app.add_option("--index-url", options->resolver.index_url, "index to ask (as the resolver is configured)");
+  app.add_option("--resolver", options->resolver.tool,
+                 "uv (default) or pip, which knows no cooldown");
+  app.add_option("--python", options->resolver.python,
+                 "Python to resolve for (the environment's own)");
+  app.add_option("--index-url", options->resolver.index_url,
+                 "index to ask (as the resolver is configured)");
   app.add_flag("--allow-sdist", options->resolver.source_distributions,
                "also take source distributions, whose builds run code");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard deps watch: scans again on a schedule, and whenever the advisory database changes. Only what is
-// new becomes an event; what was seen is kept in the state folder, replaced as a whole.
-#include <CLI/CLI.hpp>
+// mlxguard deps watch: scans again on a schedule, and whenever the advisory database changes. Only
+// what is new becomes an event; what was seen is kept in the state folder, replaced as a whole.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <set>
@@ -96,7 +96,8 @@ std::vector<Sighting> sightings_of(const Report& report) {
   return all;
 }
 
-Result<std::vector<Sighting>> look(Session& session, const Options& options, const fs::path& state) {
+Result<std::vector<Sighting>> look(Session& session, const Options& options,
+                                   const fs::path& state) {
   advisories::ScanOptions scan_options;
   MLXGUARD_TRY_ASSIGN(scan_options.age_max, lifetime_of(options.max_age));
   for (const std::string& name : options.accepted) {
@@ -104,7 +105,8 @@ Result<std::vector<Sighting>> look(Session& session, const Options& options, con
     scan_options.accepted.insert(packaging::normalize_name(name));
   }
   MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(state, options.vex, ""));
-  MLXGUARD_TRY_ASSIGN(const inventory::Inventory inventory, inventory::read_inventory(options.target));
+  MLXGUARD_TRY_ASSIGN(const inventory::Inventory inventory,
+                      inventory::read_inventory(options.target));
   MLXGUARD_TRY_ASSIGN(const Report report, advisories::scan(inventory, loaded.view(), scan_options,
                                                             session.clock().now()));
   return sightings_of(report);
@@ -131,7 +133,8 @@ Result<std::set<std::string>> remembered(const fs::path& file) {
   return seen;
 }
 
-Result<void> remember(const fs::path& file, const std::string& target, const std::set<std::string>& seen) {
+Result<void> remember(const fs::path& file, const std::string& target,
+                      const std::set<std::string>& seen) {
   std::error_code ignored;
   fs::create_directories(file.parent_path(), ignored);
   codec::JsonWriter json;
@@ -155,7 +158,8 @@ Result<Round> watch_once(Session& session, const Options& options) {
   if (found) {
     all = *std::move(found);
   } else {
-    // A scan that cannot be made is a sighting too, and what was seen before is not forgotten for it.
+    // A scan that cannot be made is a sighting too, and what was seen before is not forgotten for
+    // it.
     auto event = events::event_of(events::Kind::kDepsUnknown, found.error());
     event.with("root", options.target);
     const std::string key = "|!" + std::string(name_of(found.error().code));
@@ -194,13 +198,15 @@ void print(const Output& output, const Round& round) {
   for (const Sighting& one : round.fresh) {
     output.line(output.styled(Style::kBad, "new") + "  " + printable(one.words));
   }
-  output.line(fmt::format("{} new, {} gone, {} known", round.fresh.size(), round.gone, round.seen.size()));
+  output.line(
+      fmt::format("{} new, {} gone, {} known", round.fresh.size(), round.gone, round.seen.size()));
 }
 
 /// Of the files that a database is: replaced by renaming, so that a new one has another inode.
 std::string state_of_databases(const fs::path& state) {
   std::string all;
-  for (const fs::path& file : {advisories::database_file(state), advisories::feed_file(state), catalog_file(state)}) {
+  for (const fs::path& file :
+       {advisories::database_file(state), advisories::feed_file(state), catalog_file(state)}) {
     struct stat status {};
     if (::stat(file.c_str(), &status) != 0) {
       all += "-;";
@@ -240,12 +246,15 @@ Result<int> run(Session& session, const Options& options) {
 void define_deps_watch(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   app.add_option("TARGET", options->target, "what deps scan takes (the current folder)");
-  app.add_option("--interval", options->interval, "time between scans; a changed database is one at once")
+  app.add_option("--interval", options->interval,
+                 "time between scans; a changed database is one at once")
       ->capture_default_str();
   app.add_flag("--once", options->once, "one scan; exit 1 while anything is known");
-  app.add_option("--vex", options->vex, "OpenVEX document that suppresses findings")->allow_extra_args(false);
+  app.add_option("--vex", options->vex, "OpenVEX document that suppresses findings")
+      ->allow_extra_args(false);
   app.add_option("--accept", options->accepted, "as for deps scan")->allow_extra_args(false);
-  app.add_option("--max-age", options->max_age, "an older database could not tell")->capture_default_str();
+  app.add_option("--max-age", options->max_age, "an older database could not tell")
+      ->capture_default_str();
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });
 }
 

@@ -62,7 +62,8 @@ class Table {
   void print(const Output& output) const {
     std::vector<std::size_t> widths(rows_[0].size(), 0);
     for (const auto& row : rows_) {
-      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+      for (std::size_t i = 0; i < row.size(); ++i)
+        widths[i] = std::max(widths[i], width_of(row[i]));
     }
     for (std::size_t number = 0; number < rows_.size(); ++number) {
       std::string line;
@@ -158,7 +159,8 @@ class Tree {
 
  private:
   std::string label(const Component& component) const {
-    std::string text = output_.styled(Style::kBold, cell(component.name)) + " " + version_cell(component);
+    std::string text =
+        output_.styled(Style::kBold, cell(component.name)) + " " + version_cell(component);
     if (component.kind != Component::Kind::kPackage) {
       text += output_.styled(Style::kDim, fmt::format("  {}", inventory::name_of(component.kind)));
     }
@@ -166,12 +168,14 @@ class Tree {
     return text;
   }
 
-  /// Each component's own needs are shown once; where it comes again, or needs itself, a mark says so.
+  /// Each component's own needs are shown once; where it comes again, or needs itself, a mark says
+  /// so.
   void children(const Component& component, const std::string& indent) {
     if (!open_.insert(component.purl).second) return;
     std::vector<const Component*> needed;
     for (const std::string& purl : component.needs) {
-      if (const auto found = names_.find(purl); found != names_.end()) needed.push_back(found->second);
+      if (const auto found = names_.find(purl); found != names_.end())
+        needed.push_back(found->second);
     }
     std::stable_sort(needed.begin(), needed.end(), [](const Component* a, const Component* b) {
       return std::tie(a->kind, a->name) < std::tie(b->kind, b->name);
@@ -180,9 +184,10 @@ class Tree {
       if (++lines_ >= kTreeLinesMax) return;
       const bool last = i + 1 == needed.size();
       const bool again = open_.contains(needed[i]->purl) && !needed[i]->needs.empty();
-      output_.line(output_.styled(Style::kDim, indent + (last ? "└─ " : "├─ ")) + label(*needed[i]) +
-                   (again ? output_.styled(Style::kDim, "  (above)") : ""));
-      if (!again && indent.size() < kDepthBytesMax) children(*needed[i], indent + (last ? "   " : "│  "));
+      output_.line(output_.styled(Style::kDim, indent + (last ? "└─ " : "├─ ")) +
+                   label(*needed[i]) + (again ? output_.styled(Style::kDim, "  (above)") : ""));
+      if (!again && indent.size() < kDepthBytesMax)
+        children(*needed[i], indent + (last ? "   " : "│  "));
     }
   }
 
@@ -202,7 +207,8 @@ void print_observations(const Output& output, const Inventory& inventory) {
     output.line("");
     output.line(output.styled(Style::kWarn, fmt::format("{}: {}", title_of(kind), all.size())));
     for (std::size_t i = 0; i < all.size() && i < kObservationsShown; ++i) {
-      const std::string place = printable(all[i]->where.empty() ? all[i]->component : all[i]->where);
+      const std::string place =
+          printable(all[i]->where.empty() ? all[i]->component : all[i]->where);
       output.line("  " + place + (place.empty() ? "" : ": ") + printable(all[i]->error.message));
     }
     if (all.size() > kObservationsShown) {
@@ -217,8 +223,8 @@ void print_inventory_table(const Output& output, const Inventory& inventory) {
   for (const Component& component : inventory.components) {
     for (const std::string& purl : component.needs) users[purl].insert(component.name);
   }
-  output.line(output.styled(Style::kBold, printable(inventory.root)) + "  " + inventory.source + ", " +
-              summary(inventory));
+  output.line(output.styled(Style::kBold, printable(inventory.root)) + "  " + inventory.source +
+              ", " + summary(inventory));
   Table packages({"PACKAGE", "VERSION", "LICENSE", "NEEDED BY"});
   Table natives({"NATIVE PART", "VERSION", "IN", "FOUND BY", "CONFIDENCE"});
   Table models({"MODEL", "DIGEST", "SIGNER"});
@@ -230,16 +236,17 @@ void print_inventory_table(const Output& output, const Inventory& inventory) {
   for (const Component* one : sorted) {
     if (one->kind == Component::Kind::kModel) {
       ++model_rows;
-      models.add({cell(one->name), std::string(inventory::property_of(*one, "root_digest")).substr(0, 16),
+      models.add({cell(one->name),
+                  std::string(inventory::property_of(*one, "root_digest")).substr(0, 16),
                   cell(inventory::property_of(*one, "signer_name"))});
     } else if (one->kind == Component::Kind::kNative) {
       ++native_rows;
-      natives.add({cell(one->name), version_cell(*one), cell(needed_by(*one, users)), found_by(*one),
-                   std::string(inventory::name_of(one->confidence))});
+      natives.add({cell(one->name), version_cell(*one), cell(needed_by(*one, users)),
+                   found_by(*one), std::string(inventory::name_of(one->confidence))});
     } else {
       ++package_rows;
-      packages.add({cell(one->name), version_cell(*one), one->license.empty() ? "-" : cell(one->license),
-                    cell(needed_by(*one, users))});
+      packages.add({cell(one->name), version_cell(*one),
+                    one->license.empty() ? "-" : cell(one->license), cell(needed_by(*one, users))});
     }
   }
   for (const auto& [table, rows] : {std::pair<const Table*, std::size_t>{&packages, package_rows},
@@ -263,7 +270,8 @@ void print_inventory_tree(const Output& output, const Inventory& inventory) {
   }
   // What only needs each other in a circle hangs from no root.
   for (const Component& component : inventory.components) {
-    if (needed.contains(component.purl) && !component.needs.empty() && !tree.has_shown(component.purl)) {
+    if (needed.contains(component.purl) && !component.needs.empty() &&
+        !tree.has_shown(component.purl)) {
       tree.root(component);
     }
   }

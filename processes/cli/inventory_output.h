@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An inventory for people: a table of packages, one of native parts, what is to be looked at; or a tree
-// of who needs whom.
+// An inventory for people: a table of packages, one of native parts, what is to be looked at; or a
+// tree of who needs whom.
 #pragma once
 
 #include "inventory/component.h"

@@ -22,12 +22,22 @@ Result<std::vector<LockEntry>> with_pip(const std::vector<std::string>& requirem
     return make_error(ErrorCode::kUsage, "a cooldown needs --resolver uv");
   }
   // -I: nothing of the folder that it is called in is imported.
-  std::vector<std::string> arguments{options.python, "-I", "-m", "pip", "install", "--dry-run",
-                                     "--ignore-installed", "--quiet", "--no-input",
-                                     "--disable-pip-version-check", "--report", "-"};
+  std::vector<std::string> arguments{options.python,
+                                     "-I",
+                                     "-m",
+                                     "pip",
+                                     "install",
+                                     "--dry-run",
+                                     "--ignore-installed",
+                                     "--quiet",
+                                     "--no-input",
+                                     "--disable-pip-version-check",
+                                     "--report",
+                                     "-"};
   if (!options.source_distributions) arguments.insert(arguments.end(), {"--only-binary", ":all:"});
   if (!options.dependencies) arguments.emplace_back("--no-deps");
-  if (!options.index_url.empty()) arguments.insert(arguments.end(), {"--index-url", options.index_url});
+  if (!options.index_url.empty())
+    arguments.insert(arguments.end(), {"--index-url", options.index_url});
   for (const std::string& file : files) arguments.insert(arguments.end(), {"--requirement", file});
   arguments.insert(arguments.end(), requirements.begin(), requirements.end());
   MLXGUARD_TRY_ASSIGN(const std::string report, tool_answer(run_tool(arguments, kTimeMax), "pip"));
@@ -65,11 +75,13 @@ Result<std::vector<LockEntry>> with_uv(const std::vector<std::string>& requireme
                                        const std::vector<std::string>& files,
                                        const ResolverOptions& options) {
   MLXGUARD_TRY_ASSIGN(const Draft draft, Draft::create(requirements));
-  std::vector<std::string> arguments{"uv", "pip", "compile", "--quiet", "--no-header", "--format",
-                                     "pylock.toml", "--python", options.python};
+  std::vector<std::string> arguments{"uv",          "pip",         "compile",
+                                     "--quiet",     "--no-header", "--format",
+                                     "pylock.toml", "--python",    options.python};
   if (!options.source_distributions) arguments.insert(arguments.end(), {"--only-binary", ":all:"});
   if (!options.dependencies) arguments.emplace_back("--no-deps");
-  if (!options.index_url.empty()) arguments.insert(arguments.end(), {"--default-index", options.index_url});
+  if (!options.index_url.empty())
+    arguments.insert(arguments.end(), {"--default-index", options.index_url});
   if (!options.uploaded_before.empty()) {
     arguments.insert(arguments.end(), {"--exclude-newer", options.uploaded_before});
     for (const std::string& name : options.cooled) {
@@ -91,7 +103,8 @@ Result<std::vector<LockEntry>> resolve(const std::vector<std::string>& requireme
                                        const ResolverOptions& options) {
   if (requirements.empty() && files.empty()) return std::vector<LockEntry>{};
   for (const std::string& one : requirements) {
-    if (one.starts_with('-')) return make_error(ErrorCode::kUsage, "expected a requirement, found an option");
+    if (one.starts_with('-'))
+      return make_error(ErrorCode::kUsage, "expected a requirement, found an option");
   }
   if (options.tool == "pip") return with_pip(requirements, files, options);
   if (options.tool == "uv") return with_uv(requirements, files, options);

@@ -10,14 +10,15 @@
 namespace mlxguard::cli {
 
 struct ResolverOptions {
-  std::string tool = "pip";      ///< "pip" or "uv"
+  std::string tool = "pip";  ///< "pip" or "uv"
   std::string python = "python3";
-  std::string index_url;         ///< empty: as the tool is configured
-  std::string uploaded_before;   ///< RFC 3339: nothing newer is chosen; needs uv
-  std::vector<std::string> cooled;  ///< packages that this does not hold for: they are in use already
-  bool smallest = false;         ///< prefer the lowest version that a requirement allows; needs uv
+  std::string index_url;        ///< empty: as the tool is configured
+  std::string uploaded_before;  ///< RFC 3339: nothing newer is chosen; needs uv
+  std::vector<std::string>
+      cooled;             ///< packages that this does not hold for: they are in use already
+  bool smallest = false;  ///< prefer the lowest version that a requirement allows; needs uv
   bool source_distributions = false;  ///< allowed: their builds run code
-  bool dependencies = true;      ///< of what is asked for
+  bool dependencies = true;           ///< of what is asked for
 };
 
 /// `requirements` are texts of PEP 508; `files` requirements files or pyproject.toml (uv).

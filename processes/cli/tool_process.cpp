@@ -76,7 +76,8 @@ Result<pid_t> start(const std::vector<std::string>& arguments, int out, int erro
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   if (problem != 0) {
-    return make_error(ErrorCode::kResolver, "cannot be started: " + os_error("start", "", problem).message)
+    return make_error(ErrorCode::kResolver,
+                      "cannot be started: " + os_error("start", "", problem).message)
         .about(arguments[0])
         .hinting("--python names a Python that has pip; --resolver uv uses uv");
   }
@@ -96,7 +97,8 @@ Result<ToolOutput> run_tool(const std::vector<std::string>& arguments,
   ToolOutput output;
   const auto end = SteadyClock::now() + time_max;
   std::array<char, 1u << 16> piece{};
-  std::array<pollfd, 2> waiting{pollfd{out.reader.get(), POLLIN, 0}, {errors.reader.get(), POLLIN, 0}};
+  std::array<pollfd, 2> waiting{pollfd{out.reader.get(), POLLIN, 0},
+                                {errors.reader.get(), POLLIN, 0}};
   while (waiting[0].fd >= 0 || waiting[1].fd >= 0) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(end - SteadyClock::now()).count();

@@ -58,11 +58,10 @@ Result<void> check_environment(const config::ServeConfig& config) {
   std::error_code missing;
   const fs::path self = fs::read_symlink("/proc/self/exe", missing);
   if (missing) return make_error(ErrorCode::kIo, "the place of this binary cannot be told");
-  MLXGUARD_TRY_ASSIGN(
-      const int status,
-      run({(self.parent_path() / "mlxguard").string(), "deps", "check",
-           config.dependencies_require.string(), config.dependencies_environment.string(), "--state",
-           config.state.string()}));
+  MLXGUARD_TRY_ASSIGN(const int status, run({(self.parent_path() / "mlxguard").string(), "deps",
+                                             "check", config.dependencies_require.string(),
+                                             config.dependencies_environment.string(), "--state",
+                                             config.state.string()}));
   if (status == 0) return {};
   return make_error(ErrorCode::kDepsLock, "the worker's environment is not as its lock says")
       .about(config.dependencies_environment.string())

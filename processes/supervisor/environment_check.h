@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the worker's Python environment is as its lock says, asked of `mlxguard deps check` in a process of
-// its own: the supervisor reads no package, lock or archive itself.
+// Whether the worker's Python environment is as its lock says, asked of `mlxguard deps check` in a
+// process of its own: the supervisor reads no package, lock or archive itself.
 #pragma once
 
 #include "base/result.h"
@@ -8,8 +8,8 @@
 
 namespace mlxguard::supervisor {
 
-/// Nothing to do without [dependencies] require. Errors: kDepsLock (it differs, or could not be told),
-/// kConfig (no environment is named), kIo.
+/// Nothing to do without [dependencies] require. Errors: kDepsLock (it differs, or could not be
+/// told), kConfig (no environment is named), kIo.
 [[nodiscard]] Result<void> check_environment(const config::ServeConfig& config);
 
 }  // namespace mlxguard::supervisor

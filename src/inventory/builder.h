@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builder: collects components from many readers, merges what has one identity, and hands out a sorted
-// Inventory, so that the same input gives the same bytes.
+// Builder: collects components from many readers, merges what has one identity, and hands out a
+// sorted Inventory, so that the same input gives the same bytes.
 #pragma once
 
 #include <map>

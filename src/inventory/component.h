@@ -40,27 +40,27 @@ struct Component {
   std::string version;  ///< as found; empty when it could not be told
   Confidence confidence = Confidence::kHigh;
   std::vector<Evidence> evidence;
-  std::vector<std::string> needs;    ///< purls of components that it requires, directly
-  std::vector<std::string> hashes;   ///< "sha256:<hex>"; of the distribution files, where known
-  std::string license;               ///< as declared; may be empty
-  std::string location;              ///< relative to the inventoried root; may be empty
+  std::vector<std::string> needs;   ///< purls of components that it requires, directly
+  std::vector<std::string> hashes;  ///< "sha256:<hex>"; of the distribution files, where known
+  std::string license;              ///< as declared; may be empty
+  std::string location;             ///< relative to the inventoried root; may be empty
   /// What else is known, by name: "installer", "source_url", "commit", "extras", "record_digest",
   /// "signer", "root_digest" ... Sorted by name.
   std::vector<std::pair<std::string, std::string>> properties;
-  bool direct = false;               ///< asked for by name (REQUESTED, a top-level requirement)
+  bool direct = false;  ///< asked for by name (REQUESTED, a top-level requirement)
 };
 
 /// Something about an environment that its reader should know, and that is no component.
 struct Observation {
   enum class Kind : std::uint8_t {
-    kRecordMismatch,   ///< a file differs from RECORD
-    kRecordMissing,    ///< a file of RECORD is not there, or there is no RECORD
-    kUnrecorded,       ///< a file that no RECORD lists
-    kPathCode,         ///< a .pth file with code
-    kInstallHook,      ///< setup.py, build hooks, sitecustomize
-    kDuplicate,        ///< two dist-infos of one name
-    kUnreadable,       ///< skipped: see the error
-    kMissing,          ///< a requirement that nothing here provides
+    kRecordMismatch,  ///< a file differs from RECORD
+    kRecordMissing,   ///< a file of RECORD is not there, or there is no RECORD
+    kUnrecorded,      ///< a file that no RECORD lists
+    kPathCode,        ///< a .pth file with code
+    kInstallHook,     ///< setup.py, build hooks, sitecustomize
+    kDuplicate,       ///< two dist-infos of one name
+    kUnreadable,      ///< skipped: see the error
+    kMissing,         ///< a requirement that nothing here provides
   };
   Kind kind = Kind::kUnreadable;
   std::string component;  ///< purl; may be empty
@@ -70,8 +70,8 @@ struct Observation {
 
 struct Inventory {
   std::string root;    ///< what was inventoried, as the user named it
-  std::string source;  ///< "environment", "wheel", "sdist", "requirements", "pylock", "uv", "poetry",
-                       ///< "project", "sbom", "self"
+  std::string source;  ///< "environment", "wheel", "sdist", "requirements", "pylock", "uv",
+                       ///< "poetry", "project", "sbom", "self"
   std::vector<Component> components;      ///< sorted by purl
   std::vector<Observation> observations;  ///< sorted by path
 };

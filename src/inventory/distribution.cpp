@@ -47,11 +47,12 @@ Result<Qualifiers> read_direct_url(std::string_view text, Distribution& distribu
     qualifiers.emplace_back("download_url", url);
     distribution.properties.emplace_back("source", "archive");
     if (const auto hashes = archive->find("hashes")) {
-      MLXGUARD_TRY(hashes->each_member([&](std::string_view name, codec::JsonValue value) -> Result<void> {
-        MLXGUARD_TRY_ASSIGN(const auto digest, value.as_string());
-        distribution.hashes.push_back(std::string(name) + ":" + std::string(digest));
-        return {};
-      }));
+      MLXGUARD_TRY(
+          hashes->each_member([&](std::string_view name, codec::JsonValue value) -> Result<void> {
+            MLXGUARD_TRY_ASSIGN(const auto digest, value.as_string());
+            distribution.hashes.push_back(std::string(name) + ":" + std::string(digest));
+            return {};
+          }));
     }
   } else if (const auto folder = root.find("dir_info")) {
     const auto editable = folder->find("editable");
@@ -67,9 +68,10 @@ void check_folder_name(const Distribution& distribution, Builder& builder) {
   stem = stem.substr(0, stem.rfind('.'));
   const auto dash = stem.find('-');
   if (packaging::normalize_name(stem.substr(0, dash)) == distribution.name) return;
-  builder.observe(Kind::kRecordMismatch, distribution.purl, distribution.folder,
-                  make_error(ErrorCode::kDepsRecord, "METADATA names another package than the folder")
-                      .compared(std::string(stem.substr(0, dash)), distribution.name));
+  builder.observe(
+      Kind::kRecordMismatch, distribution.purl, distribution.folder,
+      make_error(ErrorCode::kDepsRecord, "METADATA names another package than the folder")
+          .compared(std::string(stem.substr(0, dash)), distribution.name));
 }
 
 void read_record(Distribution& distribution, const FileReader& read, Builder& builder) {
@@ -97,11 +99,13 @@ void read_sboms(Distribution& distribution, const FileReader& read,
   for (const std::string& path : files) {
     auto text = read(path, limits::kDepsFileBytesMax);
     if (text && !is_cyclonedx(*text)) {
-      builder.observe(Kind::kUnreadable, distribution.purl, path,
-                      make_error(ErrorCode::kSbom, "expected CycloneDX in JSON, found another format"));
+      builder.observe(
+          Kind::kUnreadable, distribution.purl, path,
+          make_error(ErrorCode::kSbom, "expected CycloneDX in JSON, found another format"));
       continue;
     }
-    auto sbom = std::move(text).and_then([](std::string words) { return read_sbom(words, LicenseIds::kAny); });
+    auto sbom = std::move(text).and_then(
+        [](std::string words) { return read_sbom(words, LicenseIds::kAny); });
     if (!sbom) {
       builder.observe(Kind::kUnreadable, distribution.purl, path, sbom.error());
       continue;
@@ -130,10 +134,13 @@ Result<Distribution> read_distribution(const std::string& folder, const FileRead
   Qualifiers qualifiers;
   if (const auto direct = read(folder + "/direct_url.json", kSmallFileBytesMax)) {
     auto found = read_direct_url(*direct, distribution);
-    if (found) qualifiers = *std::move(found);
-    else builder.observe(Kind::kUnreadable, "", folder + "/direct_url.json", found.error());
+    if (found)
+      qualifiers = *std::move(found);
+    else
+      builder.observe(Kind::kUnreadable, "", folder + "/direct_url.json", found.error());
   }
-  distribution.purl = pypi_purl(distribution.metadata.name, distribution.metadata.version, qualifiers);
+  distribution.purl =
+      pypi_purl(distribution.metadata.name, distribution.metadata.version, qualifiers);
   distribution.name = packaging::normalize_name(distribution.metadata.name);
   check_folder_name(distribution, builder);
   if (const auto installer = read(folder + "/INSTALLER", kSmallFileBytesMax)) {
@@ -157,9 +164,11 @@ std::vector<std::string> add_distribution(const Distribution& distribution, Buil
   component.confidence = Confidence::kHigh;
   component.properties.insert(component.properties.end(), distribution.properties.begin(),
                               distribution.properties.end());
-  component.hashes.insert(component.hashes.end(), distribution.hashes.begin(), distribution.hashes.end());
-  builder.evidence(distribution.purl, Evidence::Kind::kMetadata, distribution.folder,
-                   distribution.installer.empty() ? "installed" : "installed by " + distribution.installer);
+  component.hashes.insert(component.hashes.end(), distribution.hashes.begin(),
+                          distribution.hashes.end());
+  builder.evidence(
+      distribution.purl, Evidence::Kind::kMetadata, distribution.folder,
+      distribution.installer.empty() ? "installed" : "installed by " + distribution.installer);
 
   std::vector<std::string> embedded;
   for (const auto& [path, sbom] : distribution.sboms) {
@@ -205,9 +214,11 @@ void observe_path_file(std::string_view text, const std::string& purl, const std
                        Builder& builder) {
   std::size_t number = 1, code = 0, first = 0;
   for (std::size_t at = 0; at < text.size();) {
-    // Newer Pythons end a line at more characters than older ones, some beyond ASCII: at all of them.
+    // Newer Pythons end a line at more characters than older ones, some beyond ASCII: at all of
+    // them.
     const auto* stop = std::find_if(text.begin() + at, text.end(), [](char c) {
-      return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || static_cast<unsigned char>(c) >= 0x80;
+      return (static_cast<unsigned char>(c) < 0x20 && c != '\t') ||
+             static_cast<unsigned char>(c) >= 0x80;
     });
     const auto end = static_cast<std::size_t>(stop - text.begin());
     const std::string_view line = text.substr(at, end - at);
@@ -224,9 +235,9 @@ void observe_path_file(std::string_view text, const std::string& purl, const std
   }
   if (code == 0) return;
   builder.observe(Kind::kPathCode, purl, path,
-                  make_error(ErrorCode::kDepsRecord, "code that runs at every start of Python: line " +
-                                                         std::to_string(first) +
-                                                         (code > 1 ? " and others" : ""))
+                  make_error(ErrorCode::kDepsRecord,
+                             "code that runs at every start of Python: line " +
+                                 std::to_string(first) + (code > 1 ? " and others" : ""))
                       .hinting("read it: it runs without being imported"));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One installed (or packed) Python distribution: what its .dist-info says, before anything is compared.
-// Environment and wheel share it; files come through a reader, so that neither knows the other's storage.
+// One installed (or packed) Python distribution: what its .dist-info says, before anything is
+// compared. Environment and wheel share it; files come through a reader, so that neither knows the
+// other's storage.
 #pragma once
 
 #include <functional>
@@ -17,13 +18,14 @@
 namespace mlxguard::inventory {
 
 /// Reads one file by its path relative to the root; kNotFound where there is none.
-using FileReader = std::function<Result<std::string>(const std::string& path, std::uint64_t bytes_max)>;
+using FileReader =
+    std::function<Result<std::string>(const std::string& path, std::uint64_t bytes_max)>;
 
 struct Distribution {
   std::string folder;  ///< of the dist-info, relative to the root
   std::string base;    ///< where RECORD's paths start, relative to the root
   Metadata metadata;
-  std::string name;    ///< normalised
+  std::string name;  ///< normalised
   std::string purl;
   std::optional<std::vector<RecordRow>> record;
   std::string installer;
@@ -33,8 +35,8 @@ struct Distribution {
   std::vector<std::pair<std::string, Sbom>> sboms;  ///< by path
 };
 
-/// Reads the dist-info at `folder`. What is missing or broken, but not the name, is observed; without a
-/// name and version there is no distribution. Errors: those of METADATA.
+/// Reads the dist-info at `folder`. What is missing or broken, but not the name, is observed;
+/// without a name and version there is no distribution. Errors: those of METADATA.
 [[nodiscard]] Result<Distribution> read_distribution(const std::string& folder,
                                                      const FileReader& read,
                                                      const std::vector<std::string>& sbom_files,

@@ -68,8 +68,8 @@ class ElfReader {
     const bool wide = width_ == Width::k64;
     MLXGUARD_TRY_ASSIGN(const auto type, image_.at<std::uint16_t>(16));
     if (type != kTypeShared && type != kTypeExecutable) {
-      return make_error(ErrorCode::kElf, "expected a shared library or program, found type " +
-                                             std::to_string(type));
+      return make_error(ErrorCode::kElf,
+                        "expected a shared library or program, found type " + std::to_string(type));
     }
     MLXGUARD_TRY_ASSIGN(header_.machine, image_.at<std::uint16_t>(18));
     MLXGUARD_TRY_ASSIGN(header_.segments_at, word(28, 32, 0));
@@ -157,9 +157,8 @@ class ElfReader {
   }
 
   Result<void> read_dynamic() {
-    const auto dynamic = std::find_if(segments_.begin(), segments_.end(), [](const Segment& s) {
-      return s.type == kSegmentDynamic;
-    });
+    const auto dynamic = std::find_if(segments_.begin(), segments_.end(),
+                                      [](const Segment& s) { return s.type == kSegmentDynamic; });
     if (dynamic == segments_.end()) return {};
     const std::uint64_t step = width_ == Width::k64 ? 16 : 8;
     const std::uint64_t count = dynamic->file_bytes / step;
@@ -219,9 +218,10 @@ class ElfReader {
         (section.flags & kFlagAllocate) == 0 && section_name(section) == ".comment") {
       file_.comment = comment(bytes);
     }
-    const bool data = (section.flags & kFlagAllocate) != 0 &&
-                      (section.flags & (kFlagExecute | kFlagWrite)) == 0;
-    if (data && !section_name(section).starts_with(".eh_frame")) file_.string_areas.push_back(bytes);
+    const bool data =
+        (section.flags & kFlagAllocate) != 0 && (section.flags & (kFlagExecute | kFlagWrite)) == 0;
+    if (data && !section_name(section).starts_with(".eh_frame"))
+      file_.string_areas.push_back(bytes);
     return {};
   }
 

@@ -26,7 +26,8 @@ using Kind = Observation::Kind;
 constexpr std::size_t kUnrecordedShownMax = 100;  // a folder; beyond it a number is said
 
 bool is_library_name(std::string_view name) {
-  return name.ends_with(".so") || name.ends_with(".dylib") || name.find(".so.") != std::string_view::npos;
+  return name.ends_with(".so") || name.ends_with(".dylib") ||
+         name.find(".so.") != std::string_view::npos;
 }
 
 Error record_error(std::string message) {
@@ -35,9 +36,9 @@ Error record_error(std::string message) {
 
 /// What is to be done with one file, and what came of it.
 struct FileTask {
-  std::string path;                    ///< relative to the prefix
-  std::size_t owner = 0;               ///< index of a distribution; the number of them: none
-  const RecordRow* row = nullptr;      ///< nothing to compare: null
+  std::string path;                ///< relative to the prefix
+  std::size_t owner = 0;           ///< index of a distribution; the number of them: none
+  const RecordRow* row = nullptr;  ///< nothing to compare: null
   std::optional<Observation::Kind> kind{};
   Error error{};
   std::uint64_t bytes = 0;
@@ -73,12 +74,12 @@ class EnvironmentReader {
  private:
   fs::path absolute(const std::string& path) const { return place_.prefix / path; }
 
-  /// Every file below a site-packages folder. Links to folders are not followed: what they lead to is
-  /// not below the environment, or is listed where it is.
+  /// Every file below a site-packages folder. Links to folders are not followed: what they lead to
+  /// is not below the environment, or is listed where it is.
   Result<void> list_files(const std::string& site) {
     std::error_code problem;
-    fs::recursive_directory_iterator at(absolute(site), fs::directory_options::skip_permission_denied,
-                                        problem);
+    fs::recursive_directory_iterator at(absolute(site),
+                                        fs::directory_options::skip_permission_denied, problem);
     if (problem) {
       builder_.observe(Kind::kUnreadable, "", site, make_error(ErrorCode::kIo, problem.message()));
       return {};
@@ -125,7 +126,8 @@ class EnvironmentReader {
     std::map<std::string, std::string> seen;  // name -> folder
     for (const std::string& folder : infos_) {
       const bool single = folder.ends_with(".egg-info") && fs::is_regular_file(absolute(folder));
-      const FileReader read = [&](const std::string& path, std::uint64_t bytes_max) -> Result<std::string> {
+      const FileReader read = [&](const std::string& path,
+                                  std::uint64_t bytes_max) -> Result<std::string> {
         if (!single) return read_file(absolute(path), bytes_max);
         if (path != folder + "/PKG-INFO") return make_error(ErrorCode::kNotFound, "no such file");
         return read_file(absolute(folder), bytes_max);
@@ -192,7 +194,8 @@ class EnvironmentReader {
                        record_error("RECORD has no hash of this file"));
     } else if (!std::binary_search(files_.begin(), files_.end(), path) &&
                path == distribution.folder + "/RECORD") {
-      builder_.observe(Kind::kRecordMissing, distribution.purl, path, record_error("the file is not there"));
+      builder_.observe(Kind::kRecordMissing, distribution.purl, path,
+                       record_error("the file is not there"));
     }
   }
 
@@ -239,15 +242,18 @@ class EnvironmentReader {
         actual = file_hash(hash->algorithm, as_bytes(*bytes));
       }
       if (wanted != actual) {
-        fail(Kind::kRecordMismatch, record_error("the file is not what RECORD says").compared(wanted, actual));
+        fail(Kind::kRecordMismatch,
+             record_error("the file is not what RECORD says").compared(wanted, actual));
       }
     }
     if (options_.native == NativeParts::kSkip || !is_native(as_bytes(*bytes))) return;
     if (!digest) digest = crypto::sha256(as_bytes(*bytes));
     task.sha256 = codec::to_hex(*digest);
     auto slices = summarize(as_bytes(*bytes));
-    if (slices) task.slices = *std::move(slices);
-    else if (!task.kind) fail(Kind::kUnreadable, slices.error());
+    if (slices)
+      task.slices = *std::move(slices);
+    else if (!task.kind)
+      fail(Kind::kUnreadable, slices.error());
   }
 
   static std::string file_hash_text(const FileHash& hash) {
@@ -264,13 +270,15 @@ class EnvironmentReader {
   void take_results() {
     std::vector<NativeOwner> owners;
     for (std::size_t i = 0; i < distributions_.size(); ++i) {
-      owners.push_back({distributions_[i].purl, distributions_[i].name, distributions_[i].metadata.version,
+      owners.push_back({distributions_[i].purl, distributions_[i].name,
+                        distributions_[i].metadata.version,
                         std::set<std::string>(embedded_[i].begin(), embedded_[i].end())});
     }
     owners.emplace_back();
     std::vector<NativeEntry> natives;
     for (FileTask& task : tasks_) {
-      if (task.kind) builder_.observe(*task.kind, owners[task.owner].purl, task.path, std::move(task.error));
+      if (task.kind)
+        builder_.observe(*task.kind, owners[task.owner].purl, task.path, std::move(task.error));
       if (!task.slices.empty()) {
         natives.push_back({task.path, task.sha256, task.owner, std::move(task.slices)});
       }
@@ -281,14 +289,15 @@ class EnvironmentReader {
     add_native_parts(builder_, owners, natives, host);
   }
 
-  /// Byte code beside a known source is made by Python itself; other byte code can be imported alone.
+  /// Byte code beside a known source is made by Python itself; other byte code can be imported
+  /// alone.
   bool is_cached_code(const std::string& path) const {
     if (!path.ends_with(".pyc")) return false;
     const std::string_view folder = folder_name(path);
     if (base_name(folder) != "__pycache__") return false;
     const std::string_view name = base_name(path);
-    const std::string source =
-        std::string(folder_name(folder)) + "/" + std::string(name.substr(0, name.find('.'))) + ".py";
+    const std::string source = std::string(folder_name(folder)) + "/" +
+                               std::string(name.substr(0, name.find('.'))) + ".py";
     return std::binary_search(files_.begin(), files_.end(), source);
   }
 
@@ -306,7 +315,8 @@ class EnvironmentReader {
     }
     for (const auto& [folder, paths] : by_folder) {
       for (std::size_t i = 0; i < paths.size() && i < kUnrecordedShownMax; ++i) {
-        builder_.observe(Kind::kUnrecorded, "", paths[i], record_error("a file that no RECORD lists"));
+        builder_.observe(Kind::kUnrecorded, "", paths[i],
+                         record_error("a file that no RECORD lists"));
       }
       if (paths.size() > kUnrecordedShownMax) {
         builder_.observe(Kind::kUnrecorded, "", folder,
@@ -332,8 +342,10 @@ class EnvironmentReader {
       }
       if (!name.ends_with(".pth")) continue;
       const auto text = read_file(absolute(path), limits::kPathFileBytesMax);
-      if (text) observe_path_file(*text, purl, path, builder_);
-      else builder_.observe(Kind::kPathCode, purl, path, text.error());
+      if (text)
+        observe_path_file(*text, purl, path, builder_);
+      else
+        builder_.observe(Kind::kPathCode, purl, path, text.error());
     }
   }
 

@@ -60,7 +60,8 @@ std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
   const auto config = read_file(place.prefix / "pyvenv.cfg", kSmallFileBytesMax);
   const std::string own = place.prefix.filename().string();
   if (!config && (own == "site-packages" || own == "dist-packages" || has_packages(place.prefix))) {
-    // A folder of packages by itself; below a prefix, paths start there, since RECORDs lead to bin/.
+    // A folder of packages by itself; below a prefix, paths start there, since RECORDs lead to
+    // bin/.
     const fs::path folder = place.prefix;
     const std::string python = folder.parent_path().filename().string();
     if (python.starts_with("python")) {

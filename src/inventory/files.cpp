@@ -23,8 +23,8 @@ Result<std::string> read_file(const std::filesystem::path& file, std::uint64_t b
   }
   const auto size = static_cast<std::uint64_t>(status.st_size);
   const auto too_large = [&] {
-    return make_error(ErrorCode::kTooLarge, "expected at most " + std::to_string(bytes_max) +
-                                                " bytes, found more")
+    return make_error(ErrorCode::kTooLarge,
+                      "expected at most " + std::to_string(bytes_max) + " bytes, found more")
         .about(file.string());
   };
   if (size > bytes_max) return too_large();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of an environment: read whole and bounded, written as a whole or not at all. Links are followed
-// where Python would follow them (environments consist of links); what is not a regular file is refused.
+// Files of an environment: read whole and bounded, written as a whole or not at all. Links are
+// followed where Python would follow them (environments consist of links); what is not a regular
+// file is refused.
 #pragma once
 
 #include <filesystem>
@@ -16,10 +17,12 @@ namespace mlxguard::inventory {
 [[nodiscard]] Result<std::string> read_file(const std::filesystem::path& file,
                                             std::uint64_t bytes_max);
 
-/// Writes beside the file, makes it durable and renames it there. Errors: kIo, kNoSpace, kPermission.
+/// Writes beside the file, makes it durable and renames it there. Errors: kIo, kNoSpace,
+/// kPermission.
 [[nodiscard]] Result<void> write_file(const std::filesystem::path& file, std::string_view text);
 
-/// `path` (with '/', as wheels and RECORDs write it) below `base`, both relative to one root, without
+/// `path` (with '/', as wheels and RECORDs write it) below `base`, both relative to one root,
+/// without
 /// "." and ".."; empty if it would lead out of the root, is absolute or holds NUL or a backslash.
 [[nodiscard]] std::string join_inside(std::string_view base, std::string_view path);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Image: random, bounded reads from a binary file's bytes, and a budget for the names taken from it, so
-// that many symbols which point into one long name cost no more than the file is worth.
+// Image: random, bounded reads from a binary file's bytes, and a budget for the names taken from
+// it, so that many symbols which point into one long name cost no more than the file is worth.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the build of an mlx version is known to fetch and to copy in, from its CMake files at that
-// version. Data about the usual build: someone else's build of the same version may differ, so a row
-// alone is weak evidence; together with symbols it gives the version that symbols do not tell.
+// version. Data about the usual build: someone else's build of the same version may differ, so a
+// row alone is weak evidence; together with symbols it gives the version that symbols do not tell.
 #pragma once
 
 #include <cstdint>

@@ -52,8 +52,8 @@ class Checker {
   }
 
  private:
-  void add(Kind kind, std::string name, std::string where, std::string expected,
-           std::string actual, std::string message) {
+  void add(Kind kind, std::string name, std::string where, std::string expected, std::string actual,
+           std::string message) {
     result_.differences.push_back({kind, std::move(name), std::move(where), std::move(expected),
                                    std::move(actual), std::move(message)});
   }
@@ -68,8 +68,8 @@ class Checker {
     for (const Component* here : all) {
       ++result_.packages;
       // One package may be locked in several versions, for several platforms.
-      const auto same = std::find_if(
-          found->second.begin(), found->second.end(), [&](const Component* locked) {
+      const auto same =
+          std::find_if(found->second.begin(), found->second.end(), [&](const Component* locked) {
             return locked->version.empty() || same_version(locked->version, here->version);
           });
       if (same != found->second.end()) {
@@ -98,7 +98,8 @@ class Checker {
     }
     const bool archive = actual == "archive" && wanted == "index" && !here.hashes.empty();
     if (wanted != actual && !archive) {
-      add(Kind::kSource, name, here.location, wanted, actual, "installed from another kind of place");
+      add(Kind::kSource, name, here.location, wanted, actual,
+          "installed from another kind of place");
     }
     const auto commit = property_of(locked, "commit"), commit_here = property_of(here, "commit");
     if (wanted == "vcs" && actual == "vcs" && commit != commit_here) {
@@ -119,9 +120,10 @@ class Checker {
       return;
     }
     if (here.hashes.empty()) return;  // an installer keeps none of what came from an index
-    const bool known = std::any_of(here.hashes.begin(), here.hashes.end(), [&](const std::string& one) {
-      return std::find(locked.hashes.begin(), locked.hashes.end(), one) != locked.hashes.end();
-    });
+    const bool known =
+        std::any_of(here.hashes.begin(), here.hashes.end(), [&](const std::string& one) {
+          return std::find(locked.hashes.begin(), locked.hashes.end(), one) != locked.hashes.end();
+        });
     if (!known) {
       add(Kind::kHash, name, here.location, locked.hashes[0], here.hashes[0],
           "installed from an archive that is not locked");
@@ -162,15 +164,17 @@ class Checker {
     if (!text.empty()) {
       const auto marker = packaging::Marker::parse(text);
       // Without a Python to ask, what depends on one counts as wanted.
-      const bool asks = options_.python_version.empty() && (text.find("python") != text.npos ||
-                                                            text.find("implementation") != text.npos);
+      const bool asks =
+          options_.python_version.empty() &&
+          (text.find("python") != text.npos || text.find("implementation") != text.npos);
       const auto holds = marker && !asks ? marker->evaluate(markers_) : Result<bool>(true);
       if (holds && !*holds) return false;
     }
     if (locked.direct) return true;
     bool asked = false;
     for (const Component& other : lock_.components) {
-      if (std::find(other.needs.begin(), other.needs.end(), locked.purl) == other.needs.end()) continue;
+      if (std::find(other.needs.begin(), other.needs.end(), locked.purl) == other.needs.end())
+        continue;
       if (installed_.contains(other.name)) return true;
       asked = true;
     }
@@ -180,12 +184,13 @@ class Checker {
   void check_files() {
     using Seen = Observation::Kind;
     std::map<std::string, std::string> names;
-    for (const Component& component : environment_.components) names[component.purl] = component.name;
+    for (const Component& component : environment_.components)
+      names[component.purl] = component.name;
     for (const Observation& one : environment_.observations) {
       const bool unrecorded = one.kind == Seen::kUnrecorded;
       if (unrecorded && options_.unrecorded == LockCheckOptions::Unrecorded::kAllowed) continue;
-      // Code that runs by itself and belongs to a package is part of what was locked; other is refused,
-      // whatever else may be there.
+      // Code that runs by itself and belongs to a package is part of what was locked; other is
+      // refused, whatever else may be there.
       if (one.kind == Seen::kMissing) continue;
       const bool runs = one.kind == Seen::kPathCode || one.kind == Seen::kInstallHook;
       if (runs && !one.component.empty()) continue;

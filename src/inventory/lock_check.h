@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does an environment hold exactly what its lock says? Names, versions, hashes, and the content of files.
-// What cannot be compared is a difference too: "could not tell" is never "the same".
+// Does an environment hold exactly what its lock says? Names, versions, hashes, and the content of
+// files. What cannot be compared is a difference too: "could not tell" is never "the same".
 #pragma once
 
 #include <map>
@@ -40,13 +40,14 @@ struct LockCheckOptions {
   enum class Unrecorded : std::uint8_t { kRefused, kAllowed } unrecorded = Unrecorded::kRefused;
   /// Of wheels at hand: "sha256:<hex>" of the file, and the digest of what it installs.
   std::map<std::string, std::string> content_of_wheel{};
-  std::string python_version{};  ///< that markers are judged for; empty: of the environment's machine
+  std::string
+      python_version{};  ///< that markers are judged for; empty: of the environment's machine
 };
 
 struct LockCheck {
   std::vector<Difference> differences;  ///< sorted by name; empty: it passes
   std::size_t packages = 0;             ///< compared
-  std::size_t contents = 0;             ///< of them, with files held against the lock, not only RECORD
+  std::size_t contents = 0;  ///< of them, with files held against the lock, not only RECORD
 };
 
 /// `lock` was read from a lock file, `environment` from an environment with RecordCheck::kFiles.

@@ -53,17 +53,21 @@ TEST_CASE("lock check: the same packages pass, whatever their versions' spelling
 TEST_CASE("lock check: missing, extra and other versions are told apart") {
   const Inventory lock = holding({package("a", "1"), package("b", "1")});
   CHECK(kinds(lock, holding({package("a", "1", {})})) == Kinds{Kind::kMissing});
-  CHECK(kinds(lock, holding({package("a", "2", {}), package("b", "1", {})})) == Kinds{Kind::kVersion});
-  const Inventory more = holding({package("a", "1", {}), package("b", "1", {}), package("pip", "9", {})});
+  CHECK(kinds(lock, holding({package("a", "2", {}), package("b", "1", {})})) ==
+        Kinds{Kind::kVersion});
+  const Inventory more =
+      holding({package("a", "1", {}), package("b", "1", {}), package("pip", "9", {})});
   CHECK(kinds(lock, more) == Kinds{Kind::kExtra});
   CHECK(kinds(lock, more, {.allowed = {"pip"}, .python_version = "3.11.2"}) == Kinds{});
 }
 
 TEST_CASE("lock check: a lock without hashes or versions is no proof") {
-  CHECK(kinds(holding({package("a", "1", {})}), holding({package("a", "1", {})})) == Kinds{Kind::kHash});
+  CHECK(kinds(holding({package("a", "1", {})}), holding({package("a", "1", {})})) ==
+        Kinds{Kind::kHash});
   CHECK(kinds(holding({package("a", "1", {})}), holding({package("a", "1", {})}),
               {.hashes = LockCheckOptions::Hashes::kNotRequired}) == Kinds{});
-  CHECK(kinds(holding({package("a", "")}), holding({package("a", "1", {})})) == Kinds{Kind::kVersion});
+  CHECK(kinds(holding({package("a", "")}), holding({package("a", "1", {})})) ==
+        Kinds{Kind::kVersion});
 }
 
 TEST_CASE("lock check: archives and places that are not locked") {
@@ -128,7 +132,8 @@ TEST_CASE("lock check: markers and what nobody installed wants may be absent") {
   CHECK(kinds(holding({locked}), holding({})) == Kinds{});
   locked.properties = {{"marker", "python_version < '3.9'"}};
   CHECK(kinds(holding({locked}), holding({})) == Kinds{});
-  CHECK(kinds(holding({locked}), holding({}), {}) == Kinds{Kind::kMissing});  // which Python is not told
+  CHECK(kinds(holding({locked}), holding({}), {}) ==
+        Kinds{Kind::kMissing});  // which Python is not told
   Component parent = package("p", "1"), child = package("c", "1");
   parent.properties = {{"optional", "true"}};
   parent.needs = {child.purl};
@@ -139,7 +144,8 @@ TEST_CASE("lock check: markers and what nobody installed wants may be absent") {
 
 TEST_CASE("lock check: a lock that could not be read in full passes nothing") {
   Inventory lock = holding({package("a", "1")});
-  lock.observations = {{Observation::Kind::kUnreadable, "", "f", make_error(ErrorCode::kDepsFile, "x")}};
+  lock.observations = {
+      {Observation::Kind::kUnreadable, "", "f", make_error(ErrorCode::kDepsFile, "x")}};
   CHECK(kinds(lock, holding({package("a", "1", {})})) == Kinds{Kind::kUnreadable});
 }
 
@@ -147,8 +153,10 @@ TEST_CASE("lock write: what is written reads back") {
   const std::string report =
       R"({"version":"1","install":[{"metadata":{"name":"B.b","version":"2.0","requires_dist":["a","x; extra=='e'"]},
       "download_info":{"url":"https://u:p@h/B.b-2.0-py3-none-any.whl#f","archive_info":{"hashes":{"sha256":")" +
-      kHash + R"("}}}},{"metadata":{"name":"a","version":"1"},"download_info":{"url":"https://h/a-1.tar.gz",
-      "archive_info":{"hashes":{"sha256":")" + kOther + R"("}}},"is_yanked":true}]})";
+      kHash +
+      R"("}}}},{"metadata":{"name":"a","version":"1"},"download_info":{"url":"https://h/a-1.tar.gz",
+      "archive_info":{"hashes":{"sha256":")" +
+      kOther + R"("}}},"is_yanked":true}]})";
   auto entries = read_pip_report(report);
   REQUIRE(entries);
   REQUIRE(entries->size() == 2);
@@ -163,7 +171,9 @@ TEST_CASE("lock write: what is written reads back") {
   CHECK(property_of(b, "record_digest") == "sha256:d");
   CHECK(to_pylock(*entries, "").find("u:p@") == std::string::npos);
   const std::string text = to_requirements(*entries);
-  const FileReader read = [&](const std::string&, std::uint64_t) -> Result<std::string> { return text; };
+  const FileReader read = [&](const std::string&, std::uint64_t) -> Result<std::string> {
+    return text;
+  };
   const auto requirements = read_requirements("r.txt", read, "r.txt");
   REQUIRE(requirements);
   CHECK(requirements->components[1].hashes == std::vector<std::string>{"sha256:" + kHash});
@@ -174,8 +184,9 @@ TEST_CASE("lock write: a resolver's answer is not believed blindly") {
   CHECK(code("[]") == ErrorCode::kJsonType);
   CHECK(code(R"({"version":"2","install":[]})") == ErrorCode::kResolver);
   const auto with = [](const std::string& name, const std::string& url, const std::string& hash) {
-    return R"({"version":"1","install":[{"metadata":{"name":")" + name + R"(","version":"1"},"download_info":{"url":")" +
-           url + R"(","archive_info":{"hashes":{"sha256":")" + hash + R"("}}}}]})";
+    return R"({"version":"1","install":[{"metadata":{"name":")" + name +
+           R"(","version":"1"},"download_info":{"url":")" + url +
+           R"(","archive_info":{"hashes":{"sha256":")" + hash + R"("}}}}]})";
   };
   CHECK(code(with("a", "https://h/a.whl", "00")) == ErrorCode::kResolver);
   CHECK(code(with("a", "a.whl", kHash)) == ErrorCode::kResolver);

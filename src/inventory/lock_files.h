@@ -3,8 +3,8 @@
 // fetched or run. A package's hashes are those of the files that an installer may take for it.
 //
 // Properties that they set beside the usual ones: "marker" (when the package is wanted at all),
-// "specifier" (no exact version), "source_url", "commit", "files" (how many are offered), "optional"
-// (only wanted by an extra or group), "record_digest" (of a lock that mlxguard wrote).
+// "specifier" (no exact version), "source_url", "commit", "files" (how many are offered),
+// "optional" (only wanted by an extra or group), "record_digest" (of a lock that mlxguard wrote).
 #pragma once
 
 #include <string>
@@ -30,7 +30,8 @@ namespace mlxguard::inventory {
                                                const std::string& shown_root);
 
 /// requirements.txt with its -r and -c files, which `read` gets relative to the first one's folder.
-/// Errors: kDepsFile, kRequirement, kSpecifier, kMarker, kUtf8, kTooLarge (lines, files, a circle of them).
+/// Errors: kDepsFile, kRequirement, kSpecifier, kMarker, kUtf8, kTooLarge (lines, files, a circle
+/// of them).
 [[nodiscard]] Result<Inventory> read_requirements(const std::string& file_name,
                                                   const FileReader& read,
                                                   const std::string& shown_root);

@@ -35,7 +35,9 @@ Result<Inventory> requirements(Files files) {
   return read_requirements("requirements.txt", read, "requirements.txt");
 }
 
-Result<Inventory> one_file(const std::string& text) { return requirements({{"requirements.txt", text}}); }
+Result<Inventory> one_file(const std::string& text) {
+  return requirements({{"requirements.txt", text}});
+}
 
 std::string pylock(const std::string& packages) {
   return "lock-version = \"1.0\"\ncreated-by = \"test\"\n" + packages;
@@ -50,13 +52,17 @@ std::string wheel(const std::string& extra = "") {
 }  // namespace
 
 TEST_CASE("requirements: pins, hashes, markers and continued lines") {
-  const auto read = one_file("# a comment\nMLX_lm[train] == 0.32.2 ; python_version >= '3.9' \\\n"
-                             "    --hash=sha256:" + kHash + " \\\n    --hash=SHA256:" + kHash +
-                             "\nnumpy>=1.2,<3  # why\n");
+  const auto read = one_file(
+      "# a comment\nMLX_lm[train] == 0.32.2 ; python_version >= '3.9' \\\n"
+      "    --hash=sha256:" +
+      kHash + " \\\n    --hash=SHA256:" + kHash + "\nnumpy>=1.2,<3  # why\n");
   CHECK(!read);
-  CHECK(read.error().code == ErrorCode::kRequirement);  // an algorithm in capitals is unknown to pip too
-  const auto good = one_file("# a comment\nMLX_lm[train] == 0.32.2 ; python_version >= '3.9' \\\n"
-                             "    --hash=sha256:" + kHash + "\nnumpy>=1.2,<3  # why\n");
+  CHECK(read.error().code ==
+        ErrorCode::kRequirement);  // an algorithm in capitals is unknown to pip too
+  const auto good = one_file(
+      "# a comment\nMLX_lm[train] == 0.32.2 ; python_version >= '3.9' \\\n"
+      "    --hash=sha256:" +
+      kHash + "\nnumpy>=1.2,<3  # why\n");
   REQUIRE(good);
   REQUIRE(good->components.size() == 2);
   const Component* mlx = find(*good, "mlx-lm");
@@ -106,8 +112,9 @@ TEST_CASE("requirements: exact codes for what is not understood") {
 }
 
 TEST_CASE("requirements: what has no name is observed, not left out silently") {
-  const auto read = one_file("./folder\n-r https://host/requirements.txt\n"
-                             "git+https://u:secret@host/x@abc#egg=named\n");
+  const auto read = one_file(
+      "./folder\n-r https://host/requirements.txt\n"
+      "git+https://u:secret@host/x@abc#egg=named\n");
   REQUIRE(read);
   CHECK(read->observations.size() == 2);
   REQUIRE(find(*read, "named") != nullptr);
@@ -126,7 +133,8 @@ TEST_CASE("pylock: packages, hashes, dependencies, content digest") {
       pylock(wheel("marker = \"sys_platform == 'linux'\"\n") +
              "[packages.tool.mlxguard]\nrecord-digest = \"sha256:x\"\n"
              "[[packages]]\nname = \"c\"\nversion = \"2\"\ndependencies = [{ name = \"A_B\" }]\n"
-             "sdist = { path = \"c-2.tar.gz\", hashes = { sha512 = \"" + std::string(128, 'b') + "\" } }\n"),
+             "sdist = { path = \"c-2.tar.gz\", hashes = { sha512 = \"" +
+             std::string(128, 'b') + "\" } }\n"),
       "x");
   REQUIRE(read);
   REQUIRE(read->components.size() == 2);
@@ -141,16 +149,20 @@ TEST_CASE("pylock: packages, hashes, dependencies, content digest") {
 
 TEST_CASE("pylock: exact codes for what it must have") {
   const auto code = [](const std::string& text) { return read_pylock(text, "x").error().code; };
-  CHECK(code("lock-version = \"2.0\"\ncreated-by = \"t\"\npackages = []\n") == ErrorCode::kDepsFile);
+  CHECK(code("lock-version = \"2.0\"\ncreated-by = \"t\"\npackages = []\n") ==
+        ErrorCode::kDepsFile);
   CHECK(code("lock-version = \"1.0\"\npackages = []\n") == ErrorCode::kDepsFile);
   CHECK(code(pylock("")) == ErrorCode::kDepsFile);
   CHECK(code(pylock("packages = [1]\n")) == ErrorCode::kDepsFile);
   CHECK(code(pylock("[[packages]]\nname = \"a\"\n")) == ErrorCode::kDepsFile);
-  CHECK(code(pylock("[[packages]]\nname = \"-a\"\nvcs = { type = \"git\", commit-id = \"c\" }\n")) ==
-        ErrorCode::kDepsFile);
+  CHECK(
+      code(pylock("[[packages]]\nname = \"-a\"\nvcs = { type = \"git\", commit-id = \"c\" }\n")) ==
+      ErrorCode::kDepsFile);
   CHECK(code(pylock(wheel("marker = \"what\"\n"))) == ErrorCode::kDepsFile);
-  CHECK(code(pylock("[[packages]]\nname = \"a\"\nwheels = [{ url = \"u\", hashes = { md5 = \"00\" } }]\n")) ==
-        ErrorCode::kDepsFile);
+  CHECK(
+      code(pylock(
+          "[[packages]]\nname = \"a\"\nwheels = [{ url = \"u\", hashes = { md5 = \"00\" } }]\n")) ==
+      ErrorCode::kDepsFile);
   CHECK(code(pylock(wheel("directory = { path = \".\" }\n"))) == ErrorCode::kDepsFile);
   CHECK(code("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r = 1\n") == ErrorCode::kTooLarge);
   CHECK(code("a = \xff\n") == ErrorCode::kUtf8);
@@ -166,7 +178,9 @@ TEST_CASE("toml: letters beyond ASCII belong into strings and comments") {
 
 TEST_CASE("toml: dots in strings and comments are no key") {
   const std::string dots(100, '.');
-  CHECK(read_pylock(pylock("x = \"" + dots + "\" # " + dots + "\ny = '''\n" + dots + "'''\npackages = []\n"), "x"));
+  CHECK(read_pylock(
+      pylock("x = \"" + dots + "\" # " + dots + "\ny = '''\n" + dots + "'''\npackages = []\n"),
+      "x"));
 }
 
 TEST_CASE("uv.lock: who needs whom, extras that are asked for, markers, the project itself") {
@@ -177,64 +191,78 @@ TEST_CASE("uv.lock: who needs whom, extras that are asked for, markers, the proj
       "[package.dev-dependencies]\ndev = [{ name = \"tool\" }]\n"
       "[[package]]\nname = \"a\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
       "dependencies = [{ name = \"w\", marker = \"sys_platform == 'win32'\" }]\n"
-      "sdist = { url = \"u\", hash = \"sha256:" + kHash + "\" }\n"
-      "[package.optional-dependencies]\nfast = [{ name = \"b\" }]\nslow = [{ name = \"c\" }]\n"
-      "[[package]]\nname = \"b\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
-      "[[package]]\nname = \"c\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
-      "[[package]]\nname = \"w\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
-      "[[package]]\nname = \"tool\"\nversion = \"1\"\nsource = { git = \"https://h/r?rev=m#abc\" }\n",
+      "sdist = { url = \"u\", hash = \"sha256:" +
+          kHash +
+          "\" }\n"
+          "[package.optional-dependencies]\nfast = [{ name = \"b\" }]\nslow = [{ name = \"c\" }]\n"
+          "[[package]]\nname = \"b\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
+          "[[package]]\nname = \"c\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
+          "[[package]]\nname = \"w\"\nversion = \"1\"\nsource = { registry = \"r\" }\n"
+          "[[package]]\nname = \"tool\"\nversion = \"1\"\nsource = { git = "
+          "\"https://h/r?rev=m#abc\" }\n",
       "x");
   REQUIRE(read);
   CHECK(read->components.size() == 5);
   CHECK(find(*read, "a")->direct);
-  CHECK(find(*read, "a")->needs ==
-        std::vector<std::string>{"pkg:pypi/b@1", "pkg:pypi/w@1"});
+  CHECK(find(*read, "a")->needs == std::vector<std::string>{"pkg:pypi/b@1", "pkg:pypi/w@1"});
   CHECK(find(*read, "a")->hashes.size() == 1);
   CHECK(property_of(*find(*read, "w"), "marker") == "sys_platform == 'win32'");
   CHECK(property_of(*find(*read, "tool"), "optional") == "true");
   CHECK(property_of(*find(*read, "tool"), "commit") == "abc");
   CHECK(read_uv_lock("version = 2\npackage = []\n", "x").error().code == ErrorCode::kDepsFile);
   CHECK(read_uv_lock("version = 1\n", "x").error().code == ErrorCode::kDepsFile);
-  CHECK(read_uv_lock("version = 1\n[[package]]\nname = \"a\"\n", "x").error().code == ErrorCode::kDepsFile);
+  CHECK(read_uv_lock("version = 1\n[[package]]\nname = \"a\"\n", "x").error().code ==
+        ErrorCode::kDepsFile);
   CHECK(read_uv_lock("version = 1\n[[package]]\nname = \"a\"\nsource = { registry = \"r\" }\n"
-                     "sdist = { hash = \"sha256:1\" }\n", "x").error().code == ErrorCode::kDepsFile);
+                     "sdist = { hash = \"sha256:1\" }\n",
+                     "x")
+            .error()
+            .code == ErrorCode::kDepsFile);
 }
 
 TEST_CASE("poetry.lock: both generations") {
   const auto read = read_poetry_lock(
       "[[package]]\nname = \"a\"\nversion = \"1\"\noptional = false\ngroups = [\"main\"]\n"
       "markers = \"python_version < '4'\"\n"
-      "files = [{ file = \"a.whl\", hash = \"sha256:" + kHash + "\" }]\n"
-      "[package.dependencies]\nb = \">=1\"\n"
-      "[[package]]\nname = \"b\"\nversion = \"2\"\noptional = false\ngroups = [\"dev\"]\n"
-      "[metadata]\nlock-version = \"2.1\"\n", "x");
+      "files = [{ file = \"a.whl\", hash = \"sha256:" +
+          kHash +
+          "\" }]\n"
+          "[package.dependencies]\nb = \">=1\"\n"
+          "[[package]]\nname = \"b\"\nversion = \"2\"\noptional = false\ngroups = [\"dev\"]\n"
+          "[metadata]\nlock-version = \"2.1\"\n",
+      "x");
   REQUIRE(read);
   CHECK(find(*read, "a")->needs == std::vector<std::string>{"pkg:pypi/b@2"});
   CHECK(find(*read, "a")->hashes.size() == 1);
   CHECK(property_of(*find(*read, "b"), "optional") == "true");
   const auto old = read_poetry_lock(
       "[[package]]\nname = \"a\"\nversion = \"1\"\ncategory = \"dev\"\noptional = false\n"
-      "[metadata]\nlock-version = \"1.1\"\n[metadata.files]\na = [{ file = \"f\", hash = \"sha256:" +
-      kHash + "\" }]\n", "x");
+      "[metadata]\nlock-version = \"1.1\"\n[metadata.files]\na = [{ file = \"f\", hash = "
+      "\"sha256:" +
+          kHash + "\" }]\n",
+      "x");
   REQUIRE(old);
   CHECK(find(*old, "a")->hashes.size() == 1);
   CHECK(property_of(*find(*old, "a"), "optional") == "true");
   CHECK(read_poetry_lock("", "x").error().code == ErrorCode::kDepsFile);
-  CHECK(read_poetry_lock("[metadata]\nlock-version = \"9.0\"\n", "x").error().code == ErrorCode::kDepsFile);
+  CHECK(read_poetry_lock("[metadata]\nlock-version = \"9.0\"\n", "x").error().code ==
+        ErrorCode::kDepsFile);
 }
 
 TEST_CASE("pyproject: what is asked for, and what code decides") {
   const auto read = read_pyproject(
       "[project]\nname = \"x\"\ndynamic = [\"dependencies\"]\ndependencies = [\"mlx==0.32.4\"]\n"
       "[project.optional-dependencies]\nt = [\"pytest>=8\"]\n[dependency-groups]\n"
-      "d = [{ include-group = \"e\" }, \"ruff\"]\n", "x");
+      "d = [{ include-group = \"e\" }, \"ruff\"]\n",
+      "x");
   REQUIRE(read);
   CHECK(find(*read, "mlx")->version == "0.32.4");
   CHECK(property_of(*find(*read, "pytest"), "optional") == "true");
   REQUIRE(read->observations.size() == 1);
   CHECK(read->observations[0].kind == Observation::Kind::kInstallHook);
   CHECK(read_pyproject("[tool.x]\n", "x").error().code == ErrorCode::kDepsFile);
-  CHECK(read_pyproject("[project]\ndependencies = [\"a b\"]\n", "x").error().code == ErrorCode::kSpecifier);
+  CHECK(read_pyproject("[project]\ndependencies = [\"a b\"]\n", "x").error().code ==
+        ErrorCode::kSpecifier);
 }
 
 TEST_CASE("identity: every package URL of the tables is in canonical spelling") {

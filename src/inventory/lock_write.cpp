@@ -45,8 +45,10 @@ Result<void> place_file(LockEntry& entry, LockFile file) {
 
 Result<void> check_entry(const LockEntry& entry) {
   if (!packaging::is_name(entry.name)) return refuse("expected names of packages");
-  if (!packaging::Version::parse(entry.version)) return refuse("expected versions as PEP 440 has them");
-  if (entry.wheels.empty() && entry.sdists.empty()) return refuse("expected a file of each package");
+  if (!packaging::Version::parse(entry.version))
+    return refuse("expected versions as PEP 440 has them");
+  if (entry.wheels.empty() && entry.sdists.empty())
+    return refuse("expected a file of each package");
   return {};
 }
 
@@ -84,8 +86,8 @@ Result<LockEntry> read_install(const codec::JsonValue& install) {
     MLXGUARD_TRY(needs->each_element([&](std::size_t, codec::JsonValue one) -> Result<void> {
       MLXGUARD_TRY_ASSIGN(const std::string_view text, one.as_string());
       const auto read = packaging::Requirement::parse(text);
-      const bool extra = read && read->marker &&
-                         read->marker->text().find("extra") != std::string::npos;
+      const bool extra =
+          read && read->marker && read->marker->text().find("extra") != std::string::npos;
       if (read && !extra) entry.needs.push_back(packaging::normalize_name(read->name));
       return {};
     }));
@@ -191,7 +193,8 @@ void add_installed(std::vector<LockEntry>& entries, const Inventory& environment
     if (found == installed.end() || !same_version(found->second->version, entry.version)) continue;
     entry.record_digest = property_of(*found->second, "record_digest");
     for (const std::string& purl : found->second->needs) {
-      if (const auto name = names.find(purl); name != names.end()) entry.needs.push_back(name->second);
+      if (const auto name = names.find(purl); name != names.end())
+        entry.needs.push_back(name->second);
     }
   }
   prune_needs(entries);
@@ -202,7 +205,8 @@ std::string to_pylock(const std::vector<LockEntry>& entries, std::string_view re
   if (!requires_python.empty()) out += "requires-python = " + toml_text(requires_python) + "\n";
   if (entries.empty()) out += "packages = []\n";
   for (const LockEntry& entry : entries) {
-    out += "\n[[packages]]\nname = " + toml_text(entry.name) + "\nversion = " + toml_text(entry.version) + "\n";
+    out += "\n[[packages]]\nname = " + toml_text(entry.name) +
+           "\nversion = " + toml_text(entry.version) + "\n";
     if (!entry.needs.empty()) {
       out += "dependencies = [";
       for (std::size_t i = 0; i < entry.needs.size(); ++i) {

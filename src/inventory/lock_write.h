@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lock files from what a resolver chose: pylock.toml (PEP 751) and requirements with hashes. The resolver
-// (pip, uv) is trusted to resolve; its answer is read like any other foreign text.
+// Lock files from what a resolver chose: pylock.toml (PEP 751) and requirements with hashes. The
+// resolver (pip, uv) is trusted to resolve; its answer is read like any other foreign text.
 #pragma once
 
 #include <string>
@@ -21,9 +21,9 @@ struct LockEntry {
   std::string name;  ///< normalised
   std::string version;
   std::vector<LockFile> wheels;
-  std::vector<LockFile> sdists;       ///< at most one
-  std::vector<std::string> needs;     ///< normalised names, of what is locked too
-  std::string record_digest;          ///< of the installed files; may be empty
+  std::vector<LockFile> sdists;    ///< at most one
+  std::vector<std::string> needs;  ///< normalised names, of what is locked too
+  std::string record_digest;       ///< of the installed files; may be empty
   bool yanked = false;
 };
 

@@ -51,7 +51,9 @@ Result<void> LockedPackages::add(LockedPackage package, std::size_t line) {
   return {};
 }
 
-void LockedPackages::want(const std::string& name) { wanted_.insert(packaging::normalize_name(name)); }
+void LockedPackages::want(const std::string& name) {
+  wanted_.insert(packaging::normalize_name(name));
+}
 
 Inventory LockedPackages::build(const std::string& shown_root, std::string source, Roots roots) && {
   std::set<std::string> needed;
@@ -87,7 +89,8 @@ Inventory LockedPackages::build(const std::string& shown_root, std::string sourc
                                      [](const auto& one) { return one.first == "marker"; });
     if (is_new && !package.marker.empty()) properties.emplace_back("marker", package.marker);
     if (!is_new && marker != properties.end()) {
-      if (package.marker.empty()) properties.erase(marker);
+      if (package.marker.empty())
+        properties.erase(marker);
       else if (marker->second != package.marker) {
         marker->second = "(" + marker->second + ") or (" + package.marker + ")";
       }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the lock file formats have in common: packages, who needs whom by name, and their way into an
-// inventory. Internal to this folder.
+// What the lock file formats have in common: packages, who needs whom by name, and their way into
+// an inventory. Internal to this folder.
 #pragma once
 
 #include <map>

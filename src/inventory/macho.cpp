@@ -31,7 +31,8 @@ class SliceReader {
     file_.format = NativeFile::Format::kMachO;
     MLXGUARD_TRY_ASSIGN(const auto magic, image_.at<std::uint32_t>(0));
     if (magic != kMagic32 && magic != kMagic64) {
-      return make_error(ErrorCode::kMachO, "expected a little-endian Mach-O file, found other bytes");
+      return make_error(ErrorCode::kMachO,
+                        "expected a little-endian Mach-O file, found other bytes");
     }
     wide_ = magic == kMagic64;
     MLXGUARD_TRY_ASSIGN(const auto cpu, image_.at<std::uint32_t>(4));
@@ -119,8 +120,9 @@ class SliceReader {
     if (command.size() < 24) return too_small("a library");
     MLXGUARD_TRY_ASSIGN(std::string name, text_of(command));
     const std::uint32_t packed = word(command, 16);
-    std::string version = std::to_string(packed >> 16) + "." + std::to_string((packed >> 8) & 0xff) +
-                          "." + std::to_string(packed & 0xff);
+    std::string version = std::to_string(packed >> 16) + "." +
+                          std::to_string((packed >> 8) & 0xff) + "." +
+                          std::to_string(packed & 0xff);
     if (kind == kCommandIdentity) {
       file_.soname = std::move(name);
       file_.version = std::move(version);
@@ -150,7 +152,7 @@ class SliceReader {
       if (name.starts_with('_')) name.remove_prefix(1);  // what C compilers put before every name
       if (name.empty()) continue;
       file_.symbols.push_back({name, (type & 0x0e) == 0 ? NativeSymbol::State::kUndefined
-                                                         : NativeSymbol::State::kDefined});
+                                                        : NativeSymbol::State::kDefined});
     }
     return {};
   }
@@ -163,7 +165,8 @@ class SliceReader {
     if (count > (command.size() - head) / step) return too_small("its sections");
     for (std::uint32_t i = 0; i < count; ++i) {
       const Bytes section = command.subspan(head + i * step, step);
-      const std::string_view name = fixed(section.first(16)), segment = fixed(section.subspan(16, 16));
+      const std::string_view name = fixed(section.first(16)),
+                             segment = fixed(section.subspan(16, 16));
       if (segment != "__TEXT" || (name != "__cstring" && name != "__const")) continue;
       const std::uint64_t bytes =
           wide ? word(section, 40) | (std::uint64_t{word(section, 44)} << 32) : word(section, 36);

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kLicenseBytesMax = 80;
 
-Error malformed(std::string message) { return make_error(ErrorCode::kDepsFile, std::move(message)); }
+Error malformed(std::string message) {
+  return make_error(ErrorCode::kDepsFile, std::move(message));
+}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -71,7 +73,8 @@ Result<Metadata> parse_metadata(std::string_view text) {
       continue;
     }
     if (!name.empty()) {
-      if (!codec::is_utf8(value)) return make_error(ErrorCode::kUtf8, "the metadata is not valid UTF-8");
+      if (!codec::is_utf8(value))
+        return make_error(ErrorCode::kUtf8, "the metadata is not valid UTF-8");
       MLXGUARD_TRY(take(metadata, name, std::move(value)));
       name.clear();
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a shared library says of itself: the libraries it needs, where it looks for them, the names of
-// its symbols, the bytes that hold its strings. One shape for ELF and Mach-O.
-// Input: bytes chosen by an attacker. Output: views into them, every one in bounds.
+// What a shared library says of itself: the libraries it needs, where it looks for them, the names
+// of its symbols, the bytes that hold its strings. One shape for ELF and Mach-O. Input: bytes
+// chosen by an attacker. Output: views into them, every one in bounds.
 #pragma once
 
 #include <string>
@@ -26,15 +26,15 @@ struct NativeFile {
     std::string version;  ///< Mach-O's current version; empty for ELF
   };
   Format format = Format::kElf;
-  std::string architecture;          ///< "x86_64", "aarch64", "arm64", or a number
-  std::string soname;                ///< DT_SONAME or LC_ID_DYLIB; may be empty
-  std::string version;               ///< of LC_ID_DYLIB; empty for ELF
+  std::string architecture;  ///< "x86_64", "aarch64", "arm64", or a number
+  std::string soname;        ///< DT_SONAME or LC_ID_DYLIB; may be empty
+  std::string version;       ///< of LC_ID_DYLIB; empty for ELF
   std::vector<Needed> needed;
-  std::vector<std::string> search;   ///< RUNPATH, else RPATH; LC_RPATH
-  std::string build_id;              ///< lowercase hex; may be empty
-  std::vector<NativeSymbol> symbols; ///< of every symbol table
-  std::vector<Bytes> string_areas;   ///< read-only data, where literals are
-  std::string comment;               ///< .comment: which compilers; may be empty
+  std::vector<std::string> search;    ///< RUNPATH, else RPATH; LC_RPATH
+  std::string build_id;               ///< lowercase hex; may be empty
+  std::vector<NativeSymbol> symbols;  ///< of every symbol table
+  std::vector<Bytes> string_areas;    ///< read-only data, where literals are
+  std::string comment;                ///< .comment: which compilers; may be empty
 };
 
 /// Whether these first bytes (16 suffice) are those of an ELF or Mach-O file.

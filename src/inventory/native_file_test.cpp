@@ -48,7 +48,8 @@ std::string dylib(std::uint32_t kind, std::string name) {
   std::string command;
   append32(command, kind);
   append32(command, static_cast<std::uint32_t>(24 + name.size()));
-  for (const std::uint32_t word : {24u, 0u, (3u << 16) | (2u << 8) | 1u, 0u}) append32(command, word);
+  for (const std::uint32_t word : {24u, 0u, (3u << 16) | (2u << 8) | 1u, 0u})
+    append32(command, word);
   return command + name;
 }
 
@@ -58,8 +59,8 @@ std::string fat(const std::string& slice, std::uint32_t count) {
   append32(file, __builtin_bswap32(count));
   const std::size_t at = 8 + 20 * count;
   for (std::uint32_t i = 0; i < count; ++i) {
-    for (const std::uint32_t word :
-         {0x0100000cu, 0u, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(slice.size()), 0u}) {
+    for (const std::uint32_t word : {0x0100000cu, 0u, static_cast<std::uint32_t>(at),
+                                     static_cast<std::uint32_t>(slice.size()), 0u}) {
       append32(file, __builtin_bswap32(word));
     }
   }

@@ -50,8 +50,10 @@ class Assembler {
   void run() {
     purls_.resize(files_.size());
     for (std::size_t i = 0; i < files_.size(); ++i) {
-      if (is_copied_in(files_[i].path)) purls_[i] = add_library(files_[i]);
-      else purls_[i] = owners_[files_[i].owner].purl;
+      if (is_copied_in(files_[i].path))
+        purls_[i] = add_library(files_[i]);
+      else
+        purls_[i] = owners_[files_[i].owner].purl;
     }
     for (std::size_t owner = 0; owner < owners_.size(); ++owner) add_linked(owner);
     for (std::size_t i = 0; i < files_.size(); ++i) add_needed(i);
@@ -76,13 +78,16 @@ class Assembler {
     const std::string wanted[] = {name.stem + major, name.stem + "-" + major, name.stem, bare};
     for (const std::string& purl : owner.embedded) {
       const auto parts = read_purl(purl);
-      if (!parts || (parts->type != "deb" && parts->type != "rpm" && parts->type != "apk")) continue;
-      if (std::find(std::begin(wanted), std::end(wanted), parts->name) != std::end(wanted)) return purl;
+      if (!parts || (parts->type != "deb" && parts->type != "rpm" && parts->type != "apk"))
+        continue;
+      if (std::find(std::begin(wanted), std::end(wanted), parts->name) != std::end(wanted))
+        return purl;
     }
     return {};
   }
 
-  /// A library that was copied into the wheel: what its SBOM says, else its fingerprint, else its name.
+  /// A library that was copied into the wheel: what its SBOM says, else its fingerprint, else its
+  /// name.
   std::string add_library(const NativeEntry& file) {
     const NativeOwner& owner = owners_[file.owner];
     const LibraryName name = split_library_name(base_name(file.path));
@@ -90,10 +95,12 @@ class Assembler {
     std::string purl = in_sbom(owner, name);
     if (purl.empty() && identity != nullptr) {
       const std::string& version =
-          identity->row->version == Version::kDotted && !identity->version.empty() ? identity->version
-                                                                                   : name.version;
-      purl = with_version(identity->row->purl,
-                          version.empty() ? version : std::string(identity->row->tag_prefix) + version);
+          identity->row->version == Version::kDotted && !identity->version.empty()
+              ? identity->version
+              : name.version;
+      purl = with_version(
+          identity->row->purl,
+          version.empty() ? version : std::string(identity->row->tag_prefix) + version);
       Component& component = builder_.component(purl);
       component.kind = Component::Kind::kNative;
       component.name = identity->row->name;
@@ -182,10 +189,11 @@ class Assembler {
     component.kind = Component::Kind::kNative;
     component.name = name;
     component.version = linked.version;
-    component.confidence = linked.optional ? Confidence::kLow
+    component.confidence = linked.optional                     ? Confidence::kLow
                            : linked.exact && linked.by_symbols ? Confidence::kHigh
                                                                : Confidence::kMedium;
-    component.evidence.insert(component.evidence.end(), linked.evidence.begin(), linked.evidence.end());
+    component.evidence.insert(component.evidence.end(), linked.evidence.begin(),
+                              linked.evidence.end());
     builder_.property(purl, "linkage", linked.optional ? "opened at run time" : "static");
     if (!parent.empty()) builder_.needs(parent, purl);
   }
@@ -194,16 +202,18 @@ class Assembler {
                      const NativeEntry& file, const LibraryName& name) {
     if (!owner.name.starts_with("mlx")) return;
     std::string library = name.stem;
-    if (base_name(file.path).starts_with("core.") && folder_name(file.path).ends_with("mlx")) library = "core";
+    if (base_name(file.path).starts_with("core.") && folder_name(file.path).ends_with("mlx"))
+      library = "core";
     const bool darwin = !file.slices.empty() && file.slices[0].format == NativeFile::Format::kMachO;
-    const auto platform = darwin                              ? KnowledgeRow::Platform::kDarwin
+    const auto platform = darwin                               ? KnowledgeRow::Platform::kDarwin
                           : owner.name.starts_with("mlx-cuda") ? KnowledgeRow::Platform::kCuda
                                                                : KnowledgeRow::Platform::kAll;
     const bool known = compare_releases(owner.version, knowledge_until()) <= 0;
     for (const KnowledgeRow* row : knowledge_of(library, owner.version, platform)) {
-      const std::string what = "mlx " + owner.version + " is built with " + std::string(row->name) +
-                               (known && !row->version.empty() ? " " + std::string(row->version) : "") +
-                               " (" + std::string(row->source) + ")";
+      const std::string what =
+          "mlx " + owner.version + " is built with " + std::string(row->name) +
+          (known && !row->version.empty() ? " " + std::string(row->version) : "") + " (" +
+          std::string(row->source) + ")";
       const auto found = linked.find(std::string(row->name));
       if (found == linked.end()) {
         add_known(owner, *row, known, what);
@@ -258,8 +268,10 @@ class Assembler {
     };
     std::string_view name = needed.name;
     if (name.starts_with("@loader_path/")) return look(searched(needed.name, folder, ""));
-    if (name.starts_with("@rpath/")) name.remove_prefix(7);
-    else if (name.starts_with("/")) return nullptr;
+    if (name.starts_with("@rpath/"))
+      name.remove_prefix(7);
+    else if (name.starts_with("/"))
+      return nullptr;
     for (const std::string& search : by.search) {
       const std::string path = searched(search, folder, name);
       if (const auto* found = path.empty() ? nullptr : look(path)) return found;
@@ -279,7 +291,8 @@ class Assembler {
     for (const NativeSummary& slice : file.slices) {
       for (const NativeFile::Needed& needed : slice.needed) {
         const std::size_t* inside = find_needed(file, slice, needed);
-        const std::string to = inside != nullptr ? purls_[*inside] : system_.add(builder_, needed, slice);
+        const std::string to =
+            inside != nullptr ? purls_[*inside] : system_.add(builder_, needed, slice);
         if (to.empty() || to == purls_[index]) continue;
         builder_.evidence(to, Evidence::Kind::kNeeded, file.path, "needs " + needed.name);
         if (!purls_[index].empty()) builder_.needs(purls_[index], to);
@@ -330,8 +343,8 @@ std::string UnknownSystem::add(Builder& builder, const NativeFile::Needed& neede
 LibraryName split_library_name(std::string_view file_name) {
   LibraryName name;
   std::string_view stem = file_name;
-  if (const auto so = stem.find(".so."); so != std::string_view::npos &&
-                                         is_number(stem.substr(so + 4))) {
+  if (const auto so = stem.find(".so.");
+      so != std::string_view::npos && is_number(stem.substr(so + 4))) {
     name.version = stem.substr(so + 4);
     stem = stem.substr(0, so);
   } else if (stem.ends_with(".so")) {

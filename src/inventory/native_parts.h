@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From shared libraries to components: which libraries lie in the wheel, which of the machine's they
-// need, and what was linked into them, each with the evidence for it.
+// From shared libraries to components: which libraries lie in the wheel, which of the machine's
+// they need, and what was linked into them, each with the evidence for it.
 #pragma once
 
 #include <map>
@@ -34,7 +34,7 @@ struct NativeSummary {
 /// A package that has native files; empty purl: files that no package lists.
 struct NativeOwner {
   std::string purl;
-  std::string name;     ///< normalised
+  std::string name;  ///< normalised
   std::string version;
   std::set<std::string> embedded;  ///< purls of the SBOMs that it carries
 };
@@ -73,7 +73,8 @@ struct LibraryName {
 };
 /// "liblapack-86b2c207.so.3.10.0" in parts.
 [[nodiscard]] LibraryName split_library_name(std::string_view file_name);
-/// Whether a shared library came from elsewhere and was copied in, by where it is and how it is named.
+/// Whether a shared library came from elsewhere and was copied in, by where it is and how it is
+/// named.
 [[nodiscard]] bool is_copied_in(std::string_view path);
 
 }  // namespace mlxguard::inventory

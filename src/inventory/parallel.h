@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs one function over many items on several threads; the items are handed out one by one, so that a
-// large file does not keep the others waiting.
+// Runs one function over many items on several threads; the items are handed out one by one, so
+// that a large file does not keep the others waiting.
 #pragma once
 
 #include <algorithm>

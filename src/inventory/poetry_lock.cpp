@@ -65,7 +65,8 @@ Result<void> take_markers(const toml::table& entry, LockedPackage& package) {
 }
 
 Result<void> take_groups(const toml::table& entry, LockedPackage& package) {
-  MLXGUARD_TRY_ASSIGN(const std::string category, text_or_empty(entry, "category"));  // before version 2
+  MLXGUARD_TRY_ASSIGN(const std::string category,
+                      text_or_empty(entry, "category"));  // before version 2
   package.optional = entry["optional"].value_or(false) || (!category.empty() && category != "main");
   MLXGUARD_TRY_ASSIGN(const toml::array* groups, array_at(entry, "groups"));
   if (groups == nullptr || groups->empty()) return {};

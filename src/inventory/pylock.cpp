@@ -67,7 +67,8 @@ Result<void> take_files(const toml::table& entry, LockedPackage& package) {
     MLXGUARD_TRY_ASSIGN(const std::string commit, required_text(*vcs, "commit-id"));
     MLXGUARD_TRY_ASSIGN(const std::string url, text_or_empty(*vcs, "url"));
     const std::string shown = without_credentials(url);
-    if (!shown.empty()) package.qualifiers.emplace_back("vcs_url", type + "+" + shown + "@" + commit);
+    if (!shown.empty())
+      package.qualifiers.emplace_back("vcs_url", type + "+" + shown + "@" + commit);
     package.properties.emplace_back("source", "vcs");
     package.properties.emplace_back("source_url", shown);
     package.properties.emplace_back("commit", commit);
@@ -83,7 +84,8 @@ Result<void> take_files(const toml::table& entry, LockedPackage& package) {
     if (files > 0) return toml_error(*directory, "a folder beside other sources");
     ++files;
   }
-  if (files == 0) return toml_error(entry, "a package without wheels, sdist, archive, vcs or directory");
+  if (files == 0)
+    return toml_error(entry, "a package without wheels, sdist, archive, vcs or directory");
   package.properties.emplace_back("files", std::to_string(files));
   return {};
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// pyproject.toml: what a project asks for directly, where it has no lock. Versions are not told then.
+// pyproject.toml: what a project asks for directly, where it has no lock. Versions are not told
+// then.
 #include "inventory/lock_files.h"
 #include "inventory/locked_package.h"
 #include "inventory/toml_file.h"

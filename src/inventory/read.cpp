@@ -33,8 +33,10 @@ Result<Inventory> read_bom(const fs::path& path) {
   for (const auto& [from, to] : sbom.dependencies) {
     const auto a = purl_of.find(from), b = purl_of.find(to);
     if (b == purl_of.end() || !builder.has(b->second)) continue;
-    if (from == sbom.root_ref) builder.component(b->second).direct = true;
-    else if (a != purl_of.end()) builder.needs(a->second, b->second);
+    if (from == sbom.root_ref)
+      builder.component(b->second).direct = true;
+    else if (a != purl_of.end())
+      builder.needs(a->second, b->second);
   }
   return std::move(builder).build(path.string(), "sbom");
 }
@@ -43,8 +45,9 @@ Error not_understood(const fs::path& path) {
   return make_error(ErrorCode::kDepsEnvironment,
                     "expected a Python environment, project, wheel, lock file or SBOM, found none")
       .about(path.string())
-      .hinting("name a folder with pyvenv.cfg or pyproject.toml, a .whl, requirements.txt, pylock.toml, "
-               "uv.lock, poetry.lock, or a CycloneDX .json");
+      .hinting(
+          "name a folder with pyvenv.cfg or pyproject.toml, a .whl, requirements.txt, pylock.toml, "
+          "uv.lock, poetry.lock, or a CycloneDX .json");
 }
 
 Result<Inventory> read_lock(const fs::path& path, std::string_view name) {

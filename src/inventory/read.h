@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one entry to the inventory: what does this environment, project, wheel, lock file or SBOM hold?
-// Every byte that it reads may have been chosen by an attacker; nothing that it finds is executed.
-// What could not be read is an Observation, never left out silently.
+// The one entry to the inventory: what does this environment, project, wheel, lock file or SBOM
+// hold? Every byte that it reads may have been chosen by an attacker; nothing that it finds is
+// executed. What could not be read is an Observation, never left out silently.
 #pragma once
 
 #include <filesystem>
@@ -33,16 +33,17 @@ struct ReadOptions {
                                                const ReadOptions& options = {});
 
 /// A wheel: its distribution as a component, its native parts, its observations (files that differ
-/// from RECORD, unrecorded files, .pth files with code). Refused as a whole (kWheel): paths that lead
-/// out of it, two entries of one name, more or larger entries than allowed, no or two dist-infos.
+/// from RECORD, unrecorded files, .pth files with code). Refused as a whole (kWheel): paths that
+/// lead out of it, two entries of one name, more or larger entries than allowed, no or two
+/// dist-infos.
 [[nodiscard]] Result<Inventory> read_wheel(const std::filesystem::path& file,
                                            const ReadOptions& options = {});
 /// The same from a descriptor (its own position is not moved); `file_name` is the wheel's name.
 [[nodiscard]] Result<Inventory> read_wheel(int fd, std::string_view file_name,
                                            const ReadOptions& options = {});
 
-/// A source distribution (.tar.gz or .zip): its PKG-INFO as a component; setup.py and build back ends
-/// that run code of the archive are observations (kInstallHook).
+/// A source distribution (.tar.gz or .zip): its PKG-INFO as a component; setup.py and build back
+/// ends that run code of the archive are observations (kInstallHook).
 [[nodiscard]] Result<Inventory> read_sdist(int fd, std::string_view file_name,
                                            const ReadOptions& options = {});
 

@@ -12,7 +12,9 @@
 namespace mlxguard::inventory {
 namespace {
 
-Error malformed(std::string message) { return make_error(ErrorCode::kDepsRecord, std::move(message)); }
+Error malformed(std::string message) {
+  return make_error(ErrorCode::kDepsRecord, std::move(message));
+}
 
 /// The fields of one CSV row from `at`, which is moved behind its line end. Quotes as Python's csv.
 Result<std::vector<std::string>> csv_row(std::string_view text, std::size_t& at) {
@@ -47,14 +49,15 @@ Result<std::vector<std::string>> csv_row(std::string_view text, std::size_t& at)
 }
 
 bool made_by_installer(std::string_view path) {
-  constexpr std::string_view kNames[] = {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD",
+  constexpr std::string_view kNames[] = {"INSTALLER",  "REQUESTED",  "direct_url.json", "RECORD",
                                          "RECORD.jws", "RECORD.p7s", "uv_cache.json"};
   const std::string_view name = base_name(path);
   if (folder_name(path).ends_with(".dist-info") &&
       std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) {
     return true;
   }
-  // Entry points and scripts get the interpreter's path; other installation schemes lie outside too.
+  // Entry points and scripts get the interpreter's path; other installation schemes lie outside
+  // too.
   if (path.starts_with("../")) return true;
   const auto slash = path.find('/');
   if (slash != std::string_view::npos && path.substr(0, slash).ends_with(".data")) return true;
@@ -83,7 +86,8 @@ Result<std::vector<RecordRow>> parse_record(std::string_view text) {
       std::uint64_t size = 0;
       const char* end = fields[2].data() + fields[2].size();
       const auto parsed = std::from_chars(fields[2].data(), end, size);
-      if (parsed.ec != std::errc() || parsed.ptr != end) return malformed("a size that is no number");
+      if (parsed.ec != std::errc() || parsed.ptr != end)
+        return malformed("a size that is no number");
       row.size = size;
     }
     if (!seen.insert(row.path).second) {

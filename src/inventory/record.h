@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RECORD: the list of files that an installed distribution (or a wheel) says it consists of, with their
-// hashes. Input: bytes chosen by an attacker; the paths in it are judged by whoever uses them.
+// RECORD: the list of files that an installed distribution (or a wheel) says it consists of, with
+// their hashes. Input: bytes chosen by an attacker; the paths in it are judged by whoever uses
+// them.
 #pragma once
 
 #include <optional>
@@ -32,9 +33,9 @@ struct FileHash {
 /// The digest of `bytes` in the same form.
 [[nodiscard]] std::string file_hash(crypto::HashAlgorithm algorithm, Bytes bytes);
 
-/// One digest over what a wheel put there, the same whichever installer did: rows without those that
-/// installers add or make (INSTALLER, REQUESTED, direct_url.json, RECORD, scripts, byte code), sorted.
-/// A lock can hold it: then a file that was changed together with its RECORD is found too.
+/// One digest over what a wheel put there, the same whichever installer did: rows without those
+/// that installers add or make (INSTALLER, REQUESTED, direct_url.json, RECORD, scripts, byte code),
+/// sorted. A lock can hold it: then a file that was changed together with its RECORD is found too.
 [[nodiscard]] std::string content_digest(const std::vector<RecordRow>& rows);
 
 }  // namespace mlxguard::inventory

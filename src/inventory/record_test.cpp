@@ -41,7 +41,8 @@ TEST_CASE("record: file hashes by sha256 and better, nothing weaker") {
 }
 
 TEST_CASE("record: the content digest does not depend on the installer, and does on every file") {
-  const std::vector<RecordRow> wheel = {{"a.py", "sha256=x", 1}, {"p-1.dist-info/METADATA", "sha256=m", 1}};
+  const std::vector<RecordRow> wheel = {{"a.py", "sha256=x", 1},
+                                        {"p-1.dist-info/METADATA", "sha256=m", 1}};
   std::vector<RecordRow> installed = wheel;
   installed.insert(installed.begin(), {{"../../../bin/tool", "sha256=s", 1},
                                        {"__pycache__/a.pyc", "", std::nullopt},
@@ -87,7 +88,8 @@ TEST_CASE("metadata: refuses two names, none, no fields and other encodings") {
   CHECK(parse_metadata("nothing\n").error().code == ErrorCode::kDepsFile);
   CHECK(parse_metadata("").error().code == ErrorCode::kDepsFile);
   CHECK(parse_metadata(" folded\n").error().code == ErrorCode::kDepsFile);
-  CHECK(parse_metadata("Name: a\nVersion: 1\nSummary: \xe9t\xe9\n").error().code == ErrorCode::kUtf8);
+  CHECK(parse_metadata("Name: a\nVersion: 1\nSummary: \xe9t\xe9\n").error().code ==
+        ErrorCode::kUtf8);
 }
 
 }  // namespace mlxguard::inventory

@@ -116,8 +116,8 @@ class Graph {
     return changed;
   }
 
-  /// Which extras a user asked for is written nowhere: one whose packages are all here seems to be. It
-  /// makes needs, but nothing is missing for it.
+  /// Which extras a user asked for is written nowhere: one whose packages are all here seems to be.
+  /// It makes needs, but nothing is missing for it.
   void guess_extras(Node& node) {
     node.guessed = node.extras;
     std::set<std::string> always{node.distribution->name};
@@ -128,7 +128,8 @@ class Graph {
       const std::string extra = normalize_name(declared);
       std::size_t brought = 0, present = 0;
       for (const Wanted& wanted : node.wants) {
-        if (wanted.marker.find("extra") == std::string::npos || always.contains(wanted.name)) continue;
+        if (wanted.marker.find("extra") == std::string::npos || always.contains(wanted.name))
+          continue;
         if (!holds(wanted, {extra})) continue;
         ++brought;
         if (by_name_.contains(wanted.name)) ++present;
@@ -160,9 +161,10 @@ class Graph {
       }
     }
     for (const std::string& name : missing) {
-      builder_.observe(Kind::kMissing, node.distribution->purl, node.distribution->folder,
-                       make_error(ErrorCode::kDepsEnvironment,
-                                  node.distribution->name + " requires " + name + ", which is not here"));
+      builder_.observe(
+          Kind::kMissing, node.distribution->purl, node.distribution->folder,
+          make_error(ErrorCode::kDepsEnvironment,
+                     node.distribution->name + " requires " + name + ", which is not here"));
     }
     std::string used;
     for (const std::string& extra : node.guessed) used += (used.empty() ? "" : ",") + extra;
@@ -171,15 +173,15 @@ class Graph {
 
   void check_version(const Node& node, const Wanted& wanted, const Distribution& found) {
     const auto version = packaging::Version::parse(found.metadata.version);
-    if (!version || wanted.requirement.specifiers.contains(
-                        *version, packaging::SpecifierSet::Prereleases::kAllow,
-                        found.metadata.version)) {
+    if (!version ||
+        wanted.requirement.specifiers.contains(
+            *version, packaging::SpecifierSet::Prereleases::kAllow, found.metadata.version)) {
       return;
     }
     builder_.observe(Kind::kMissing, node.distribution->purl, node.distribution->folder,
-                     make_error(ErrorCode::kDepsEnvironment,
-                                node.distribution->name + " requires another version of " +
-                                    wanted.name + " than is here")
+                     make_error(ErrorCode::kDepsEnvironment, node.distribution->name +
+                                                                 " requires another version of " +
+                                                                 wanted.name + " than is here")
                          .compared(wanted.requirement.specifiers.text(), found.metadata.version));
   }
 

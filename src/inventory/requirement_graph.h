@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who needs whom: Requires-Dist of each distribution, with its markers judged for one Python, and the
-// extras that are in use. Cycles are ordinary here; nothing recurses.
+// Who needs whom: Requires-Dist of each distribution, with its markers judged for one Python, and
+// the extras that are in use. Cycles are ordinary here; nothing recurses.
 #pragma once
 
 #include <string>
@@ -16,7 +16,8 @@ struct PythonPlace {
 };
 
 /// Adds needs among `distributions`, and observes what is required and not there (kMissing).
-/// An extra counts as in use when another package asks for it, or when everything it brings is there.
+/// An extra counts as in use when another package asks for it, or when everything it brings is
+/// there.
 void add_requirements(const std::vector<Distribution>& distributions, const PythonPlace& python,
                       Builder& builder);
 

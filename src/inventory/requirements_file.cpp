@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// requirements.txt as pip reads it: continued lines, comments, options of one line and of the file, hashes,
-// other files by -r and -c. What would fetch or run something is observed, not done.
+// requirements.txt as pip reads it: continued lines, comments, options of one line and of the file,
+// hashes, other files by -r and -c. What would fetch or run something is observed, not done.
 #include <algorithm>
 #include <array>
 #include <set>
@@ -147,10 +147,19 @@ class Reader {
 
   /// Options that only installers use; an unknown one is an error, since it may change the meaning.
   static Result<void> file_option(std::string_view text) {
-    constexpr std::array<std::string_view, 13> kKnown = {
-        "-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--pre",
-        "--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--trusted-host",
-        "--use-feature"};
+    constexpr std::array<std::string_view, 13> kKnown = {"-i",
+                                                         "--index-url",
+                                                         "--extra-index-url",
+                                                         "--no-index",
+                                                         "-f",
+                                                         "--find-links",
+                                                         "--pre",
+                                                         "--no-binary",
+                                                         "--only-binary",
+                                                         "--prefer-binary",
+                                                         "--require-hashes",
+                                                         "--trusted-host",
+                                                         "--use-feature"};
     const std::string_view name = text.substr(0, text.find_first_of("= \t"));
     if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) return {};
     return make_error(ErrorCode::kRequirement, "an option that is not understood");
@@ -201,7 +210,8 @@ class Reader {
       if (!value) {
         const bool known = option_value(one, "", "--config-settings") ||
                            option_value(one, "", "--global-option") ||
-                           option_value(one, "", "--no-binary") || option_value(one, "", "--only-binary");
+                           option_value(one, "", "--no-binary") ||
+                           option_value(one, "", "--only-binary");
         if (known) continue;
         return make_error(ErrorCode::kRequirement, "an option that is not understood");
       }
@@ -209,9 +219,11 @@ class Reader {
       if (colon == std::string::npos) {
         return make_error(ErrorCode::kRequirement, "expected --hash=algorithm:digest");
       }
-      std::string known = hash_of(value->substr(0, colon), packaging::to_lower(value->substr(colon + 1)));
+      std::string known =
+          hash_of(value->substr(0, colon), packaging::to_lower(value->substr(colon + 1)));
       if (known.empty()) {
-        return make_error(ErrorCode::kRequirement, "expected sha256, sha384 or sha512 in hexadecimal");
+        return make_error(ErrorCode::kRequirement,
+                          "expected sha256, sha384 or sha512 in hexadecimal");
       }
       hashes.push_back(std::move(known));
     }
@@ -221,10 +233,10 @@ class Reader {
   Result<void> requirement(std::string_view text, const std::string& path, std::size_t number,
                            bool constraint) {
     MLXGUARD_TRY_ASSIGN(auto hashes, take_hashes(text));
-    const bool by_place = text.starts_with('.') || text.starts_with('/') ||
-                          (text.find("://") != std::string_view::npos &&
-                           text.find('@') > text.find("://")) ||
-                          text.ends_with(".whl") || text.ends_with(".tar.gz");
+    const bool by_place =
+        text.starts_with('.') || text.starts_with('/') ||
+        (text.find("://") != std::string_view::npos && text.find('@') > text.find("://")) ||
+        text.ends_with(".whl") || text.ends_with(".tar.gz");
     if (by_place && text.find(" @ ") == std::string_view::npos) {
       return place(text, path, number, "archive");
     }
@@ -262,7 +274,8 @@ class Reader {
     for (auto at = range.first; at != range.second; ++at) {
       if (at->second.marker != package.marker) continue;
       if (at->second.version == package.version && at->second.properties == package.properties) {
-        at->second.hashes.insert(at->second.hashes.end(), package.hashes.begin(), package.hashes.end());
+        at->second.hashes.insert(at->second.hashes.end(), package.hashes.begin(),
+                                 package.hashes.end());
         return {};
       }
       return make_error(ErrorCode::kDepsFile, "asked for twice, and differently: " + name);

@@ -9,6 +9,7 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "inventory/identity.h"
+#include "inventory/sbom_text.h"
 #include "inventory/spdx_ids.h"
 
 namespace mlxguard::inventory {
@@ -27,9 +28,19 @@ bool is_one_of(std::string_view text, const std::string_view (&rows)[N]) {
 }
 
 constexpr std::string_view kSpecVersions[] = {"1.2", "1.3", "1.4", "1.5", "1.6", "1.7"};
-constexpr std::string_view kTypes[] = {
-    "application", "framework", "library", "container", "platform",       "operating-system", "device",
-    "device-driver", "firmware", "file",   "machine-learning-model", "data", "cryptographic-asset"};
+constexpr std::string_view kTypes[] = {"application",
+                                       "framework",
+                                       "library",
+                                       "container",
+                                       "platform",
+                                       "operating-system",
+                                       "device",
+                                       "device-driver",
+                                       "firmware",
+                                       "file",
+                                       "machine-learning-model",
+                                       "data",
+                                       "cryptographic-asset"};
 constexpr std::string_view kScopes[] = {"required", "optional", "excluded"};
 constexpr std::string_view kPatchTypes[] = {"unofficial", "monkey", "backport", "cherry-pick"};
 constexpr std::string_view kIssueTypes[] = {"defect", "enhancement", "security"};
@@ -40,11 +51,18 @@ struct HashName {
   std::string_view name;
   std::size_t digits;
 };
-constexpr HashName kHashes[] = {
-    {"MD5", "md5", 32},           {"SHA-1", "sha1", 40},         {"SHA-256", "sha256", 64},
-    {"SHA-384", "sha384", 96},    {"SHA-512", "sha512", 128},    {"SHA3-256", "sha3-256", 64},
-    {"SHA3-384", "sha3-384", 96}, {"SHA3-512", "sha3-512", 128}, {"BLAKE2b-256", "blake2b-256", 64},
-    {"BLAKE2b-384", "blake2b-384", 96}, {"BLAKE2b-512", "blake2b-512", 128}, {"BLAKE3", "blake3", 64}};
+constexpr HashName kHashes[] = {{"MD5", "md5", 32},
+                                {"SHA-1", "sha1", 40},
+                                {"SHA-256", "sha256", 64},
+                                {"SHA-384", "sha384", 96},
+                                {"SHA-512", "sha512", 128},
+                                {"SHA3-256", "sha3-256", 64},
+                                {"SHA3-384", "sha3-384", 96},
+                                {"SHA3-512", "sha3-512", 128},
+                                {"BLAKE2b-256", "blake2b-256", 64},
+                                {"BLAKE2b-384", "blake2b-384", 96},
+                                {"BLAKE2b-512", "blake2b-512", 128},
+                                {"BLAKE3", "blake3", 64}};
 
 /// A member that must be a string if it is there.
 Result<std::string> text_member(const JsonValue& object, std::string_view key) {
@@ -59,10 +77,10 @@ Result<void> each(const JsonValue& object, std::string_view key,
                   const std::function<Result<void>(const JsonValue&)>& visit) {
   const auto list = object.find(key);
   if (!list) return {};
-  if (!list->is(JsonKind::kArray)) return malformed("expected " + std::string(key) + " to be a list");
-  return list->each_element([&](std::size_t, JsonValue element) -> Result<void> {
-    return visit(element);
-  });
+  if (!list->is(JsonKind::kArray))
+    return malformed("expected " + std::string(key) + " to be a list");
+  return list->each_element(
+      [&](std::size_t, JsonValue element) -> Result<void> { return visit(element); });
 }
 
 Result<void> require_object(const JsonValue& value, const char* what) {
@@ -73,7 +91,8 @@ Result<void> require_object(const JsonValue& value, const char* what) {
 Result<void> check_properties(const JsonValue& object) {
   return each(object, "properties", [](const JsonValue& property) -> Result<void> {
     MLXGUARD_TRY(require_object(property, "a property"));
-    if (!property.only_members({"name", "value"})) return malformed("a property with other members");
+    if (!property.only_members({"name", "value"}))
+      return malformed("a property with other members");
     MLXGUARD_TRY_ASSIGN(const std::string name, text_member(property, "name"));
     if (!property.find("name")) return malformed("a property without a name");
     MLXGUARD_TRY(text_member(property, "value"));
@@ -86,32 +105,10 @@ Result<void> check_attachment(const JsonValue& owner, std::string_view key) {
   if (!text) return {};
   MLXGUARD_TRY(require_object(*text, "an attached text"));
   MLXGUARD_TRY_ASSIGN(const std::string encoding, text_member(*text, "encoding"));
-  if (!encoding.empty() && encoding != "base64") return malformed("an attached text in an unknown encoding");
+  if (!encoding.empty() && encoding != "base64")
+    return malformed("an attached text in an unknown encoding");
   if (!text->find("content")) return malformed("an attached text without content");
   return {};
-}
-
-bool is_uuid_urn(std::string_view text) {
-  constexpr std::string_view kPrefix = "urn:uuid:";
-  constexpr std::size_t kBytes = 36;
-  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + kBytes) return false;
-  text.remove_prefix(kPrefix.size());
-  for (std::size_t i = 0; i < kBytes; ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    const bool hex = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f') ||
-                     (text[i] >= 'A' && text[i] <= 'F');
-    if (dash ? text[i] != '-' : !hex) return false;
-  }
-  return true;
-}
-
-/// RFC 3339 date and time; a date alone is none.
-bool is_timestamp(std::string_view text) {
-  if (text.size() < 20 || (text[10] != 'T' && text[10] != 't')) return false;
-  const std::string_view zone = text.substr(19);
-  const std::size_t sign = zone.find_first_of("Zz+-");
-  if (sign == std::string_view::npos) return false;
-  return codec::from_rfc3339(std::string(text.substr(0, 19)) + "Z").has_value();
 }
 
 class SbomReader {
@@ -125,20 +122,24 @@ class SbomReader {
     MLXGUARD_TRY(read_components(root, "components"));
     MLXGUARD_TRY(check_properties(root));
     MLXGUARD_TRY(each(root, "services", [&](const JsonValue& one) { return read_service(one); }));
-    MLXGUARD_TRY(each(root, "dependencies", [&](const JsonValue& one) { return read_dependency(one); }));
+    MLXGUARD_TRY(
+        each(root, "dependencies", [&](const JsonValue& one) { return read_dependency(one); }));
     return std::move(sbom_);
   }
 
  private:
   Result<void> read_head(const JsonValue& root) {
     MLXGUARD_TRY_ASSIGN(const std::string format, text_member(root, "bomFormat"));
-    if (format != "CycloneDX") return malformed("expected bomFormat CycloneDX").compared("CycloneDX", format);
+    if (format != "CycloneDX")
+      return malformed("expected bomFormat CycloneDX").compared("CycloneDX", format);
     MLXGUARD_TRY_ASSIGN(sbom_.spec_version, text_member(root, "specVersion"));
     if (!is_one_of(sbom_.spec_version, kSpecVersions)) {
-      return malformed("expected specVersion 1.2 to 1.7").compared("1.2 to 1.7", sbom_.spec_version);
+      return malformed("expected specVersion 1.2 to 1.7")
+          .compared("1.2 to 1.7", sbom_.spec_version);
     }
     MLXGUARD_TRY_ASSIGN(const std::string serial, text_member(root, "serialNumber"));
-    if (root.find("serialNumber") && !is_uuid_urn(serial)) return malformed("serialNumber is no UUID");
+    if (root.find("serialNumber") && !is_uuid_urn(serial))
+      return malformed("serialNumber is no UUID");
     if (const auto version = root.find("version")) {
       const auto number = version->as_int64("version");
       if (!number || *number < 1) return malformed("expected version to be a positive number");
@@ -182,7 +183,8 @@ class SbomReader {
     MLXGUARD_TRY_ASSIGN(component.version, text_member(value, "version"));
     MLXGUARD_TRY_ASSIGN(const std::string group, text_member(value, "group"));
     MLXGUARD_TRY_ASSIGN(const std::string scope, text_member(value, "scope"));
-    if (value.find("scope") && !is_one_of(scope, kScopes)) return malformed("an unknown scope", component.name);
+    if (value.find("scope") && !is_one_of(scope, kScopes))
+      return malformed("an unknown scope", component.name);
     if (scope == "excluded") component.properties.emplace_back("scope", "excluded");
     if (scope == "optional") component.properties.emplace_back("scope", "optional");
     MLXGUARD_TRY(read_hashes(value, component));
@@ -255,12 +257,12 @@ class SbomReader {
       MLXGUARD_TRY(require_object(hash, "a hash"));
       MLXGUARD_TRY_ASSIGN(const std::string algorithm, text_member(hash, "alg"));
       MLXGUARD_TRY_ASSIGN(std::string content, text_member(hash, "content"));
-      const auto* row = std::find_if(std::begin(kHashes), std::end(kHashes), [&](const HashName& one) {
-        return one.written == algorithm;
-      });
+      const auto* row = std::find_if(std::begin(kHashes), std::end(kHashes),
+                                     [&](const HashName& one) { return one.written == algorithm; });
       if (row == std::end(kHashes)) return malformed("a hash by an unknown algorithm", algorithm);
       const bool hex = content.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
-      if (!hex || content.size() != row->digits) return malformed("a hash that is none of its kind", algorithm);
+      if (!hex || content.size() != row->digits)
+        return malformed("a hash that is none of its kind", algorithm);
       std::transform(content.begin(), content.end(), content.begin(),
                      [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c; });
       component.hashes.push_back(std::string(row->name) + ":" + content);

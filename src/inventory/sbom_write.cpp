@@ -22,10 +22,14 @@ constexpr std::string_view kRootRef = "mlxguard:root";
 struct HashName {
   std::string_view ours, cyclonedx, spdx;
 };
-constexpr HashName kHashes[] = {{"sha256", "SHA-256", "SHA256"},       {"sha384", "SHA-384", "SHA384"},
-                                {"sha512", "SHA-512", "SHA512"},       {"sha1", "SHA-1", "SHA1"},
-                                {"md5", "MD5", "MD5"},                 {"sha3-256", "SHA3-256", "SHA3-256"},
-                                {"sha3-384", "SHA3-384", "SHA3-384"},  {"sha3-512", "SHA3-512", "SHA3-512"},
+constexpr HashName kHashes[] = {{"sha256", "SHA-256", "SHA256"},
+                                {"sha384", "SHA-384", "SHA384"},
+                                {"sha512", "SHA-512", "SHA512"},
+                                {"sha1", "SHA-1", "SHA1"},
+                                {"md5", "MD5", "MD5"},
+                                {"sha3-256", "SHA3-256", "SHA3-256"},
+                                {"sha3-384", "SHA3-384", "SHA3-384"},
+                                {"sha3-512", "SHA3-512", "SHA3-512"},
                                 {"blake2b-256", "BLAKE2b-256", "BLAKE2b-256"},
                                 {"blake2b-384", "BLAKE2b-384", "BLAKE2b-384"},
                                 {"blake2b-512", "BLAKE2b-512", "BLAKE2b-512"},
@@ -43,7 +47,8 @@ std::pair<const HashName*, std::string> split_hash(std::string_view text) {
 }
 
 /// CycloneDX refuses a list with two equal elements, SPDX one id that names two packages.
-void write_strings(JsonWriter& json, std::string_view name, const std::vector<std::string>& values) {
+void write_strings(JsonWriter& json, std::string_view name,
+                   const std::vector<std::string>& values) {
   json.key(name).begin_array();
   for (const std::string& value : values) json.string(value);
   json.end_array();
@@ -138,14 +143,18 @@ void write_evidence(JsonWriter& json, const Component& component) {
   json.end_array().end_object().end_array();
   if (!places.empty()) {
     json.key("occurrences").begin_array();
-    for (const std::string& place : places) json.begin_object().field("location", place).end_object();
+    for (const std::string& place : places)
+      json.begin_object().field("location", place).end_object();
     json.end_array();
   }
   json.end_object();
 }
 
 void write_property(JsonWriter& json, std::string_view name, std::string_view value) {
-  json.begin_object().field("name", "mlxguard:" + std::string(name)).field("value", value).end_object();
+  json.begin_object()
+      .field("name", "mlxguard:" + std::string(name))
+      .field("value", value)
+      .end_object();
 }
 
 std::string_view type_of(Component::Kind kind) {
@@ -203,8 +212,8 @@ void write_cyclonedx_component(JsonWriter& json, const Component& component) {
 }
 
 /// What nobody here needs: these are what the root depends on.
-/// What the root holds directly: so that everything is reached from it, also packages that only need each
-/// other in a circle.
+/// What the root holds directly: so that everything is reached from it, also packages that only
+/// need each other in a circle.
 std::vector<std::string> top_level(const Inventory& inventory) {
   std::map<std::string_view, const Component*> by_purl;
   std::set<std::string_view> needed, reached;
@@ -221,7 +230,8 @@ std::vector<std::string> top_level(const Inventory& inventory) {
       waiting.pop_back();
       if (!reached.insert(one->purl).second) continue;
       for (const std::string& purl : one->needs) {
-        if (const auto next = by_purl.find(purl); next != by_purl.end()) waiting.push_back(next->second);
+        if (const auto next = by_purl.find(purl); next != by_purl.end())
+          waiting.push_back(next->second);
       }
     }
   };
@@ -249,10 +259,10 @@ void write_spdx_package(JsonWriter& json, const Component& component, std::size_
   const bool expression = looks_like_license_expression(component.license);
   json.field("licenseDeclared", expression ? component.license : "NOASSERTION");
   if (!component.license.empty() && !expression) json.field("licenseComments", component.license);
-  json.field("primaryPackagePurpose",
-             component.kind == Component::Kind::kApplication ? "APPLICATION"
-             : component.kind == Component::Kind::kModel     ? "OTHER"
-                                                             : "LIBRARY");
+  json.field("primaryPackagePurpose", component.kind == Component::Kind::kApplication
+                                          ? "APPLICATION"
+                                      : component.kind == Component::Kind::kModel ? "OTHER"
+                                                                                  : "LIBRARY");
   json.key("checksums").begin_array();
   for (const std::string& hash : component.hashes) {
     const auto [row, digits] = split_hash(hash);
@@ -281,28 +291,6 @@ void write_relationship(JsonWriter& json, std::string_view from, std::string_vie
 }
 
 }  // namespace
-
-bool looks_like_license_expression(std::string_view text) {
-  bool any = false, wants_id = true;
-  for (std::size_t at = 0; at < text.size();) {
-    if (text[at] == ' ' || text[at] == '(' || text[at] == ')') {
-      ++at;
-      continue;
-    }
-    const std::size_t end = std::min(text.find_first_of(" ()", at), text.size());
-    const std::string_view word = text.substr(at, end - at);
-    at = end;
-    const bool is_operator = word == "AND" || word == "OR" || word == "WITH";
-    if (is_operator == wants_id) return false;
-    wants_id = is_operator;
-    any = true;
-    if (is_operator) continue;
-    const std::string_view id = word.ends_with('+') ? word.substr(0, word.size() - 1) : word;
-    if (!is_spdx_id(id)) return false;
-  }
-  return any && !wants_id &&
-         std::count(text.begin(), text.end(), '(') == std::count(text.begin(), text.end(), ')');
-}
 
 std::string to_json(const Inventory& inventory) {
   JsonWriter json;
@@ -336,7 +324,8 @@ std::string to_cyclonedx(const Inventory& inventory, const SbomStamp& stamp) {
   write_property(json, "source", inventory.source);
   json.end_array().end_object();
   json.key("components").begin_array();
-  for (const Component& component : inventory.components) write_cyclonedx_component(json, component);
+  for (const Component& component : inventory.components)
+    write_cyclonedx_component(json, component);
   json.end_array().key("dependencies").begin_array();
   json.begin_object().field("ref", kRootRef);
   write_strings(json, "dependsOn", top_level(inventory));
@@ -365,7 +354,9 @@ std::string to_spdx(const Inventory& inventory, const SbomStamp& stamp) {
   json.begin_object().field("spdxVersion", "SPDX-2.3").field("dataLicense", "CC0-1.0");
   json.field("SPDXID", "SPDXRef-DOCUMENT").field("name", inventory.root);
   json.field("documentNamespace", "urn:uuid:" + uuid_of(inventory, stamp));
-  json.key("creationInfo").begin_object().field("created", seconds_only(stamp.milliseconds_since_epoch));
+  json.key("creationInfo")
+      .begin_object()
+      .field("created", seconds_only(stamp.milliseconds_since_epoch));
   json.key("creators").begin_array().string("Tool: mlxguard-" + stamp.tool_version).end_array();
   json.end_object().key("packages").begin_array();
   std::map<std::string_view, std::size_t> index_of;
@@ -381,7 +372,8 @@ std::string to_spdx(const Inventory& inventory, const SbomStamp& stamp) {
     for (const std::string& to : component.needs) {
       const auto other = index_of.find(to);
       if (other == index_of.end()) continue;
-      write_relationship(json, spdx_id(index_of.at(component.purl)), "DEPENDS_ON", spdx_id(other->second));
+      write_relationship(json, spdx_id(index_of.at(component.purl)), "DEPENDS_ON",
+                         spdx_id(other->second));
     }
   }
   json.end_array().end_object();

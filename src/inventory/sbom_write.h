@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An inventory as JSON of our own, as CycloneDX 1.6 and as SPDX 2.3. The same inventory and stamp give
-// the same bytes.
+// An inventory as JSON of our own, as CycloneDX 1.6 and as SPDX 2.3. The same inventory and stamp
+// give the same bytes.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,5 @@ struct SbomStamp {
 [[nodiscard]] std::string to_json(const Inventory& inventory);
 [[nodiscard]] std::string to_cyclonedx(const Inventory& inventory, const SbomStamp& stamp);
 [[nodiscard]] std::string to_spdx(const Inventory& inventory, const SbomStamp& stamp);
-
-/// Whether the text can be an SPDX licence expression: ids, AND, OR, WITH, brackets.
-[[nodiscard]] bool looks_like_license_expression(std::string_view text);
 
 }  // namespace mlxguard::inventory

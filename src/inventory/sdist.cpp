@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A source distribution (PEP 625; older ones as .zip), read in one pass without unpacking it. Input: an
-// archive chosen by an attacker. Its dependencies are what PKG-INFO says, and code of its own that an
-// installer would run is observed: what that code brings in, nobody can tell.
+// A source distribution (PEP 625; older ones as .zip), read in one pass without unpacking it.
+// Input: an archive chosen by an attacker. Its dependencies are what PKG-INFO says, and code of its
+// own that an installer would run is observed: what that code brings in, nobody can tell.
 #include <archive.h>
 #include <archive_entry.h>
 #include <sys/stat.h>
@@ -123,7 +123,8 @@ class SdistReader {
     const auto slash = path.find('/');
     const std::string top = path.substr(0, slash);
     if (top_.empty()) top_ = top;
-    if (top != top_) return malformed("expected one folder at the top, found two").compared(top_, top);
+    if (top != top_)
+      return malformed("expected one folder at the top, found two").compared(top_, top);
     const std::string inner = slash == std::string::npos ? std::string() : path.substr(slash + 1);
     const bool held = inner == "PKG-INFO" || inner == "pyproject.toml";
     MLXGUARD_TRY_ASSIGN(std::string text, read_data(from, held));
@@ -199,7 +200,7 @@ class SdistReader {
     distribution.folder = top_;
     distribution.metadata = *std::move(metadata);
     MLXGUARD_TRY_ASSIGN(const PurlParts parts, read_purl(pypi_purl(distribution.metadata.name,
-                                                                  distribution.metadata.version)));
+                                                                   distribution.metadata.version)));
     distribution.name = parts.name;
     distribution.purl = parts.canonical;
     static_cast<void>(add_distribution(distribution, builder));

@@ -103,7 +103,8 @@ Result<void> add_crates(std::string_view text, const std::string& root, Builder&
       words >> wanted >> exact;
       const auto range = crates.equal_range(wanted);
       for (auto at = range.first; at != range.second; ++at) {
-        if (exact.empty() || at->second.first == exact) builder.needs(crate.purl, at->second.second.purl);
+        if (exact.empty() || at->second.first == exact)
+          builder.needs(crate.purl, at->second.second.purl);
       }
     }
   }

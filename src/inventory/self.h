@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard's own inventory: the libraries that its binaries are linked with, as this machine has them, and
-// what its build pinned (crates, header libraries, the mlx that it was built against).
+// mlxguard's own inventory: the libraries that its binaries are linked with, as this machine has
+// them, and what its build pinned (crates, header libraries, the mlx that it was built against).
 #pragma once
 
 #include <filesystem>
@@ -19,8 +19,8 @@ struct BuildPins {
 };
 [[nodiscard]] const BuildPins& build_pins();
 
-/// `folder` holds the binaries, named mlxguard or mlxguard-*. Errors: kDepsEnvironment (none is there),
-/// kDepsFile (a pin file that is not understood: the build is broken).
+/// `folder` holds the binaries, named mlxguard or mlxguard-*. Errors: kDepsEnvironment (none is
+/// there), kDepsFile (a pin file that is not understood: the build is broken).
 [[nodiscard]] Result<Inventory> read_self(const std::filesystem::path& folder,
                                           const std::string& version, const BuildPins& pins);
 

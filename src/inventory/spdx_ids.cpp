@@ -170,4 +170,26 @@ bool is_spdx_id(std::string_view id) {
   return std::binary_search(std::begin(kIds), std::end(kIds), id);
 }
 
+bool looks_like_license_expression(std::string_view text) {
+  bool any = false, wants_id = true;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == ' ' || text[at] == '(' || text[at] == ')') {
+      ++at;
+      continue;
+    }
+    const std::size_t end = std::min(text.find_first_of(" ()", at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    at = end;
+    const bool is_operator = word == "AND" || word == "OR" || word == "WITH";
+    if (is_operator == wants_id) return false;
+    wants_id = is_operator;
+    any = true;
+    if (is_operator) continue;
+    const std::string_view id = word.ends_with('+') ? word.substr(0, word.size() - 1) : word;
+    if (!is_spdx_id(id)) return false;
+  }
+  return any && !wants_id &&
+         std::count(text.begin(), text.end(), '(') == std::count(text.begin(), text.end(), ')');
+}
+
 }  // namespace mlxguard::inventory

@@ -8,4 +8,7 @@ namespace mlxguard::inventory {
 
 [[nodiscard]] bool is_spdx_id(std::string_view id);
 
+/// Whether the text can be an SPDX licence expression: ids, AND, OR, WITH, brackets.
+[[nodiscard]] bool looks_like_license_expression(std::string_view text);
+
 }  // namespace mlxguard::inventory

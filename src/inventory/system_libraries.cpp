@@ -34,17 +34,17 @@ std::string value_after(const std::string& text, const std::string& key) {
 struct HostLibraries::Database {
   std::string distribution;
   std::vector<std::string> folders;
-  std::unordered_map<std::string, std::string> versions;     // by package
-  std::unordered_map<std::string, std::string> sources;      // by package, where it differs
-  std::unordered_map<std::string, std::string> package_of;   // by path of a shared library
+  std::unordered_map<std::string, std::string> versions;    // by package
+  std::unordered_map<std::string, std::string> sources;     // by package, where it differs
+  std::unordered_map<std::string, std::string> package_of;  // by path of a shared library
 
   explicit Database(const fs::path& root) {
     if (const auto release = read_file(root / "etc/os-release", kDatabaseBytesMax)) {
       distribution = value_after(*release, "ID=");
     }
-    for (const char* folder : {"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu",
-                               "usr/lib/aarch64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",
-                               "usr/local/lib"}) {
+    for (const char* folder :
+         {"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu",
+          "usr/lib/aarch64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib"}) {
       folders.emplace_back(folder);
     }
     read_loader_folders(root);
@@ -92,7 +92,8 @@ struct HostLibraries::Database {
       if (!text) continue;
       std::string package = entry.path().stem().string();
       package = package.substr(0, package.find(':'));
-      for (std::size_t at = text->find(".so"); at != std::string::npos; at = text->find(".so", at)) {
+      for (std::size_t at = text->find(".so"); at != std::string::npos;
+           at = text->find(".so", at)) {
         const std::size_t start = text->rfind('\n', at) + 1;
         const std::size_t end = std::min(text->find('\n', at), text->size());
         package_of.emplace(text->substr(start, end - start), package);
@@ -137,10 +138,10 @@ std::string HostLibraries::add(Builder& builder, const NativeFile::Needed& neede
     if (owner == database_->package_of.end() && inside.starts_with("/usr/")) {
       owner = database_->package_of.find(inside.substr(4));
     }
-    const auto owning = owner == database_->package_of.end() ? std::nullopt : package(owner->second);
+    const auto owning =
+        owner == database_->package_of.end() ? std::nullopt : package(owner->second);
     const LibraryName name = split_library_name(base_name(inside));
-    const std::string purl =
-        owning ? owning->purl : make_purl("generic", "linux", name.stem, "");
+    const std::string purl = owning ? owning->purl : make_purl("generic", "linux", name.stem, "");
     Component& component = builder.component(purl);
     component.kind = Component::Kind::kNative;
     component.name = owning ? owning->name : name.stem;

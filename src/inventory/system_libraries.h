@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The libraries of this machine that an environment's binaries need, with the distribution package that
-// each belongs to where its database (dpkg) says. For environments that run here, and for mlxguard itself.
+// The libraries of this machine that an environment's binaries need, with the distribution package
+// that each belongs to where its database (dpkg) says. For environments that run here, and for
+// mlxguard itself.
 #pragma once
 
 #include <filesystem>

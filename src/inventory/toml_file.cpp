@@ -27,8 +27,9 @@ std::size_t end_of_string(std::string_view text, std::size_t at) {
   return text.size();
 }
 
-/// Two things that the parser does not survive: it makes a nested table of each part of a dotted key and
-/// frees them by recursion, and it takes letters beyond ASCII outside of strings for impossible.
+/// Two things that the parser does not survive: it makes a nested table of each part of a dotted
+/// key and frees them by recursion, and it takes letters beyond ASCII outside of strings for
+/// impossible.
 Result<void> check_outside_strings(std::string_view text) {
   std::size_t dots = 0;
   for (std::size_t at = 0; at < text.size();) {
@@ -60,8 +61,8 @@ Error wrong_type(const toml::node& node, std::string_view key, std::string_view 
 }  // namespace
 
 Error toml_error(const toml::node& node, std::string message) {
-  return make_error(ErrorCode::kDepsFile, "line " + std::to_string(node.source().begin.line) +
-                                              ": " + std::move(message));
+  return make_error(ErrorCode::kDepsFile,
+                    "line " + std::to_string(node.source().begin.line) + ": " + std::move(message));
 }
 
 Result<toml::table> parse_toml(std::string_view text) {
@@ -73,9 +74,9 @@ Result<toml::table> parse_toml(std::string_view text) {
   MLXGUARD_TRY(check_outside_strings(text));
   toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
-    return make_error(ErrorCode::kDepsFile,
-                      "line " + std::to_string(parsed.error().source().begin.line) + ": " +
-                          std::string(parsed.error().description()));
+    return make_error(ErrorCode::kDepsFile, "line " +
+                                                std::to_string(parsed.error().source().begin.line) +
+                                                ": " + std::string(parsed.error().description()));
   }
   return std::move(parsed).table();
 }

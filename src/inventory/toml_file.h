@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TOML of lock files, parsed within bounds. Input: text chosen by an attacker. Internal to this folder.
+// TOML of lock files, parsed within bounds. Input: text chosen by an attacker. Internal to this
+// folder.
 #pragma once
 
 #include <string>

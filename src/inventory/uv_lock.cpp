@@ -75,7 +75,8 @@ Result<Place> take_source(const toml::table& entry, LockedPackage& package) {
     const auto hash = git.find('#');
     const std::string commit = hash == std::string::npos ? "" : git.substr(hash + 1);
     const std::string place = without_credentials(git.substr(0, git.find_first_of("?#")));
-    package.qualifiers.emplace_back("vcs_url", "git+" + place + (commit.empty() ? "" : "@" + commit));
+    package.qualifiers.emplace_back("vcs_url",
+                                    "git+" + place + (commit.empty() ? "" : "@" + commit));
     package.properties.emplace_back("source", "vcs");
     package.properties.emplace_back("source_url", place);
     package.properties.emplace_back("commit", commit);
@@ -91,7 +92,8 @@ Result<Place> take_source(const toml::table& entry, LockedPackage& package) {
       package.properties.emplace_back("source_url", path);
       return Place::kElsewhere;
     }
-    if (!source->contains("registry")) return toml_error(*source, "a source that is not understood");
+    if (!source->contains("registry"))
+      return toml_error(*source, "a source that is not understood");
   }
   return Place::kElsewhere;
 }

@@ -37,11 +37,14 @@ Result<WheelName> split_wheel_name(std::string_view file_name) {
   file_name.remove_suffix(4);
   std::vector<std::string> parts(1);
   for (const char c : file_name) {
-    if (c == '-') parts.emplace_back();
-    else parts.back() += c;
+    if (c == '-')
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   if ((parts.size() != 5 && parts.size() != 6) ||
-      std::any_of(parts.begin(), parts.end(), [](const std::string& part) { return part.empty(); })) {
+      std::any_of(parts.begin(), parts.end(),
+                  [](const std::string& part) { return part.empty(); })) {
     return malformed("expected name-version-python-abi-platform.whl");
   }
   return WheelName{parts[0], parts[1]};
@@ -57,9 +60,11 @@ class WheelReader {
     MLXGUARD_TRY_ASSIGN(const std::string info, find_info());
     std::vector<std::string> sboms;
     for (const ZipEntry& entry : zip_.entries()) {
-      if (entry.name.starts_with(info + "/sboms/") && !entry.name.ends_with('/')) sboms.push_back(entry.name);
+      if (entry.name.starts_with(info + "/sboms/") && !entry.name.ends_with('/'))
+        sboms.push_back(entry.name);
     }
-    const FileReader reader = [&](const std::string& path, std::uint64_t bytes_max) -> Result<std::string> {
+    const FileReader reader = [&](const std::string& path,
+                                  std::uint64_t bytes_max) -> Result<std::string> {
       const ZipEntry* entry = zip_.find(path);
       if (entry == nullptr) return make_error(ErrorCode::kNotFound, "no such entry");
       return zip_.read(*entry, bytes_max);
@@ -149,8 +154,10 @@ class WheelReader {
       observe(Kind::kUnrecorded, entry.name, "a file that RECORD does not list");
     } else if (row != nullptr && !is_record) {
       auto hash = parse_file_hash(row->hash);
-      if (hash) wanted = *std::move(hash);
-      else observe(Kind::kRecordMissing, entry.name, "RECORD has no usable hash of this file");
+      if (hash)
+        wanted = *std::move(hash);
+      else
+        observe(Kind::kRecordMissing, entry.name, "RECORD has no usable hash of this file");
     }
     const bool path_file = entry.name.ends_with(".pth");
     crypto::Hasher hasher(wanted ? wanted->algorithm : crypto::HashAlgorithm::kSha256);
@@ -186,7 +193,8 @@ class WheelReader {
                        make_error(ErrorCode::kTooLarge, "the file is too large to be looked into"));
     }
     if (name.ends_with(".pth")) observe_path_file(held, distribution_.purl, entry.name, builder_);
-    const bool at_top = entry.name.find('/') == std::string::npos || entry.name.find(".data/") != std::string::npos;
+    const bool at_top =
+        entry.name.find('/') == std::string::npos || entry.name.find(".data/") != std::string::npos;
     if (at_top && (name == "sitecustomize.py" || name == "usercustomize.py")) {
       observe(Kind::kInstallHook, entry.name, "a module that every start of Python runs");
     }

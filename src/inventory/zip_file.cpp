@@ -71,9 +71,9 @@ zip_int64_t source_command(void* state, void* data, zip_uint64_t length, zip_sou
     case ZIP_SOURCE_TELL:
       return static_cast<zip_int64_t>(source.at);
     case ZIP_SOURCE_SUPPORTS:
-      return zip_source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE,
-                                            ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR, ZIP_SOURCE_FREE,
-                                            ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL, ZIP_SOURCE_SUPPORTS, -1);
+      return zip_source_make_command_bitmap(
+          ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR,
+          ZIP_SOURCE_FREE, ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL, ZIP_SOURCE_SUPPORTS, -1);
     default:
       zip_error_set(&source.error, ZIP_ER_OPNOTSUPP, 0);
       return -1;
@@ -151,10 +151,11 @@ struct ZipFile::Impl {
       if (packed > source.size) return malformed("the archive's entries overlap");
       entries.push_back(std::move(entry));
     }
-    if (total > kRatioFloorBytes && total / limits::kWheelRatioMax > std::max<std::uint64_t>(packed, 1)) {
-      return make_error(ErrorCode::kTooLarge,
-                        "the archive unpacks to more than " + std::to_string(limits::kWheelRatioMax) +
-                            " times its size");
+    if (total > kRatioFloorBytes &&
+        total / limits::kWheelRatioMax > std::max<std::uint64_t>(packed, 1)) {
+      return make_error(ErrorCode::kTooLarge, "the archive unpacks to more than " +
+                                                  std::to_string(limits::kWheelRatioMax) +
+                                                  " times its size");
     }
     MLXGUARD_TRY(check_spaces());
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -232,8 +233,7 @@ Result<ZipFile> ZipFile::open(Bytes bytes) {
   impl->memory = bytes;
   zip_error_t error;
   zip_error_init(&error);
-  auto opened =
-      impl->open(zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error), &error);
+  auto opened = impl->open(zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error), &error);
   zip_error_fini(&error);
   MLXGUARD_TRY(opened);
   return ZipFile(std::move(impl));

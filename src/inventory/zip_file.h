@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ZipFile: a zip archive read entry by entry into memory, never to disk. Sole user of the zip library.
-// Input: bytes chosen by an attacker. Before anything is unpacked, the directory as a whole is judged:
-// names that lead out, two entries of one name, links, encryption, impossible sizes.
+// ZipFile: a zip archive read entry by entry into memory, never to disk. Sole user of the zip
+// library. Input: bytes chosen by an attacker. Before anything is unpacked, the directory as a
+// whole is judged: names that lead out, two entries of one name, links, encryption, impossible
+// sizes.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,7 @@ namespace mlxguard::inventory {
 struct ZipEntry {
   std::string name;  ///< relative, '/', no ".."; a folder's ends with '/'
   std::uint64_t index = 0;
-  std::uint64_t bytes = 0;         ///< unpacked, as the directory says; more is refused while reading
+  std::uint64_t bytes = 0;  ///< unpacked, as the directory says; more is refused while reading
   std::uint64_t packed_bytes = 0;
 };
 

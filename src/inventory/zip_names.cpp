@@ -23,7 +23,8 @@ std::uint32_t little(std::string_view bytes, std::size_t at, std::size_t count) 
 Result<std::string> directory_of(const ReadAt& read, std::uint64_t size) {
   const std::uint64_t tail_bytes = std::min<std::uint64_t>(size, kEndBytes + kCommentBytesMax);
   const std::string tail = read(size - tail_bytes, static_cast<std::size_t>(tail_bytes));
-  for (std::size_t at = tail.rfind("PK\x05\x06"); at != std::string::npos && at + kEndBytes <= tail.size();
+  for (std::size_t at = tail.rfind("PK\x05\x06");
+       at != std::string::npos && at + kEndBytes <= tail.size();
        at = at == 0 ? std::string::npos : tail.rfind("PK\x05\x06", at - 1)) {
     if (at + kEndBytes + little(tail, at + 20, 2) != tail.size()) continue;
     const std::uint32_t bytes = little(tail, at + 12, 4), start = little(tail, at + 16, 4);
@@ -42,12 +43,14 @@ Result<void> check_zip_names(const ReadAt& read, std::uint64_t size,
   MLXGUARD_TRY_ASSIGN(const std::string directory, directory_of(read, size));
   std::size_t at = 0;
   for (const std::string& told : names) {
-    const std::string_view rest = std::string_view(directory).substr(std::min(at, directory.size()));
+    const std::string_view rest =
+        std::string_view(directory).substr(std::min(at, directory.size()));
     if (rest.size() < kHeaderBytes || !rest.starts_with("PK\x01\x02")) {
       return malformed("the archive's directory is broken");
     }
     const std::size_t name_bytes = little(rest, 28, 2);
-    if (rest.size() < kHeaderBytes + name_bytes) return malformed("the archive's directory is broken");
+    if (rest.size() < kHeaderBytes + name_bytes)
+      return malformed("the archive's directory is broken");
     std::string name(rest.substr(kHeaderBytes, name_bytes));
     if (name.find('\0') != std::string::npos) return malformed("an entry's name holds a NUL byte");
     if (name != told) return malformed("the archive's directory can be read in two ways");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The zip library shows a NUL in an entry's name as a space; other readers end the name there, so that
-// "a.py\0x" is "a.py" for an installer. This looks at the names as they are. Internal to this folder.
+// The zip library shows a NUL in an entry's name as a space; other readers end the name there, so
+// that "a.py\0x" is "a.py" for an installer. This looks at the names as they are. Internal to this
+// folder.
 #pragma once
 
 #include <cstdint>

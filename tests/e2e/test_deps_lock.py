@@ -139,6 +139,17 @@ def test_another_version_a_missing_package_and_a_stray_file(cli, env, locked):
     assert ("version", "leaf") in found and ("file", "") in found
 
 
+def test_byte_code_is_told_where_it_is_not_wanted(cli, env, locked):
+    """A changed .pyc runs instead of its source, and no RECORD has a hash of it."""
+    subprocess.run(["find", site(env), "-name", "*.pyc", "-delete"], check=True)
+    assert cli.json("deps", "check", locked, env, "--no-bytecode")["passed"]
+    cached = site(env) / "leaf/__pycache__/__init__.cpython-311.pyc"
+    cached.parent.mkdir(exist_ok=True)
+    cached.write_bytes(b"x")
+    assert cli.json("deps", "check", locked, env)["passed"]
+    assert differences(cli, locked, env, "--no-bytecode") == [("file", "")]
+
+
 def test_a_lock_without_hashes_is_no_proof(cli, env, tmp_path):
     lock = tmp_path / "bare.txt"
     lock.write_text("leaf==1.0\nmiddle==1.0\n")
