@@ -59,6 +59,20 @@ TEST_CASE("match: listed versions are compared, not spelled, and an entry that i
   CHECK(standing(one, "1.0.0a1") == Standing::kAffected);
   CHECK(standing(one, "2") == Standing::kUnaffected);
   CHECK(standing(one, "not a version") == Standing::kAffected);
+  // Every spelling of an equal version, also where the first numbers look different.
+  const std::vector<std::string> two{"2", "v2", " 2.0 ", "02.0.0", "0!2", "2.0.0.0"};
+  for (const std::string& entry : two) {
+    Affected listing;
+    listing.versions = {entry};
+    for (const std::string& version : two) {
+      CAPTURE(entry);
+      CAPTURE(version);
+      CHECK(standing(listing, version) == Standing::kAffected);
+    }
+    for (const char* other : {"2.1", "20", "1!2", "2.post0", "2rc1", "0.2"}) {
+      CHECK(standing(listing, other) == Standing::kUnaffected);
+    }
+  }
 }
 
 TEST_CASE("match: a local version is as affected as the public one that it was built from") {

@@ -103,11 +103,34 @@ void add_fixed(const std::vector<Bound>& bounds, const Version& version, Match& 
   }
 }
 
+/// Digits at the front, without leading zeros ("0" for none), which are taken away.
+std::string_view take_number(std::string_view& text) {
+  const std::size_t end = std::min(text.find_first_not_of("0123456789"), text.size());
+  std::string_view digits = text.substr(0, end);
+  text.remove_prefix(end);
+  digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size()));
+  return digits.empty() ? "0" : digits;
+}
+
+/// False if the text is surely another version, by its first two numbers: records list hundreds of
+/// versions, and parsing each took most of a scan's time.
+bool may_equal(std::string_view text, const Version& version) {
+  if (text.starts_with('v') || text.starts_with('V')) text.remove_prefix(1);
+  if (text.empty() || text.front() < '0' || text.front() > '9') return true;
+  if (!version.epoch().is_zero() || text.find('!') != std::string_view::npos) return true;
+  const auto& release = version.release();
+  if (take_number(text) != release.front().text()) return false;
+  const bool more = text.size() >= 2 && text[0] == '.' && text[1] >= '0' && text[1] <= '9';
+  if (more) text.remove_prefix(1);
+  const std::string_view second = more ? take_number(text) : "0";
+  return second == (release.size() > 1 ? std::string_view(release[1].text()) : "0");
+}
+
 bool listed(const Affected& affected, std::string_view text, const std::optional<Version>& version,
             const std::optional<Version>& published) {
   for (const std::string& one : affected.versions) {
     if (one == text) return true;
-    if (!version) continue;
+    if (!version || !may_equal(one, *version)) continue;
     const auto parsed = Version::parse(one);  // real data has entries that are no versions
     if (parsed && (*parsed == *version || (published && *parsed == *published))) return true;
   }
