@@ -54,7 +54,8 @@ class Findings {
            std::string_view untrusted_evidence = {}, Place place = {});
   void gap(std::string why);
   /// The archive entry that what follows is about; empty: the file itself.
-  void set_inside(std::string entry) { inside_ = evidence_of(entry); }
+  void set_inside(const std::string& entry) { inside_ = evidence_of(entry); }
+  [[nodiscard]] const std::string& inside() const { return inside_; }
 
  private:
   FileReport& report_;

@@ -1,26 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inspect/inspect_file.h"
 
+#include <set>
 #include <string>
 
 #include "base/limits.h"
-#include "format/safetensors.h"
 #include "inspect/content_kind.h"
 #include "inspect/pickle_scan.h"
 #include "inspect/template_scan.h"
+#include "inspect/weights_scan.h"
+#include "inspect/zip_scan.h"
 
 namespace mlxguard::inspect {
 namespace {
 
-void add_error(Rule rule, const Error& error, Findings& findings) {
-  const std::string reason =
-      error.subject.empty() ? error.message : evidence_of(error.subject) + ": " + error.message;
-  findings.add(rule, evidence_of(reason), name_of(error.code));
+/// Kinds that content cannot settle: text may be an old pickle, which has no mark.
+bool may_be_pickle(ContentKind kind) {
+  switch (kind) {
+    case ContentKind::kText:
+    case ContentKind::kJson:
+    case ContentKind::kYaml:
+    case ContentKind::kPython:
+    case ContentKind::kScript:
+    case ContentKind::kTemplate:
+    case ContentKind::kUnknown:
+    case ContentKind::kForeign:
+    case ContentKind::kMlxfn:
+      return true;
+    default:
+      return false;
+  }
 }
 
-void inspect_safetensors(Bytes file, Findings& findings) {
-  const auto index = format::parse_safetensors(file);
-  if (!index) add_error(Rule::kSafetensors, index.error(), findings);
+ContentKind kind_of(Bytes file, std::string_view name) {
+  const ContentKind kind = content_kind_of(file, name);
+  return may_be_pickle(kind) && is_pickle(file) ? ContentKind::kPickle : kind;
+}
+
+constexpr int kNestingMax = 4;  // archives inside of archives
+
+void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int nesting,
+                  Findings& findings);
+
+/// The raw tensors of a PyTorch archive: bytes without a form of their own.
+bool is_storage(std::string_view name, const std::set<std::string>& checkpoints) {
+  const std::size_t folder = name.rfind("/data/");
+  return folder != name.npos && checkpoints.contains(std::string(name.substr(0, folder)));
+}
+
+/// Everything that an archive holds, looked at like files of the model.
+void inspect_archive(ContentKind kind, Bytes file, const FileContext& context, int nesting,
+                     Findings& findings) {
+  if (nesting >= kNestingMax) return findings.gap("archives are nested too deep");
+  const std::string outer = findings.inside();
+  std::set<std::string> checkpoints;
+  const EntryVisitor visit = [&](const std::string& name, Bytes content) {
+    if (has_extension(name, "/data.pkl")) checkpoints.insert(name.substr(0, name.rfind('/')));
+    if (is_storage(name, checkpoints)) return;
+    findings.set_inside(outer.empty() ? name : outer + "!" + name);
+    FileContext inner;
+    inner.name = kind == ContentKind::kCompressed ? context.name : name;
+    const ContentKind inner_kind = kind_of(content, inner.name);
+    inspect_kind(inner_kind, content, inner, nesting + 1, findings);
+    findings.set_inside(outer);
+  };
+  if (kind == ContentKind::kZip) return scan_zip(file, findings, visit);
+  if (kind == ContentKind::kTar) return scan_tar(file, findings, visit);
+  const bool gzip = file.size() > 2 && file[0] == 0x1f && file[1] == 0x8b;
+  if (kind == ContentKind::kCompressed && gzip) return scan_gzip(file, findings, visit);
+  findings.gap("archives of this form are not opened");
+}
+
+/// Formats that are archives by design: not a finding of their own.
+bool is_archive_by_design(std::string_view name) {
+  for (const std::string_view extension : {".npz", ".pt", ".pth", ".bin", ".ckpt"}) {
+    if (has_extension(name, extension)) return true;
+  }
+  return false;
 }
 
 void inspect_text(ContentKind kind, Bytes file, const FileContext& context, Findings& findings) {
@@ -49,7 +105,8 @@ void inspect_text(ContentKind kind, Bytes file, const FileContext& context, Find
   }
 }
 
-void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, Findings& findings) {
+void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int nesting,
+                  Findings& findings) {
   switch (kind) {
     case ContentKind::kEmpty:
     case ContentKind::kImage:
@@ -57,7 +114,7 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, Find
     case ContentKind::kSentencePiece:
       return;
     case ContentKind::kSafetensors:
-      return inspect_safetensors(file, findings);
+      return scan_safetensors(file, findings);
     case ContentKind::kElf:
     case ContentKind::kMachO:
     case ContentKind::kPe:
@@ -69,15 +126,18 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, Find
     case ContentKind::kTar:
     case ContentKind::kCompressed:
     case ContentKind::kOtherArchive:
-      findings.add(Rule::kFileArchive, "an archive of the form " + std::string(name_of(kind)));
-      return findings.gap("archives of this form are not opened");
+      if (!is_archive_by_design(context.name)) {
+        findings.add(Rule::kFileArchive, "an archive of the form " + std::string(name_of(kind)));
+      }
+      return inspect_archive(kind, file, context, nesting, findings);
     case ContentKind::kPickle:
       return scan_pickle(file, 0, findings);
     case ContentKind::kForeign:
       findings.add(Rule::kFileForeign, "a format that is not inspected");
       return findings.gap("a format that this inspection does not read");
-    case ContentKind::kGguf:
     case ContentKind::kNpy:
+      return scan_npy(file, 0, findings);
+    case ContentKind::kGguf:
     case ContentKind::kMlxfn:
     case ContentKind::kUnknown:
       return findings.gap("of a kind that this inspection does not know");
@@ -91,7 +151,7 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, Find
 FileReport inspect_file(Bytes file, const FileContext& context) {
   FileReport report;
   Findings findings(report);
-  ContentKind kind = content_kind_of(file, context.name);
+  ContentKind kind = kind_of(file, context.name);
   const auto promised = promised_by_name(context.name);
   if (promised && !keeps_promise(*promised, kind)) {
     // What has no mark at all is read as its name says: that reader says best what is wrong with it.
@@ -105,7 +165,9 @@ FileReport inspect_file(Bytes file, const FileContext& context) {
     }
   }
   report.format = name_of(kind);
-  inspect_kind(kind, file, context, findings);
+  inspect_kind(kind, file, context, 0, findings);
+  // A file may be two things at once: a loader of pickles does not ask what else it is.
+  if (kind != ContentKind::kPickle && is_pickle(file)) scan_pickle(file, 0, findings);
   return report;
 }
 

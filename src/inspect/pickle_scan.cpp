@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inspect/pickle_scan.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <set>
@@ -102,6 +103,7 @@ class Machine {
   }
 
   [[nodiscard]] std::size_t at() const { return at_; }
+  [[nodiscard]] bool has_value() const { return !stack_.empty(); }
   [[nodiscard]] std::size_t failed_at() const { return begin_; }
   [[nodiscard]] bool too_large() const { return too_large_; }
   [[nodiscard]] int protocol() const { return protocol_; }
@@ -340,6 +342,17 @@ class Pickles {
 };
 
 }  // namespace
+
+bool is_pickle(Bytes file) {
+  Machine machine(as_text(file));
+  if (machine.run().empty()) {
+    return machine.has_value() && (!machine.imports().empty() || machine.at() == file.size());
+  }
+  // Broken off: what it had imported until then was run. Prose that happens to import names no such thing.
+  return std::any_of(machine.imports().begin(), machine.imports().end(), [](const auto& one) {
+    return one.second.danger == ImportDanger::kRunsCode;
+  });
+}
 
 void scan_pickle(Bytes file, std::uint64_t offset, Findings& findings) {
   const std::string_view bytes = as_text(file);

@@ -17,6 +17,10 @@ namespace mlxguard::inspect {
 enum class ImportDanger : std::uint8_t { kHarmless, kUnknown, kRunsCode };
 [[nodiscard]] ImportDanger danger_of_import(std::string_view module, std::string_view name);
 
+/// Whether an unpickler would get anywhere with these bytes: they are a pickle from their first to their last
+/// byte, or import something on the way. Told by reading them, since old pickles carry no mark.
+[[nodiscard]] bool is_pickle(Bytes file);
+
 /// Every pickle in these bytes, one after another. `offset` is where the bytes begin in the file.
 void scan_pickle(Bytes file, std::uint64_t offset, Findings& findings);
 

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlxguard inspect` as its users meet it: what it says of good and bad models, for people, programs and SARIF."""
+import gzip
+import io
 import json
 import os
 import pathlib
+import pickle
 import socket
 import struct
+import tarfile
+import zipfile
 
 import jsonschema
+import numpy
 import pytest
 
 
@@ -197,3 +203,152 @@ def test_sarif_is_valid_and_says_the_same(cli, model, tmp_path):
     assert auto_map["locations"][0]["physicalLocation"]["region"] == {"startLine": 2, "byteOffset": 16}
     alone = cli.run("inspect", model, "--sarif", "-")
     assert alone.returncode == 1 and json.loads(alone.stdout) == sarif
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/mlxguard-inspect-was-executed",)
+
+
+def zipped(entries: dict[str, bytes], method=zipfile.ZIP_STORED) -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", method) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return memory.getvalue()
+
+
+def tarred(entries: list[tuple[tarfile.TarInfo, bytes]], mode="w") -> bytes:
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode=mode) as archive:
+        for info, content in entries:
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return memory.getvalue()
+
+
+def rules_in(cli, model, exit_code=1) -> set[str]:
+    return {rule for rule, _, _ in found(cli, model, exit_code)}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("name", ["model.pkl", "pytorch_model.bin", "noname", "model.safetensors"])
+def test_pickles_of_every_protocol_are_read_under_any_name(cli, model, name, protocol):
+    (model / name).write_bytes(pickle.dumps({"w": [1, 2], "e": Evil()}, protocol))
+    report = cli.json("inspect", model, exit_code=1)
+    (code,) = [f for f in report["findings"] if f["rule"] == "pickle.code"]
+    assert code["evidence"] == f"{os.system.__module__}.system" and code["severity"] == "critical"
+    assert report["complete"] and not os.path.exists("/tmp/mlxguard-inspect-was-executed")
+
+
+def test_harmless_and_unknown_pickles_are_told_apart(cli, model):
+    (model / "a.pkl").write_bytes(pickle.dumps({"a": [1, 2.0, "x"], "s": {1}}))
+    assert found(cli, model) == [("pickle.file", "medium", "a.pkl")]
+    (model / "a.pkl").write_bytes(pickle.dumps(pathlib.PurePosixPath) + pickle.dumps(json.JSONDecoder))
+    assert rules_in(cli, model) == {"pickle.import", "pickle.file"}
+    (model / "a.pkl").write_bytes(b"\x80\x04}")
+    assert rules_in(cli, model) == {"pickle.invalid", "pickle.file"}
+
+
+@pytest.mark.parametrize("front", [b"PK\x03\x04\n", b"C\x07\x00\x00\x00\x00\x00\x00{", b"GGUFaaaaa", b"F1\n"])
+def test_a_pickle_that_is_something_else_too_is_read(cli, model, front):
+    (model / "model.bin").write_bytes(front + b"cos\nsystem\n(S'id'\ntR.")
+    assert "pickle.code" in rules_in(cli, model)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_checkpoints_of_pytorch_are_opened(cli, model, method):
+    (model / "model.pt").write_bytes(zipped({"model/data.pkl": pickle.dumps(Evil()), "model/data/0": bytes(64),
+                                             "model/version": b"3\n", "model/byteorder": b"little"}, method))
+    report = cli.json("inspect", model, exit_code=1)
+    assert {f["rule"] for f in report["findings"]} == {"pickle.code", "pickle.file"}
+    assert {f["inside"] for f in report["findings"]} == {"model/data.pkl"} and report["complete"]
+
+
+def test_arrays_of_numpy_are_opened(cli, model):
+    numpy.save(model / "a.npy", numpy.ones((2, 3), dtype=numpy.float32))
+    numpy.savez(model / "b.npz", a=numpy.ones(3), b=numpy.arange(3))
+    numpy.savez_compressed(model / "c.npz", a=numpy.ones(3, dtype=numpy.float16))
+    assert cli.json("inspect", model)["status"] == "clean"
+    numpy.save(model / "o.npy", numpy.array([Evil()], dtype=object), allow_pickle=True)
+    numpy.savez(model / "p.npz", a=numpy.array([Evil()], dtype=object))
+    rules = found(cli, model)
+    for file in ("o.npy", "p.npz"):
+        assert ("npy.object", "critical", file) in rules and ("pickle.code", "critical", file) in rules
+
+
+@pytest.mark.parametrize("header", [
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551615, 2), }",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\0",
+    b"{'descr': 'evil', 'fortran_order': False, 'shape': (3,), }",
+    b"__import__('os')",
+])
+def test_malformed_arrays_are_named(cli, model, header):
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(12)
+    (model / "a.npy").write_bytes(content)
+    only(cli, model, "npy.structure", "high", "a.npy")
+    (model / "a.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31) + header)
+    only(cli, model, "npy.structure", "high", "a.npy")
+
+
+@pytest.mark.parametrize("dtype, value", [("F32", b"\0\0\xc0\x7f"), ("F32", b"\0\0\x80\xff"), ("F16", b"\0\x7c"),
+                                          ("BF16", b"\xc0\x7f")])
+def test_nan_and_infinity_are_named(cli, model, dtype, value):
+    tensors = {"w": {"dtype": dtype, "shape": [5], "data_offsets": [0, 5 * len(value)]}}
+    content = bytearray(safetensors(tensors))
+    (model / "model.safetensors").write_bytes(content)
+    assert cli.json("inspect", model)["status"] == "clean"
+    content[-len(value):] = value
+    (model / "model.safetensors").write_bytes(content)
+    (finding,) = cli.json("inspect", model, exit_code=1)["findings"]
+    assert (finding["rule"], finding["evidence"]) == ("weights.not_finite", "w")
+    assert finding["reason"].startswith("1 values")
+    (model / "model.safetensors").unlink()
+    numpy.save(model / "w.npy", numpy.array([1, numpy.nan, numpy.inf]))
+    (finding,) = cli.json("inspect", model, exit_code=1)["findings"]
+    assert finding["rule"] == "weights.not_finite" and finding["reason"].startswith("2 values")
+
+
+def test_archives_are_opened_and_judged(cli, model):
+    (model / "a.zip").write_bytes(zipped({"m.py": b"import os\n", "config.json": b'{"auto_map": "m.M"}'}))
+    assert rules_in(cli, model) == {"file.archive", "python.file", "config.auto_map"}
+    inner = zipped({"x.pkl": pickle.dumps(Evil())})
+    (model / "a.zip").write_bytes(zipped({"b.zip": inner}, zipfile.ZIP_DEFLATED))
+    report = cli.json("inspect", model, exit_code=1)
+    assert "b.zip!x.pkl" in {f.get("inside") for f in report["findings"] if f["rule"] == "pickle.code"}
+    (model / "a.zip").unlink()
+    (model / "a.tar.gz").write_bytes(gzip.compress(tarred([(tarfile.TarInfo("x.pkl"), pickle.dumps(Evil()))])))
+    assert "pickle.code" in rules_in(cli, model)
+
+
+def link(kind, name="x", target="/etc/passwd"):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize("content", [
+    zipped({"../evil": b"x"}), zipped({"/etc/evil": b"x"}), zipped({"a\\..\\b": b"x"}),
+    zipped({"a.txt": b"x"})[:-5], zipped({"a.txt": b"hello"}).replace(b"a.txt", b"b.txt", 1),
+    zipped({"a.txt": b"hello" * 100}, zipfile.ZIP_DEFLATED).replace(struct.pack("<I", 500), struct.pack("<I", 5)),
+    tarred([(tarfile.TarInfo("../evil"), b"x")]), tarred([(tarfile.TarInfo("/evil"), b"x")]),
+    tarred([(link(tarfile.SYMTYPE), b"")]), tarred([(link(tarfile.LNKTYPE), b"")]),
+    tarred([(link(tarfile.CHRTYPE), b"")]),
+], ids=["up", "absolute", "backslash", "cut", "two names", "size lies", "tar up", "tar absolute", "tar link",
+        "tar hard link", "tar device"])
+def test_archives_that_attack_are_named(cli, model, content):
+    (model / "a.zip").write_bytes(content)
+    assert "archive.unsafe" in rules_in(cli, model)
+
+
+def test_a_bomb_is_not_unpacked(cli, model):
+    (model / "a.zip").write_bytes(zipped({"zeros": bytes(300 << 20)}, zipfile.ZIP_DEFLATED))
+    report = cli.json("inspect", model, exit_code=1)
+    assert not report["complete"] and "more than is read" in report["not_inspected"][0]["why"]
+
+
+def test_foreign_formats_are_named_and_not_called_inspected(cli, model):
+    (model / "model.onnx").write_bytes(b"\x08\x07\xff\x00" * 10)
+    assert rules_in(cli, model) == {"file.foreign", "inspect.incomplete"}
