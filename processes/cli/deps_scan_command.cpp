@@ -36,7 +36,7 @@ std::string accepted_help() {
   return out;
 }
 
-Result<void> log_findings(events::EventLog& log, const advisories::ComponentReport& one) {
+void add_findings(const advisories::ComponentReport& one, std::vector<events::Event>& out) {
   for (const advisories::Finding& finding : one.findings) {
     if (finding.suppressed) continue;
     events::Event event = events::event_of(
@@ -45,22 +45,22 @@ Result<void> log_findings(events::EventLog& log, const advisories::ComponentRepo
     event.with("advisory", finding.id).with("package", one.component->purl);
     event.with("fixed_in", finding.fixed_in.empty() ? std::string() : finding.fixed_in.back());
     event.with("exploited_since", finding.exploited_since);
-    MLXGUARD_TRY(log.append(event));
+    out.push_back(std::move(event));
   }
   for (const advisories::Unknown& unknown : one.unknowns) {
     if (unknown.accepted) continue;
     events::Event event = events::event_of(events::Kind::kDepsUnknown,
                                            make_error(ErrorCode::kDepsUnknown, unknown.text));
     event.with("package", one.component->purl).with("reason", std::string(name_of(unknown.reason)));
-    MLXGUARD_TRY(log.append(event));
+    out.push_back(std::move(event));
   }
-  return {};
 }
 
 Result<void> log_scan(Session& session, const Options& options, const Report& report,
                       const advisories::Knowledge& knowledge) {
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  for (const advisories::ComponentReport& one : report.components) MLXGUARD_TRY(log_findings(*log, one));
+  std::vector<events::Event> events;  // durable together: hundreds of them are ordinary
+  for (const advisories::ComponentReport& one : report.components) add_findings(one, events);
   events::Event event{.kind = events::Kind::kDepsScanned};
   event.message = "verdict: " + std::string(name_of(report.verdict));
   event.with("root", options.target).with("verdict", std::string(name_of(report.verdict)));
@@ -71,7 +71,8 @@ Result<void> log_scan(Session& session, const Options& options, const Report& re
   std::string accepted;
   for (const std::string& name : options.accepted) accepted += (accepted.empty() ? "" : " ") + name;
   event.with("accepted", accepted);
-  return log->append(event);
+  events.push_back(std::move(event));
+  return log->append_all(events);
 }
 
 Result<void> write_sarif(const Options& options, const Report& report, const ScanContext& context) {

@@ -101,6 +101,7 @@ Result<Affected> read_affected(JsonValue one) {
       affected.key = "pypi/" + packaging::normalize_name(affected.name);
     } else if (!purl.empty()) {
       affected.key = key_of_purl(purl);
+      if (affected.name.empty()) affected.name = affected.key.substr(affected.key.rfind('/') + 1);
     }
   }
   MLXGUARD_TRY(each(one, "ranges", limits::kAdvisoryItemsMax, [&](JsonValue range) -> Result<void> {
