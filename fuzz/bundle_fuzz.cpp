@@ -13,14 +13,17 @@ using namespace mlxguard;
 
 namespace {
 
-void check_bundle(std::string_view text) {
-  const auto bundle = signature::parse_bundle(text);
+void check_bundle(std::string_view text, signature::Material material) {
+  const auto bundle = signature::parse_bundle(text, material);
   if (!bundle) return;
   MLXGUARD_CHECK(!bundle->key_hint || bundle->key_hint->size() == 64);
-  const auto again = signature::parse_bundle(signature::write_bundle(*bundle));
+  const auto again = signature::parse_bundle(signature::write_bundle(*bundle), material);
   MLXGUARD_CHECK(again.has_value());
   MLXGUARD_CHECK(again->payload == bundle->payload && again->signature == bundle->signature &&
-                 again->key_hint == bundle->key_hint);
+                 again->key_hint == bundle->key_hint && again->certificates == bundle->certificates);
+  MLXGUARD_CHECK(bundle->certificates.empty() || !bundle->key_hint);
+  MLXGUARD_CHECK(material == signature::Material::kEither ||
+                 bundle->certificates.empty() == (material == signature::Material::kKey));
 }
 
 void check_statement(std::string_view text) {
@@ -50,7 +53,10 @@ void check_statement(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  check_bundle(text);
+  for (const auto material : {signature::Material::kKey, signature::Material::kCertificates,
+                              signature::Material::kEither}) {
+    check_bundle(text, material);
+  }
   check_statement(text);
   return 0;
 }
