@@ -129,6 +129,10 @@ bool says_the_same(const Statement& left, const Statement& right) {
   const auto sorted = [](Statement statement) {
     sort_by_resource_name(statement.resources, statement.shard_bytes);
     auto& ignored = statement.ignored_paths;  // a parsed one has the default paths twice
+    // The Python tool lists the bundle that it writes; no bundle is a file of the model here.
+    std::erase_if(ignored, [](const std::string& path) {
+      return path == artifact::kSignatureFile || path == artifact::kMoreSignaturesFolder;
+    });
     std::sort(ignored.begin(), ignored.end());
     ignored.erase(std::unique(ignored.begin(), ignored.end()), ignored.end());
     return statement;
