@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/limits.h"
+#include "codec/text.h"
 #include "crypto/certificate.h"
 #include "crypto/key_store.h"
 #include "trust/state_file.h"
@@ -15,6 +16,18 @@ Error on_record(Error error, events::Sink& sink) {
   const auto logged = sink.append(events::event_of(events::Kind::kPolicyRefused, error, {}));
   if (!logged) return Error(logged.error()).with("recording a refusal", name_of(error.code));
   return error;
+}
+
+/// A list in DER as PEM; one in PEM stays as it is.
+std::string crl_in_pem(std::string text) {
+  if (text.find("-----BEGIN X509 CRL-----") != std::string::npos) return text;
+  std::string pem = "-----BEGIN X509 CRL-----\n";
+  const std::string base64 = codec::to_base64(as_bytes(text));
+  constexpr std::size_t kLineBytes = 64;
+  for (std::size_t at = 0; at < base64.size(); at += kLineBytes) {
+    pem += base64.substr(at, kLineBytes) + "\n";
+  }
+  return pem + "-----END X509 CRL-----\n";
 }
 
 /// Each authority with the revocation lists of every source that names it: a list that one source knows of
@@ -42,7 +55,7 @@ Result<void> add_authorities(const trust::PolicyFile& policy, WallTime now,
       for (const std::filesystem::path& file : source.crls) {
         MLXGUARD_TRY_ASSIGN(std::string list,
                             trust::read_trusted_file(file, limits::kRevocationListBytesMax));
-        authority.crls.push_back(std::move(list));
+        authority.crls.push_back(crl_in_pem(std::move(list)));
       }
     }
   }

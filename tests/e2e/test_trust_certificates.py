@@ -115,11 +115,14 @@ def test_a_serial_that_the_policy_revokes(cli, authority, model):
     assert code_of(cli, model) == "certificate.revoked"
 
 
-def test_a_revocation_list_of_the_authority(cli, authority, model):
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_a_revocation_list_of_the_authority(cli, authority, model, form):
     good = authority.certify("ci", "ci@example.org")
     bad = authority.certify("old", "ci@example.org")
     authority.revoke(bad)
-    add(cli, model, authority, "--crl", authority.crl())
+    crl = authority.crl()
+    authority.openssl("crl", "-in", crl, "-outform", form, "-out", authority.folder / "list")
+    add(cli, model, authority, "--crl", authority.folder / "list")
     sign(cli, model, bad)
     assert code_of(cli, model) == "certificate.revoked"
     sign(cli, model, good)
