@@ -138,6 +138,7 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int 
     case ContentKind::kNpy:
       return scan_npy(file, 0, findings);
     case ContentKind::kGguf:
+      return scan_gguf(file, findings);
     case ContentKind::kMlxfn:
     case ContentKind::kUnknown:
       return findings.gap("of a kind that this inspection does not know");

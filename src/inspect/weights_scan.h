@@ -9,6 +9,8 @@
 namespace mlxguard::inspect {
 
 void scan_safetensors(Bytes file, Findings& findings);
+/// Structure and chat template; blocks of quantised values are not looked into.
+void scan_gguf(Bytes file, Findings& findings);
 /// `offset` is where the bytes begin in the file.
 void scan_npy(Bytes file, std::uint64_t offset, Findings& findings);
 

@@ -352,3 +352,41 @@ def test_a_bomb_is_not_unpacked(cli, model):
 def test_foreign_formats_are_named_and_not_called_inspected(cli, model):
     (model / "model.onnx").write_bytes(b"\x08\x07\xff\x00" * 10)
     assert rules_in(cli, model) == {"file.foreign", "inspect.incomplete"}
+
+
+def gguf(keys=(), tensors=(), data=b"", version=3, tensor_count=None, key_count=None) -> bytes:
+    """`keys`: (name, text); `tensors`: (name, dims, type, offset)."""
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors) if tensor_count is None else tensor_count,
+                                len(keys) if key_count is None else key_count)
+    for name, value in keys:
+        out += text(name) + struct.pack("<I", 8) + text(value)
+    for name, dims, kind, offset in tensors:
+        out += text(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+        out += struct.pack("<IQ", kind, offset)
+    return out + bytes(-len(out) % 32) + data
+
+
+def test_gguf_is_read_with_its_template(cli, model):
+    tensors = [(b"a", [4], 0, 0), (b"b", [32, 2], 8, 32)]
+    (model / "m.gguf").write_bytes(gguf([(b"tokenizer.chat_template", b"{{ m }}")], tensors, bytes(100)))
+    assert cli.json("inspect", model)["status"] == "clean"
+    (model / "m.gguf").write_bytes(gguf([(b"tokenizer.chat_template", b"{{ x.__class__ }}")], tensors, bytes(100)))
+    only(cli, model, "template.attribute", "critical", "m.gguf")
+
+
+@pytest.mark.parametrize("content", [
+    gguf(version=1), gguf(tensor_count=1 << 60), gguf(key_count=1 << 60), gguf(tensor_count=1),
+    gguf(tensors=[(b"a", [1 << 20], 0, 0)], data=bytes(64)), gguf(tensors=[(b"a", [4], 0, 1 << 62)], data=bytes(64)),
+    gguf(tensors=[(b"a", [1 << 40, 1 << 40], 0, 0)]), gguf(tensors=[(b"a", [2**31 - 1] * 4, 0, 0)], data=bytes(64)),
+    gguf(tensors=[(b"a", [1] * 8, 0, 0)], data=bytes(64)), gguf(tensors=[(b"a", [4], 99, 0)], data=bytes(64)),
+    gguf(tensors=[(b"a", [4], 8, 0)], data=bytes(64)), gguf(tensors=[(b"a", [4], 0, 3)], data=bytes(64)),
+    gguf(tensors=[(b"a", [4], 0, 0), (b"b", [4], 0, 0)], data=bytes(64)),
+    gguf(tensors=[(b"a", [4], 0, 0), (b"a", [4], 0, 32)], data=bytes(64)),
+    gguf([(b"k", b"v"), (b"k", b"v")]), gguf([(b"k", b"v")])[:40],
+], ids=["version", "tensor count", "key count", "cut", "behind the file", "offset", "dimension", "wraps", "rank",
+        "type", "blocks", "alignment", "overlap", "names", "keys", "text cut"])
+def test_malformed_gguf_is_named(cli, model, content):
+    (model / "m.gguf").write_bytes(content)
+    only(cli, model, "gguf.structure", "high", "m.gguf")
