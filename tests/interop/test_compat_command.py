@@ -3,6 +3,8 @@
 package, in both spellings, with its defaults and exit codes. What is not offered says so."""
 import datetime
 import json
+import os
+import pathlib
 import shutil
 import subprocess
 import time
@@ -12,6 +14,8 @@ import pytest
 from model_signing._cli import main as peer_command
 
 from model_signing_peer import new_chain, new_key, sign, verifies, write_model
+
+MODULE = pathlib.Path("/usr/lib/softhsm/libsofthsm2.so")
 
 
 def commands():
@@ -255,3 +259,45 @@ def test_a_certificate_that_is_not_valid_now(session_cli, chain, place, check, t
     sign_by_certificate(session_cli, certificates, model, place / "no.sig", code="certificate.not_yet_valid")
     sign(model, signature, chain=certificates)
     assert check(model, signature) == "certificate.not_yet_valid"
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory):
+    """A SoftHSM2 token with one EC key: the environment of who uses it, its URI, its PIN's file."""
+    if not MODULE.exists() or shutil.which("softhsm2-util") is None:
+        pytest.skip("SoftHSM2 is not installed")
+    place = tmp_path_factory.mktemp("token")
+    (place / "tokens").mkdir()
+    (place / "softhsm2.conf").write_text(f"directories.tokendir = {place / 'tokens'}\nobjectstore.backend = file\n")
+    env = {**os.environ, "SOFTHSM2_CONF": str(place / "softhsm2.conf")}
+    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "compat", "--pin", "123456", "--so-pin", "12345678"],
+                   env=env, check=True, capture_output=True)
+    private, public = new_key(place)
+    from model_signing_peer import openssl
+    openssl("pkcs8", "-topk8", "-nocrypt", "-in", private, "-out", place / "p8.pem")
+    subprocess.run(["softhsm2-util", "--import", place / "p8.pem", "--token", "compat", "--label", "signer", "--id", "01",
+                    "--pin", "123456"], env=env, check=True, capture_output=True)
+    (place / "pin").write_text("123456\n")
+    (place / "pin").chmod(0o600)
+    return {"env": env, "uri": f"pkcs11:token=compat;object=signer?module-path={MODULE}", "pin": place / "pin",
+            "private": private, "public": public}
+
+
+@pytest.mark.parametrize("spelled", ["--pkcs11_uri", "--pkcs11-uri"])
+def test_a_key_on_a_token(session_cli, place, token, spelled):
+    session_cli.ok("compat", "model-signing", "sign", "pkcs11-key", spelled, token["uri"], "--pin-file", token["pin"],
+                   "--signature", place / "s.sig", place / "model", env=token["env"])
+    assert verifies(place / "model", place / "s.sig", public=token["public"])
+    with_pin = token["uri"] + f"&pin-source=file:{token['pin']}"
+    session_cli.ok("compat", "model-signing", "sign", "pkcs11-key", spelled, with_pin, "--signature", place / "s.sig",
+                   place / "model", env=token["env"], input="")
+    session_cli.ok("compat", "model-signing", "verify", "key", "--public_key", token["public"], "--signature", place / "s.sig",
+                   place / "model")
+
+
+def test_a_certificate_whose_key_is_on_a_token(session_cli, place, token, chain, tmp_path, check):
+    leaf = dated(tmp_path, dict(chain, leaf_key=token["private"]), "token", "20260101000000Z", "20980101000000Z")
+    session_cli.ok("compat", "model-signing", "sign", "pkcs11-certificate", "--pkcs11-uri", token["uri"], "--pin-file",
+                   token["pin"], "--signing_certificate", leaf, "--certificate_chain", chain["intermediate"], "--signature",
+                   place / "s.sig", place / "model", env=token["env"])
+    assert check(place / "model", place / "s.sig") is None
