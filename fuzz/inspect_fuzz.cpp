@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as any file of a model: the first byte picks its name, the rest is its content. The inspection
-// ends, within its bounds, and says only what is safe to print.
+// Any bytes as any file of a model: the first byte picks its name, the rest is its content. The
+// inspection ends, within its bounds, and says only what is safe to print.
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -13,9 +13,12 @@
 using namespace mlxguard;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array<std::string_view, 12> kNames{
-      "config.json", "chat_template.jinja", "a.yaml", "model.safetensors.index.json", "modules.json",
-      "model.safetensors", "w.npz", "w.npy", "m.gguf", "x.pkl", "f.mlxfn", "noname"};
+  constexpr std::array<std::string_view, 12> kNames{"config.json",  "chat_template.jinja",
+                                                    "a.yaml",       "model.safetensors.index.json",
+                                                    "modules.json", "model.safetensors",
+                                                    "w.npz",        "w.npy",
+                                                    "m.gguf",       "x.pkl",
+                                                    "f.mlxfn",      "noname"};
   if (size == 0) return 0;
   inspect::FileContext context;
   context.name = kNames[data[0] % kNames.size()];

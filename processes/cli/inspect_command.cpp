@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard inspect`: what a model would do to someone who loads it carelessly. This process lists the
-// folder and opens files; their bytes are read by a locked process only.
+// `mlxguard inspect`: what a model would do to someone who loads it carelessly. This process lists
+// the folder and opens files; their bytes are read by a locked process only.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -56,22 +56,24 @@ std::string place_of(const inspect::Finding& finding) {
 
 void show(const Output& output, const Report& report, double milliseconds) {
   const std::string_view status = inspect::status_of(report);
-  const Style style = status == "clean" ? Style::kGood
+  const Style style = status == "clean"                                             ? Style::kGood
                       : report.worst().value_or(Severity::kInfo) >= Severity::kHigh ? Style::kBad
-                                                                                     : Style::kWarn;
+                                                                                    : Style::kWarn;
   output.line(output.styled(style, status) + "  " + printable(report.model) +
-              fmt::format("  {} files, {}, {:.0f} ms", report.files.size(), human_bytes(report.bytes),
-                          milliseconds));
+              fmt::format("  {} files, {}, {:.0f} ms", report.files.size(),
+                          human_bytes(report.bytes), milliseconds));
   std::size_t shown = 0;
   for (const inspect::Finding& finding : report.findings) {
     if (shown++ == kFindingsShown) {
-      output.line(fmt::format("  and {} more; --json lists all", report.findings.size() - kFindingsShown));
+      output.line(
+          fmt::format("  and {} more; --json lists all", report.findings.size() - kFindingsShown));
       break;
     }
     const inspect::RuleRow& row = inspect::describe(finding.rule);
     output.line("");
-    output.line("  " + output.styled(style_of(finding.severity),
-                                     fmt::format("{:<8}", inspect::name_of(finding.severity))) +
+    output.line("  " +
+                output.styled(style_of(finding.severity),
+                              fmt::format("{:<8}", inspect::name_of(finding.severity))) +
                 "  " + output.styled(Style::kBold, place_of(finding)));
     output.line(fmt::format("            {}  [{}]", printable(finding.reason), row.id));
     if (!finding.evidence.empty()) {
@@ -112,7 +114,8 @@ Result<void> write_event(Session& session, const Report& report) {
       .with("not_inspected", static_cast<std::int64_t>(report.not_inspected.size()));
   for (int level = 0; level <= static_cast<int>(Severity::kLast); ++level) {
     const auto severity = static_cast<Severity>(level);
-    event.with(std::string(inspect::name_of(severity)), static_cast<std::int64_t>(report.count(severity)));
+    event.with(std::string(inspect::name_of(severity)),
+               static_cast<std::int64_t>(report.count(severity)));
   }
   if (!report.findings.empty()) {
     event.with("worst", std::string(inspect::describe(report.findings.front().rule).id));
@@ -139,13 +142,15 @@ Result<Report> look(Session& session, const Inspect& options) {
 Result<int> run(Session& session, const Inspect& options) {
   const auto fail_on = inspect::find_severity(options.fail_on);
   if (!fail_on) {
-    return make_error(ErrorCode::kUsage, "expected info, low, medium, high or critical after --fail-on")
+    return make_error(ErrorCode::kUsage,
+                      "expected info, low, medium, high or critical after --fail-on")
         .hinting("--fail-on says which severity makes the exit status 1");
   }
   const auto started = session.clock().steady();
   MLXGUARD_TRY_ASSIGN(const Report report, look(session, options));
   MLXGUARD_TRY(write_event(session, report));
-  const auto duration = std::chrono::duration<double, std::milli>(session.clock().steady() - started);
+  const auto duration =
+      std::chrono::duration<double, std::milli>(session.clock().steady() - started);
   if (!options.sarif.empty()) {
     const std::string sarif = inspect::to_sarif(report, MLXGUARD_VERSION);
     if (options.sarif != "-") {
@@ -168,10 +173,12 @@ Result<int> run(Session& session, const Inspect& options) {
 void define_inspect(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Inspect>();
   app.add_option("MODEL", options->model, "folder (or single file) of the model")->required();
-  app.add_option("--sarif", options->sarif, "write SARIF 2.1.0 to this file, '-' for standard output");
-  app.add_option("--fail-on", options->fail_on,
-                 "info, low, medium, high or critical: findings of this severity and worse make the exit "
-                 "status 1 (low); what could not be inspected always does");
+  app.add_option("--sarif", options->sarif,
+                 "write SARIF 2.1.0 to this file, '-' for standard output");
+  app.add_option(
+      "--fail-on", options->fail_on,
+      "info, low, medium, high or critical: findings of this severity and worse make the exit "
+      "status 1 (low); what could not be inspected always does");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });
 }
 

@@ -39,9 +39,9 @@ sandbox::SeccompPolicy inspector_policy() {
       .allow_if("fcntl", {argument_is(1, F_GET_SEALS)})
       .allow_if("fcntl", {argument_is(1, F_GETFD)})
       // What libraries ask and can do without. All that is not named kills.
-      .refuse(EPERM, {"open", "openat", "stat", "lstat", "newfstatat", "statx", "access", "faccessat",
-                      "readlink", "readlinkat", "ioctl", "prlimit64", "sysinfo", "uname", "rt_sigaction",
-                      "sigaltstack", "prctl"});
+      .refuse(EPERM, {"open", "openat", "stat", "lstat", "newfstatat", "statx", "access",
+                      "faccessat", "readlink", "readlinkat", "ioctl", "prlimit64", "sysinfo",
+                      "uname", "rt_sigaction", "sigaltstack", "prctl"});
 }
 
 Result<sandbox::IsolationReport> lock_this_inspector(const InspectorSandboxOptions& options) {
@@ -60,7 +60,8 @@ Result<sandbox::IsolationReport> lock_this_inspector(const InspectorSandboxOptio
 
 }  // namespace mlxguard::inspector
 
-// glibc 2.33 and later make fstat(2) from newfstatat(2), which also takes paths and is refused above.
+// glibc 2.33 and later make fstat(2) from newfstatat(2), which also takes paths and is refused
+// above.
 extern "C" int fstat(int fd, struct stat* out) noexcept {
   return static_cast<int>(::syscall(SYS_fstat, fd, out));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inspector's lock: after it, this process reads the descriptors that it is handed, and answers. No
-// files, no network, no other process, not even a thread. There is no switch that turns it off.
+// The inspector's lock: after it, this process reads the descriptors that it is handed, and
+// answers. No files, no network, no other process, not even a thread. There is no switch that turns
+// it off.
 #pragma once
 
 #include "base/result.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard-inspector: reads the files of a model that nobody trusts. It is started with one descriptor (the
-// control channel), has no options and reads no environment. Whatever a file does to its parsers stays here.
+// mlxguard-inspector: reads the files of a model that nobody trusts. It is started with one
+// descriptor (the control channel), has no options and reads no environment. Whatever a file does
+// to its parsers stays here.
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -20,8 +21,8 @@ int complain(const mlxguard::Error& error, int status) {
   return status;
 }
 
-/// The first process of a namespace is shielded from signals without a handler; a real fault is not (the
-/// handler is gone when it runs), so that a crash is seen as one.
+/// The first process of a namespace is shielded from signals without a handler; a real fault is not
+/// (the handler is gone when it runs), so that a crash is seen as one.
 extern "C" void end_by_fault(int /*number*/) {
   volatile std::uintptr_t nowhere = 0;
   *reinterpret_cast<volatile int*>(nowhere) = 0;

@@ -44,8 +44,9 @@ Result<void> serve(ipc::Channel control, const sandbox::IsolationReport& isolati
     inspect::FileContext context;
     context.name = request.name;
     context.siblings = request.siblings;
-    MLXGUARD_TRY_ASSIGN(const inspect::FileReport report,
-                        inspector.inspect(received.descriptors[0].get(), request.size_bytes, context));
+    MLXGUARD_TRY_ASSIGN(
+        const inspect::FileReport report,
+        inspector.inspect(received.descriptors[0].get(), request.size_bytes, context));
     MLXGUARD_TRY(control.send(to_wire(request.id, report)));
   }
 }

@@ -20,9 +20,10 @@ bool is_plain_name(std::string_view text) {
 /// Modules whose functions run commands or code, or touch files, when a configuration calls them.
 bool runs_code(std::string_view target) {
   constexpr std::array<std::string_view, 22> kModules{
-      "os",      "posix",  "nt",        "sys",     "subprocess", "builtins", "__builtin__", "shutil",
-      "runpy",   "pty",    "importlib", "ctypes",  "pickle",     "marshal",  "code",        "codeop",
-      "socket",  "webbrowser", "commands", "timeit", "cProfile", "pdb"};
+      "os",          "posix",   "nt",       "sys",    "subprocess", "builtins",
+      "__builtin__", "shutil",  "runpy",    "pty",    "importlib",  "ctypes",
+      "pickle",      "marshal", "code",     "codeop", "socket",     "webbrowser",
+      "commands",    "timeit",  "cProfile", "pdb"};
   const std::string_view module = target.substr(0, target.find_first_of(".:"));
   return std::find(kModules.begin(), kModules.end(), module) != kModules.end();
 }
@@ -31,10 +32,11 @@ void judge_model_file(const ConfigValue& value, const FileContext& context, Find
   if (value.kind == ValueKind::kOther || value.kind == ValueKind::kTrue) return;
   const bool read_by_mlx_lm = last_part(context.name) == "config.json" && value.depth == 1;
   const bool python = has_extension(value.text, ".py");
-  findings.add(Rule::kConfigModelFile,
-               read_by_mlx_lm || python ? describe(Rule::kConfigModelFile).severity : Severity::kMedium,
-               "`model_file` names a file that mlx-lm imports when it loads the model", value.source,
-               value.place);
+  findings.add(
+      Rule::kConfigModelFile,
+      read_by_mlx_lm || python ? describe(Rule::kConfigModelFile).severity : Severity::kMedium,
+      "`model_file` names a file that mlx-lm imports when it loads the model", value.source,
+      value.place);
 }
 
 void judge_auto_map(const ConfigValue& value, Findings& findings) {
@@ -60,8 +62,9 @@ void judge_module(const ConfigValue& value, const FileContext& context, Findings
     findings.add(Rule::kConfigModule, "mlx-lm builds the name of an import from this value",
                  value.source, value.place);
   }
-  constexpr std::array<std::string_view, 8> kLibraries{
-      "diffusers", "transformers", "onnxruntime", "null", "optimum", "peft", "k_diffusion", "accelerate"};
+  constexpr std::array<std::string_view, 8> kLibraries{"diffusers",   "transformers", "onnxruntime",
+                                                       "null",        "optimum",      "peft",
+                                                       "k_diffusion", "accelerate"};
   if (file == "model_index.json" && value.parent == "[0]" && !value.key.starts_with("_")) {
     const std::string_view library = value.text.substr(0, value.text.find('.'));
     if (std::find(kLibraries.begin(), kLibraries.end(), library) == kLibraries.end()) {
@@ -80,13 +83,14 @@ void judge_weight_file(const ConfigValue& value, const FileContext& context, Fin
                       name.find('\\') != name.npos || name.find("://") != name.npos ||
                       name.starts_with("~") || (name.size() > 1 && name[1] == ':');
   if (leaves) {
-    findings.add(Rule::kWeightsIndex, "the index names a file outside of the model", name, value.place);
+    findings.add(Rule::kWeightsIndex, "the index names a file outside of the model", name,
+                 value.place);
     return;
   }
   const bool here = std::binary_search(context.siblings.begin(), context.siblings.end(), name);
   if (!here && name.find('/') == name.npos) {
-    findings.add(Rule::kWeightsIndex, Severity::kMedium, "the index names a file that is not there", name,
-                 value.place);
+    findings.add(Rule::kWeightsIndex, Severity::kMedium, "the index names a file that is not there",
+                 name, value.place);
   }
 }
 
@@ -116,9 +120,10 @@ void judge_config_value(const ConfigValue& value, const FileContext& context, Fi
                  value.source, value.place);
   }
   if (key == "_target_" && value.kind == ValueKind::kText) {
-    findings.add(Rule::kConfigTarget,
-                 runs_code(value.text) ? Severity::kCritical : describe(Rule::kConfigTarget).severity,
-                 "`_target_` names what is imported and called", value.source, value.place);
+    findings.add(
+        Rule::kConfigTarget,
+        runs_code(value.text) ? Severity::kCritical : describe(Rule::kConfigTarget).severity,
+        "`_target_` names what is imported and called", value.source, value.place);
   }
   if (key == "class_name" && (value.text == "Lambda" || value.text == "TFOpLambda")) {
     findings.add(Rule::kConfigLambda, "a Lambda layer", value.source, value.place);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one key of a configuration means to a loader. Both readers of configurations (JSON, YAML) come here.
+// What one key of a configuration means to a loader. Both readers of configurations (JSON, YAML)
+// come here.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@ namespace mlxguard::inspect {
 enum class ValueKind : std::uint8_t { kText, kTrue, kOther, kContainer };
 
 struct ConfigValue {
-  std::string_view key;          ///< innermost key that this value belongs to
-  std::string_view parent;       ///< the key around that, or empty
-  std::size_t depth = 0;         ///< of the key: 1 in the outermost object
+  std::string_view key;     ///< innermost key that this value belongs to
+  std::string_view parent;  ///< the key around that, or empty
+  std::size_t depth = 0;    ///< of the key: 1 in the outermost object
   ValueKind kind = ValueKind::kOther;
-  std::string_view text;         ///< kText: the value, escapes resolved
-  std::string_view source;       ///< as it stands in the file, cut, for evidence
+  std::string_view text;    ///< kText: the value, escapes resolved
+  std::string_view source;  ///< as it stands in the file, cut, for evidence
   Place place;
 };
 

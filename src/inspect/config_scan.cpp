@@ -34,8 +34,8 @@ void append_utf8(std::string& out, unsigned code) {
   }
 }
 
-/// Walks anything that looks like JSON, keeping the keys around each value. It refuses nothing: what is
-/// wrong with the file is the strict parser's to say.
+/// Walks anything that looks like JSON, keeping the keys around each value. It refuses nothing:
+/// what is wrong with the file is the strict parser's to say.
 class LooseJson {
  public:
   LooseJson(std::string_view text, const FileContext& context, Findings& findings)
@@ -76,7 +76,8 @@ class LooseJson {
   };
 
   void advance(std::size_t count) {
-    for (std::size_t i = 0; i < count && at_ < text_.size(); ++i, ++at_) line_ += text_[at_] == '\n';
+    for (std::size_t i = 0; i < count && at_ < text_.size(); ++i, ++at_)
+      line_ += text_[at_] == '\n';
   }
 
   void read_string() {
@@ -94,7 +95,8 @@ class LooseJson {
     advance(std::min(end + 1, text_.size()) - at_);
     std::size_t next = at_;
     while (next < text_.size() && is_space(text_[next])) ++next;
-    const bool key = next < text_.size() && text_[next] == ':' && !levels_.empty() && levels_.back().object;
+    const bool key =
+        next < text_.size() && text_[next] == ':' && !levels_.empty() && levels_.back().object;
     if (key) {
       levels_.back().key = std::move(text);
       return;
@@ -165,10 +167,12 @@ class LooseJson {
       if (outer > 0) one.parent = levels_[outer - 1].key;
     }
     const bool element = level < levels_.size();
-    if (element && one.key != "chat_template" && last_part(context_.name) != "model_index.json") return;
+    if (element && one.key != "chat_template" && last_part(context_.name) != "model_index.json")
+      return;
     one.kind = kind;
     one.text = text;
-    one.source = text_.substr(offset, kind == ValueKind::kContainer ? container_end(offset) : kSourceShown);
+    one.source =
+        text_.substr(offset, kind == ValueKind::kContainer ? container_end(offset) : kSourceShown);
     if (kind == ValueKind::kText) one.source = text.substr(0, kSourceShown);
     one.place = {.offset = offset, .line = line == 0 ? line_ : line};
     judge_config_value(one, context_, findings_);
@@ -208,7 +212,8 @@ bool is_word(char c) {
 }
 
 /// One line: each known key in it, wherever it stands (block, flow or quoted), and its value.
-void scan_yaml_line(std::string_view line, Place place, const FileContext& context, Findings& findings) {
+void scan_yaml_line(std::string_view line, Place place, const FileContext& context,
+                    Findings& findings) {
   for (const std::string_view key : kYamlKeys) {
     for (std::size_t at = line.find(key); at != line.npos; at = line.find(key, at + 1)) {
       if (at > 0 && is_word(line[at - 1])) continue;
@@ -256,7 +261,8 @@ void scan_json(std::string_view untrusted_text, const FileContext& context, Stri
   if (untrusted_text.starts_with("\xEF\xBB\xBF")) untrusted_text.remove_prefix(3);
   if (strictness == Strictness::kMustParse) {
     const auto parsed = codec::JsonDocument::parse(
-        untrusted_text, {.bytes_max = limits::kInspectTextBytesMax, .depth_max = limits::kJsonDepthMax});
+        untrusted_text,
+        {.bytes_max = limits::kInspectTextBytesMax, .depth_max = limits::kJsonDepthMax});
     if (!parsed) {
       findings.add(Rule::kConfigInvalid, parsed.error().message, name_of(parsed.error().code));
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configuration files (JSON, YAML, TOML-like): keys that make a loader run code, templates inside of them,
-// and weights indexes that leave the model. Keys are looked for at any depth and also in files that a
-// strict parser refuses, since loaders are not strict.
-// Input: text chosen by an attacker.
+// Configuration files (JSON, YAML, TOML-like): keys that make a loader run code, templates inside
+// of them, and weights indexes that leave the model. Keys are looked for at any depth and also in
+// files that a strict parser refuses, since loaders are not strict. Input: text chosen by an
+// attacker.
 #pragma once
 
 #include <string>

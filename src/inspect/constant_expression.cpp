@@ -31,9 +31,12 @@ class Evaluator {
     while (is("*") || is("/") || is("//") || is("%")) {
       const std::string text = tokens_[at_++].text;
       const double right = power();
-      if (text == "*") value *= right;
-      else if (text == "%") value = std::fmod(value, right);
-      else value = text == "//" ? std::floor(value / right) : value / right;
+      if (text == "*")
+        value *= right;
+      else if (text == "%")
+        value = std::fmod(value, right);
+      else
+        value = text == "//" ? std::floor(value / right) : value / right;
     }
     return value;
   }
@@ -47,7 +50,8 @@ class Evaluator {
   }
 
   [[nodiscard]] bool is(std::string_view text) const {
-    return at_ < tokens_.size() && tokens_[at_].kind == TokenKind::kOperator && tokens_[at_].text == text;
+    return at_ < tokens_.size() && tokens_[at_].kind == TokenKind::kOperator &&
+           tokens_[at_].text == text;
   }
   [[nodiscard]] std::size_t at() const { return at_; }
 
@@ -92,7 +96,8 @@ std::vector<double> constant_arguments(const std::vector<Token>& tokens, std::si
   std::size_t at = open + 1;
   while (at < tokens.size() && values.size() < kArgumentsMax) {
     // width=10: the name is not part of the value.
-    if (at + 1 < tokens.size() && tokens[at].kind == TokenKind::kName && is_operator(tokens[at + 1], "=")) {
+    if (at + 1 < tokens.size() && tokens[at].kind == TokenKind::kName &&
+        is_operator(tokens[at + 1], "=")) {
       at += 2;
     }
     Evaluator evaluator(tokens, at);

@@ -11,7 +11,7 @@
 namespace mlxguard::inspect {
 namespace {
 
-using namespace std::string_view_literals;
+using std::literals::string_view_literals::operator""sv;
 
 struct Magic {
   ContentKind kind;
@@ -23,7 +23,9 @@ struct Magic {
 constexpr std::array kMagics{
     Magic{ContentKind::kGguf, "GGUF"sv},
     Magic{ContentKind::kNpy, "\x93NUMPY"sv},
-    Magic{ContentKind::kElf, "\x7f" "ELF"sv},
+    Magic{ContentKind::kElf,
+          "\x7f"
+          "ELF"sv},
     Magic{ContentKind::kMachO, "\xcf\xfa\xed\xfe"sv},
     Magic{ContentKind::kMachO, "\xce\xfa\xed\xfe"sv},
     Magic{ContentKind::kMachO, "\xfe\xed\xfa\xcf"sv},
@@ -37,7 +39,9 @@ constexpr std::array kMagics{
     Magic{ContentKind::kTar, "ustar"sv, 257},
     Magic{ContentKind::kCompressed, "\x1f\x8b"sv},
     Magic{ContentKind::kCompressed, "BZh"sv},
-    Magic{ContentKind::kCompressed, "\xfd" "7zXZ\0"sv},
+    Magic{ContentKind::kCompressed,
+          "\xfd"
+          "7zXZ\0"sv},
     Magic{ContentKind::kCompressed, "\x28\xb5\x2f\xfd"sv},
     Magic{ContentKind::kCompressed, "\x04\x22\x4d\x18"sv},
     Magic{ContentKind::kOtherArchive, "7z\xbc\xaf\x27\x1c"sv},
@@ -79,10 +83,12 @@ bool is_safetensors(Bytes file) {
 /// Protocol 2 and later say so. Older ones are text: told apart by their opcodes, not by a mark.
 bool is_pickle(Bytes file, std::string_view name) {
   constexpr std::uint8_t kProtoOpcode = 0x80, kNewest = 5;
-  if (file.size() >= 2 && file[0] == kProtoOpcode && file[1] >= 2 && file[1] <= kNewest) return true;
+  if (file.size() >= 2 && file[0] == kProtoOpcode && file[1] >= 2 && file[1] <= kNewest)
+    return true;
   const std::string_view text = as_text(file);
   // Protocol 0: GLOBAL "cmodule\nname\n", or a mark and then it; ends with STOP.
-  const bool stops = !text.empty() && (text.back() == '.' || text.substr(0, 1 << 16).find("\n.") != text.npos);
+  const bool stops =
+      !text.empty() && (text.back() == '.' || text.substr(0, 1 << 16).find("\n.") != text.npos);
   const std::string_view head = text.starts_with("(") ? text.substr(1) : text;
   const std::size_t line = head.find('\n');
   const bool global = head.starts_with("c") && line != head.npos && line > 1 && line < 256 &&
@@ -91,7 +97,8 @@ bool is_pickle(Bytes file, std::string_view name) {
                                (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
                       });
   if (global && stops && head.find('\n', line + 1) != head.npos) return true;
-  constexpr std::array<std::string_view, 7> kNames{".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".dill"};
+  constexpr std::array<std::string_view, 7> kNames{".pkl",  ".pickle", ".pt",  ".pth",
+                                                   ".ckpt", ".joblib", ".dill"};
   const bool named = std::any_of(kNames.begin(), kNames.end(),
                                  [&](std::string_view one) { return has_extension(name, one); });
   return named && stops;
@@ -100,7 +107,8 @@ bool is_pickle(Bytes file, std::string_view name) {
 /// Python 3's magic number: two bytes of version, then CR LF.
 bool is_byte_code(Bytes file) {
   constexpr std::uint8_t kOldest = 0x0B, kNewest = 0x0E;
-  return file.size() >= 16 && file[2] == '\r' && file[3] == '\n' && file[1] >= kOldest && file[1] <= kNewest;
+  return file.size() >= 16 && file[2] == '\r' && file[3] == '\n' && file[1] >= kOldest &&
+         file[1] <= kNewest;
 }
 
 bool is_text(Bytes file) {
@@ -116,7 +124,8 @@ bool is_text(Bytes file) {
 ContentKind kind_of_text(std::string_view text, std::string_view name) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   if (text.starts_with("#!") && text.find('/') < text.find('\n')) return ContentKind::kScript;
-  for (const std::string_view extension : {".sh", ".bash", ".zsh", ".ps1", ".bat", ".cmd", ".command"}) {
+  for (const std::string_view extension :
+       {".sh", ".bash", ".zsh", ".ps1", ".bat", ".cmd", ".command"}) {
     if (has_extension(name, extension)) return ContentKind::kScript;
   }
   for (const std::string_view extension : {".py", ".pyw", ".pyi", ".pth"}) {
@@ -142,8 +151,8 @@ ContentKind kind_by_name(Bytes file, std::string_view name) {
   if ((has_extension(name, ".model") || has_extension(name, ".spm")) && file[0] == 0x0A) {
     return ContentKind::kSentencePiece;
   }
-  for (const std::string_view extension : {".onnx", ".pb", ".h5", ".hdf5", ".keras", ".tflite", ".mlmodel",
-                                           ".msgpack", ".ot", ".nemo", ".caffemodel"}) {
+  for (const std::string_view extension : {".onnx", ".pb", ".h5", ".hdf5", ".keras", ".tflite",
+                                           ".mlmodel", ".msgpack", ".ot", ".nemo", ".caffemodel"}) {
     if (has_extension(name, extension)) return ContentKind::kForeign;
   }
   return ContentKind::kUnknown;
@@ -191,16 +200,24 @@ std::optional<ContentKind> promised_by_name(std::string_view name) {
     std::string_view extension;
     ContentKind kind;
   };
-  constexpr std::array kPromises{
-      Promise{".safetensors", ContentKind::kSafetensors}, Promise{".gguf", ContentKind::kGguf},
-      Promise{".npy", ContentKind::kNpy},                 Promise{".npz", ContentKind::kZip},
-      Promise{".json", ContentKind::kJson},               Promise{".yaml", ContentKind::kYaml},
-      Promise{".yml", ContentKind::kYaml},                Promise{".jinja", ContentKind::kTemplate},
-      Promise{".txt", ContentKind::kText},                Promise{".md", ContentKind::kText},
-      Promise{".csv", ContentKind::kText},                Promise{".mlxfn", ContentKind::kMlxfn},
-      Promise{".png", ContentKind::kImage},               Promise{".jpg", ContentKind::kImage},
-      Promise{".jpeg", ContentKind::kImage},              Promise{".gif", ContentKind::kImage},
-      Promise{".py", ContentKind::kPython},               Promise{".pdf", ContentKind::kDocument}};
+  constexpr std::array kPromises{Promise{".safetensors", ContentKind::kSafetensors},
+                                 Promise{".gguf", ContentKind::kGguf},
+                                 Promise{".npy", ContentKind::kNpy},
+                                 Promise{".npz", ContentKind::kZip},
+                                 Promise{".json", ContentKind::kJson},
+                                 Promise{".yaml", ContentKind::kYaml},
+                                 Promise{".yml", ContentKind::kYaml},
+                                 Promise{".jinja", ContentKind::kTemplate},
+                                 Promise{".txt", ContentKind::kText},
+                                 Promise{".md", ContentKind::kText},
+                                 Promise{".csv", ContentKind::kText},
+                                 Promise{".mlxfn", ContentKind::kMlxfn},
+                                 Promise{".png", ContentKind::kImage},
+                                 Promise{".jpg", ContentKind::kImage},
+                                 Promise{".jpeg", ContentKind::kImage},
+                                 Promise{".gif", ContentKind::kImage},
+                                 Promise{".py", ContentKind::kPython},
+                                 Promise{".pdf", ContentKind::kDocument}};
   for (const Promise& promise : kPromises) {
     if (has_extension(name, promise.extension)) return promise.kind;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a file is by its content; its name is only asked where content cannot tell (text). Loaders differ
-// in which of the two they believe, so a disagreement is a finding of its own.
-// Input: bytes chosen by an attacker.
+// What a file is by its content; its name is only asked where content cannot tell (text). Loaders
+// differ in which of the two they believe, so a disagreement is a finding of its own. Input: bytes
+// chosen by an attacker.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,15 @@
 namespace mlxguard::inspect {
 
 // Row: X(enumerator, "name"). The name is what reports say of a file.
-#define MLXGUARD_CONTENT_KINDS(X)                                                              \
-  X(kEmpty, "empty") X(kSafetensors, "safetensors") X(kGguf, "gguf") X(kNpy, "npy")            \
-  X(kZip, "zip") X(kTar, "tar") X(kCompressed, "compressed") X(kOtherArchive, "archive")       \
-  X(kPickle, "pickle") X(kElf, "elf") X(kMachO, "mach-o") X(kPe, "pe") X(kWasm, "wasm")        \
-  X(kByteCode, "python-bytecode") X(kScript, "script") X(kPython, "python") X(kJson, "json")   \
-  X(kYaml, "yaml") X(kTemplate, "template") X(kText, "text") X(kImage, "image")                \
-  X(kDocument, "document") X(kSentencePiece, "sentencepiece") X(kMlxfn, "mlxfn")               \
-  X(kForeign, "foreign") X(kUnknown, "unknown")
+#define MLXGUARD_CONTENT_KINDS(X)                                                                  \
+  X(kEmpty, "empty")                                                                               \
+  X(kSafetensors, "safetensors") X(kGguf, "gguf") X(kNpy, "npy") X(kZip, "zip") X(kTar, "tar")     \
+      X(kCompressed, "compressed") X(kOtherArchive, "archive") X(kPickle, "pickle") X(kElf, "elf") \
+          X(kMachO, "mach-o") X(kPe, "pe") X(kWasm, "wasm") X(kByteCode, "python-bytecode")        \
+              X(kScript, "script") X(kPython, "python") X(kJson, "json") X(kYaml, "yaml")          \
+                  X(kTemplate, "template") X(kText, "text") X(kImage, "image")                     \
+                      X(kDocument, "document") X(kSentencePiece, "sentencepiece")                  \
+                          X(kMlxfn, "mlxfn") X(kForeign, "foreign") X(kUnknown, "unknown")
 
 enum class ContentKind : std::uint8_t {
 #define MLXGUARD_CONTENT_ENUM(enumerator, name) enumerator,

@@ -38,7 +38,8 @@ std::string evidence_of(std::string_view untrusted_text) {
   return out;
 }
 
-void Findings::add(Rule rule, std::string reason, std::string_view untrusted_evidence, Place place) {
+void Findings::add(Rule rule, std::string reason, std::string_view untrusted_evidence,
+                   Place place) {
   add(rule, describe(rule).severity, std::move(reason), untrusted_evidence, place);
 }
 
@@ -60,7 +61,8 @@ void Findings::add(Rule rule, Severity severity, std::string reason,
 }
 
 void Findings::gap(std::string why) {
-  if (!why.empty() && report_.gap.empty()) report_.gap = inside_.empty() ? std::move(why) : inside_ + ": " + why;
+  if (!why.empty() && report_.gap.empty())
+    report_.gap = inside_.empty() ? std::move(why) : inside_ + ": " + why;
 }
 
 std::size_t Report::count(Severity severity) const {
@@ -70,9 +72,9 @@ std::size_t Report::count(Severity severity) const {
 }
 
 std::optional<Severity> Report::worst() const {
-  const auto found = std::max_element(
-      findings.begin(), findings.end(),
-      [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
+  const auto found =
+      std::max_element(findings.begin(), findings.end(),
+                       [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
   if (found == findings.end()) return std::nullopt;
   return found->severity;
 }

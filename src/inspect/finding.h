@@ -19,14 +19,15 @@ struct Finding {
   Rule rule = Rule::kIncomplete;
   Severity severity = Severity::kHigh;
   std::string file{};
-  std::string inside{};                    ///< the entry of an archive, or empty
-  std::optional<std::uint64_t> offset{};   ///< byte of the file (or of what is inside of it)
-  std::optional<std::uint64_t> line{};     ///< from 1, in text
+  std::string inside{};                   ///< the entry of an archive, or empty
+  std::optional<std::uint64_t> offset{};  ///< byte of the file (or of what is inside of it)
+  std::optional<std::uint64_t> line{};    ///< from 1, in text
   std::string reason{};
   std::string evidence{};
 };
 
-/// Text from a file for people: control, invisible and malformed characters as \x.., cut to its bound.
+/// Text from a file for people: control, invisible and malformed characters as \x.., cut to its
+/// bound.
 [[nodiscard]] std::string evidence_of(std::string_view untrusted_text);
 
 /// What one file gave. `gap` is why the inspection of it did not come to its end.

@@ -21,7 +21,8 @@ bool deceives(std::string_view name) {
 void judge_link(const Entry& entry, Findings& findings) {
   switch (entry.link_place) {
     case LinkPlace::kInside:
-      return findings.add(Rule::kLinkInside, "a link to another place of the model", entry.link_target);
+      return findings.add(Rule::kLinkInside, "a link to another place of the model",
+                          entry.link_target);
     case LinkPlace::kOutside:
       findings.add(Rule::kLinkOutside, "a link that leaves the model", entry.link_target);
       return findings.gap("a link to what is outside of the model is not followed");
@@ -43,7 +44,8 @@ FolderRules::FolderRules(const Folder::Listing& listing) : listing_(listing) {
 
 void FolderRules::judge(const Entry& entry, Findings& findings) const {
   if (deceives(entry.name)) {
-    findings.add(Rule::kFileName, "control, invisible or malformed characters in its name", entry.name);
+    findings.add(Rule::kFileName, "control, invisible or malformed characters in its name",
+                 entry.name);
   }
   if (entry.kind == EntryKind::kLink) return judge_link(entry, findings);
   if (entry.kind == EntryKind::kSpecial) {
@@ -54,8 +56,8 @@ void FolderRules::judge(const Entry& entry, Findings& findings) const {
     return findings.add(Rule::kFileSpecial, what);
   }
   if ((entry.mode & (S_ISUID | S_ISGID)) != 0) {
-    findings.add(Rule::kFileSetuid, (entry.mode & S_ISUID) != 0 ? "its setuid bit is set"
-                                                                : "its setgid bit is set");
+    findings.add(Rule::kFileSetuid,
+                 (entry.mode & S_ISUID) != 0 ? "its setuid bit is set" : "its setgid bit is set");
   }
   if ((entry.mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0) {
     findings.add(Rule::kFileMode, "its mode allows to start it");
@@ -72,7 +74,8 @@ void FolderRules::judge(const Entry& entry, Findings& findings) const {
 
 void FolderRules::judge_whole(Findings& findings) const {
   if (listing_.depth <= limits::kInspectDepthMax) return;
-  findings.add(Rule::kFolderDepth, "folders are nested " + std::to_string(listing_.depth) + " deep");
+  findings.add(Rule::kFolderDepth,
+               "folders are nested " + std::to_string(listing_.depth) + " deep");
 }
 
 }  // namespace mlxguard::inspect

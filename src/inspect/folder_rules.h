@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rules about what a folder holds rather than what is in its files: links, devices, modes, names, depth.
+// Rules about what a folder holds rather than what is in its files: links, devices, modes, names,
+// depth.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// GGUF by its own rules: every length, count, type and offset is checked against the file before it is
-// believed, and the chat template in the metadata is read like any other. Nothing is handed to mlx.
-// Input: bytes chosen by an attacker.
+// GGUF by its own rules: every length, count, type and offset is checked against the file before it
+// is believed, and the chat template in the metadata is read like any other. Nothing is handed to
+// mlx. Input: bytes chosen by an attacker.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -26,12 +26,11 @@ struct Block {
   std::uint64_t elements = 0;  ///< 0: a type that is not known
   std::uint64_t bytes = 0;
 };
-constexpr std::array<Block, 31> kBlocks{{{1, 4},     {1, 2},     {32, 18},  {32, 20},  {0, 0},    {0, 0},
-                                         {32, 22},   {32, 24},   {32, 34},  {32, 36},  {256, 84}, {256, 110},
-                                         {256, 144}, {256, 176}, {256, 210}, {256, 292}, {256, 66}, {256, 74},
-                                         {256, 98},  {256, 50},  {32, 18},  {256, 110}, {256, 82}, {256, 136},
-                                         {1, 1},     {1, 2},     {1, 4},    {1, 8},    {1, 8},    {256, 56},
-                                         {1, 2}}};
+constexpr std::array<Block, 31> kBlocks{
+    {{1, 4},    {1, 2},    {32, 18},  {32, 20},   {0, 0},     {0, 0},     {32, 22},   {32, 24},
+     {32, 34},  {32, 36},  {256, 84}, {256, 110}, {256, 144}, {256, 176}, {256, 210}, {256, 292},
+     {256, 66}, {256, 74}, {256, 98}, {256, 50},  {32, 18},   {256, 110}, {256, 82},  {256, 136},
+     {1, 1},    {1, 2},    {1, 4},    {1, 8},     {1, 8},     {256, 56},  {1, 2}}};
 /// Bytes of the metadata types 0..12; strings and arrays have their own.
 constexpr std::array<std::uint64_t, 13> kValueBytes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
@@ -47,7 +46,8 @@ class Gguf {
     if (version != 2 && version != 3) return malformed("a version other than 2 and 3");
     MLXGUARD_TRY_ASSIGN(const auto tensors, reader_.read<std::uint64_t>());
     MLXGUARD_TRY_ASSIGN(const auto keys, reader_.read<std::uint64_t>());
-    if (tensors > limits::kTensorsMax || keys > kKeysMax) return malformed("more tensors or keys than allowed");
+    if (tensors > limits::kTensorsMax || keys > kKeysMax)
+      return malformed("more tensors or keys than allowed");
     for (std::uint64_t i = 0; i < keys; ++i) MLXGUARD_TRY(read_key());
     MLXGUARD_TRY(read_tensors(tensors));
     return {};
@@ -114,7 +114,8 @@ class Gguf {
     std::uint64_t row = 1;
     for (std::uint32_t i = 0; i < rank; ++i) {
       MLXGUARD_TRY_ASSIGN(const auto extent, reader_.read<std::uint64_t>());
-      if (extent > static_cast<std::uint64_t>(limits::kTensorDimensionMax)) return malformed("a dimension beyond 32 bits");
+      if (extent > static_cast<std::uint64_t>(limits::kTensorDimensionMax))
+        return malformed("a dimension beyond 32 bits");
       if (i == 0) row = extent;
       if (elements) elements = checked_mul(*elements, extent);
     }
@@ -122,7 +123,8 @@ class Gguf {
     const Block block = type < kBlocks.size() ? kBlocks[type] : Block{};
     if (block.elements == 0) return malformed("a tensor of unknown type");
     if (row % block.elements != 0) return malformed("a row that is not whole blocks");
-    const auto bytes = elements ? checked_mul(*elements / block.elements, block.bytes) : std::nullopt;
+    const auto bytes =
+        elements ? checked_mul(*elements / block.elements, block.bytes) : std::nullopt;
     if (!bytes) return malformed("a shape that wraps");
     MLXGUARD_TRY_ASSIGN(const auto begin, reader_.read<std::uint64_t>());
     if (begin % alignment_ != 0) return malformed("a tensor that is not aligned");
@@ -138,10 +140,12 @@ class Gguf {
     const std::uint64_t header = file_.size() - reader_.remaining();
     const std::uint64_t data = (header + alignment_ - 1) / alignment_ * alignment_;
     const std::uint64_t there = data > file_.size() ? 0 : file_.size() - data;
-    std::sort(all.begin(), all.end(), [](const Tensor& a, const Tensor& b) { return a.begin < b.begin; });
+    std::sort(all.begin(), all.end(),
+              [](const Tensor& a, const Tensor& b) { return a.begin < b.begin; });
     std::uint64_t end = 0;
     for (const Tensor& tensor : all) {
-      if (tensor.begin > there || tensor.bytes > there - tensor.begin) return malformed("a tensor outside of the file");
+      if (tensor.begin > there || tensor.bytes > there - tensor.begin)
+        return malformed("a tensor outside of the file");
       if (tensor.begin < end) return malformed("two tensors over the same bytes");
       end = tensor.begin + tensor.bytes;
     }

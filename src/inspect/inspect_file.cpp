@@ -83,7 +83,8 @@ void inspect_text(ContentKind kind, Bytes file, const FileContext& context, Find
   const std::string_view text = as_text(file);
   switch (kind) {
     case ContentKind::kJson: {
-      const bool named = has_extension(context.name, ".json") || has_extension(context.name, ".ipynb");
+      const bool named =
+          has_extension(context.name, ".json") || has_extension(context.name, ".ipynb");
       scan_json(text, context, named ? Strictness::kMustParse : Strictness::kMayBeOther, findings);
       if (has_extension(context.name, ".ipynb")) {
         findings.add(Rule::kPythonFile, "a notebook: code in cells");
@@ -119,7 +120,8 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int 
     case ContentKind::kMachO:
     case ContentKind::kPe:
     case ContentKind::kWasm:
-      return findings.add(Rule::kFileExecutable, "machine code of the form " + std::string(name_of(kind)));
+      return findings.add(Rule::kFileExecutable,
+                          "machine code of the form " + std::string(name_of(kind)));
     case ContentKind::kByteCode:
       return findings.add(Rule::kPythonByteCode, "byte code of Python 3");
     case ContentKind::kZip:
@@ -155,14 +157,16 @@ FileReport inspect_file(Bytes file, const FileContext& context) {
   ContentKind kind = kind_of(file, context.name);
   const auto promised = promised_by_name(context.name);
   if (promised && !keeps_promise(*promised, kind)) {
-    // What has no mark at all is read as its name says: that reader says best what is wrong with it.
-    const bool weights = *promised == ContentKind::kSafetensors || *promised == ContentKind::kGguf ||
-                         *promised == ContentKind::kNpy || *promised == ContentKind::kPython;
+    // What has no mark at all is read as its name says: that reader says best what is wrong with
+    // it.
+    const bool weights = *promised == ContentKind::kSafetensors ||
+                         *promised == ContentKind::kGguf || *promised == ContentKind::kNpy ||
+                         *promised == ContentKind::kPython;
     if (kind == ContentKind::kUnknown && weights) {
       kind = *promised;
     } else {
-      findings.add(Rule::kFileDisguised, "named as " + std::string(name_of(*promised)) + ", but it is " +
-                                             std::string(name_of(kind)));
+      findings.add(Rule::kFileDisguised, "named as " + std::string(name_of(*promised)) +
+                                             ", but it is " + std::string(name_of(kind)));
     }
   }
   report.format = name_of(kind);

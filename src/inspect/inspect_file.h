@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One file's bytes to its findings. It executes nothing and imports nothing; it runs in the sandboxed
-// inspector process, one file at a time.
-// Input: bytes chosen by an attacker.
+// One file's bytes to its findings. It executes nothing and imports nothing; it runs in the
+// sandboxed inspector process, one file at a time. Input: bytes chosen by an attacker.
 #pragma once
 
 #include "base/byte_reader.h"

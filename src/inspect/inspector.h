@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inspector: whoever looks at one file's bytes. In production a locked process (launch/inspector_process);
-// in tests, and inside that process, the function itself.
+// Inspector: whoever looks at one file's bytes. In production a locked process
+// (launch/inspector_process); in tests, and inside that process, the function itself.
 #pragma once
 
 #include "base/result.h"
@@ -15,8 +15,8 @@ class Inspector {
   Inspector(const Inspector&) = delete;
   Inspector& operator=(const Inspector&) = delete;
   virtual ~Inspector() = default;
-  /// `fd` is open for reading and stays the caller's. What goes wrong with this one file is a gap of its
-  /// report; an error is for what makes every further file useless (no sandbox, no program).
+  /// `fd` is open for reading and stays the caller's. What goes wrong with this one file is a gap
+  /// of its report; an error is for what makes every further file useless (no sandbox, no program).
   [[nodiscard]] virtual Result<FileReport> inspect(int fd, std::uint64_t size_bytes,
                                                    const FileContext& context) = 0;
 };

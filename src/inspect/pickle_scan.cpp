@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "inspect/pickle_opcodes.h"
+
 namespace mlxguard::inspect {
 namespace {
 
@@ -17,57 +19,6 @@ constexpr std::size_t kMemoMax = 2'000'000;
 constexpr std::uint64_t kOpcodesMax = 200'000'000;
 constexpr std::size_t kPicklesMax = 1000;
 constexpr std::size_t kNamesShown = 12;
-
-/// What follows an opcode.
-enum class Argument : std::uint8_t {
-  kBad, kNone, kLine, kTwoLines, kBytes1, kBytes2, kBytes4, kBytes8, kSized1, kSized4, kSized8,
-};
-
-/// What an opcode does to the stack, as far as names can come of it.
-enum class Effect : std::uint8_t {
-  kPush, kText, kRawText, kPop1, kPop2, kKeep, kPop1Push, kPop2Push, kPop3Push, kMark, kPopMark,
-  kPopMarkPush, kPopMarkKeep, kDup, kGlobal, kStackGlobal, kInst, kExtension, kGet, kPut, kMemoize,
-  kStop, kProto,
-};
-
-struct Opcode {
-  Argument argument = Argument::kBad;
-  Effect effect = Effect::kKeep;
-};
-
-constexpr std::array<Opcode, 256> opcode_table() {
-  std::array<Opcode, 256> t{};
-  using A = Argument;
-  using E = Effect;
-  const auto set = [&](std::string_view codes, A argument, E effect) {
-    for (const char c : codes) t[static_cast<unsigned char>(c)] = {argument, effect};
-  };
-  set("(", A::kNone, E::kMark), set(".", A::kNone, E::kStop), set("1", A::kNone, E::kPopMark);
-  set("0", A::kNone, E::kPop1), set("2", A::kNone, E::kDup);
-  set("FIL", A::kLine, E::kPush), set("S", A::kLine, E::kRawText), set("V", A::kLine, E::kRawText);
-  set("J", A::kBytes4, E::kPush), set("K", A::kBytes1, E::kPush), set("M", A::kBytes2, E::kPush);
-  set("G", A::kBytes8, E::kPush), set("N])}", A::kNone, E::kPush);
-  set("P", A::kLine, E::kPush), set("Q", A::kNone, E::kPop1Push);
-  set("R", A::kNone, E::kPop2Push), set("ab", A::kNone, E::kPop1), set("s", A::kNone, E::kPop2);
-  set("T", A::kSized4, E::kText), set("U", A::kSized1, E::kText), set("X", A::kSized4, E::kText);
-  set("B", A::kSized4, E::kText), set("C", A::kSized1, E::kText);
-  set("c", A::kTwoLines, E::kGlobal), set("i", A::kTwoLines, E::kInst);
-  set("dlto", A::kNone, E::kPopMarkPush), set("eu", A::kNone, E::kPopMarkKeep);
-  set("g", A::kLine, E::kGet), set("h", A::kBytes1, E::kGet), set("j", A::kBytes4, E::kGet);
-  set("p", A::kLine, E::kPut), set("q", A::kBytes1, E::kPut), set("r", A::kBytes4, E::kPut);
-  set("\x80", A::kBytes1, E::kProto), set("\x81", A::kNone, E::kPop2Push);
-  set("\x82", A::kBytes1, E::kExtension), set("\x83", A::kBytes2, E::kExtension);
-  set("\x84", A::kBytes4, E::kExtension), set("\x85", A::kNone, E::kPop1Push);
-  set("\x86", A::kNone, E::kPop2Push), set("\x87", A::kNone, E::kPop3Push);
-  set("\x88\x89\x8f", A::kNone, E::kPush), set("\x8a", A::kSized1, E::kPush);
-  set("\x8b", A::kSized4, E::kPush), set("\x8c", A::kSized1, E::kText);
-  set("\x8d\x8e\x96", A::kSized8, E::kText), set("\x90", A::kNone, E::kPopMarkKeep);
-  set("\x91", A::kNone, E::kPopMarkPush), set("\x92", A::kNone, E::kPop3Push);
-  set("\x93", A::kNone, E::kStackGlobal), set("\x94", A::kNone, E::kMemoize);
-  set("\x95", A::kBytes8, E::kKeep), set("\x97", A::kNone, E::kPush), set("\x98", A::kNone, E::kKeep);
-  return t;
-}
-constexpr std::array<Opcode, 256> kOpcodes = opcode_table();
 
 /// A value on the symbolic stack: text that stands in the file, or anything else.
 struct Item {
@@ -97,7 +48,8 @@ class Machine {
       if (opcode.argument == Argument::kBad) return "an opcode that does not exist";
       if (!read_argument(opcode.argument)) return "an opcode whose argument is cut off";
       if (opcode.effect == Effect::kStop) return {};
-      if (!apply(opcode.effect)) return "an opcode that finds too little on the stack, or a bad number";
+      if (!apply(opcode.effect))
+        return "an opcode that finds too little on the stack, or a bad number";
     }
     return "it ends without STOP";
   }
@@ -267,7 +219,8 @@ class Machine {
     if (name.kind == Item::Kind::kText && module.kind == Item::Kind::kText) {
       note(module.text, name.text);
     } else {
-      const std::string shown = name.text.empty() ? "" : ": " + std::string(name.text.substr(0, 200));
+      const std::string shown =
+          name.text.empty() ? "" : ": " + std::string(name.text.substr(0, 200));
       imports_.try_emplace("a computed name" + shown, Import{begin_, ImportDanger::kRunsCode});
     }
     return push();
@@ -285,7 +238,8 @@ class Machine {
     constexpr std::size_t kNameMax = 512;
     constexpr std::size_t kImportsMax = 10'000;
     if (imports_.size() >= kImportsMax) return;
-    const std::string whole = std::string(module.substr(0, kNameMax)) + "." + std::string(name.substr(0, kNameMax));
+    const std::string whole =
+        std::string(module.substr(0, kNameMax)) + "." + std::string(name.substr(0, kNameMax));
     imports_.try_emplace(whole, Import{begin_, danger_of_import(module, name)});
   }
 
@@ -312,7 +266,8 @@ class Pickles {
       if (import.danger == ImportDanger::kHarmless) continue;
       const Place place{.offset = offset_ + begin + import.offset, .line = {}};
       if (import.danger == ImportDanger::kRunsCode) {
-        findings_.add(Rule::kPickleCode, "imports what runs code, or what leads to it", name, place);
+        findings_.add(Rule::kPickleCode, "imports what runs code, or what leads to it", name,
+                      place);
       } else {
         findings_.add(Rule::kPickleImport, "imports what is not known to be harmless", name, place);
       }
@@ -348,10 +303,10 @@ bool is_pickle(Bytes file) {
   if (machine.run().empty()) {
     return machine.has_value() && (!machine.imports().empty() || machine.at() == file.size());
   }
-  // Broken off: what it had imported until then was run. Prose that happens to import names no such thing.
-  return std::any_of(machine.imports().begin(), machine.imports().end(), [](const auto& one) {
-    return one.second.danger == ImportDanger::kRunsCode;
-  });
+  // Broken off: what it had imported until then was run. Prose that happens to import names no such
+  // thing.
+  return std::any_of(machine.imports().begin(), machine.imports().end(),
+                     [](const auto& one) { return one.second.danger == ImportDanger::kRunsCode; });
 }
 
 void scan_pickle(Bytes file, std::uint64_t offset, Findings& findings) {
@@ -365,8 +320,8 @@ void scan_pickle(Bytes file, std::uint64_t offset, Findings& findings) {
     }
     Machine machine(bytes.substr(begin));
     const std::string why = machine.run();
-    // What follows the first may be data (tensors of old checkpoints): only what imports, or says that it is
-    // a pickle, counts as one more.
+    // What follows the first may be data (tensors of old checkpoints): only what imports, or says
+    // that it is a pickle, counts as one more.
     const bool announced = static_cast<unsigned char>(bytes[begin]) == 0x80;
     if (pickles > 0 && !announced && machine.imports().empty()) break;
     report.add(machine, begin);
@@ -375,7 +330,8 @@ void scan_pickle(Bytes file, std::uint64_t offset, Findings& findings) {
       break;
     }
     if (!why.empty()) {
-      findings.add(Rule::kPickleInvalid, why, {}, {.offset = offset + begin + machine.failed_at(), .line = {}});
+      findings.add(Rule::kPickleInvalid, why, {},
+                   {.offset = offset + begin + machine.failed_at(), .line = {}});
       break;
     }
     begin += machine.at();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a pickle imports when it is loaded. Its opcodes are read one by one with a symbolic stack, so that
-// names that are put together from the memo are seen as well; nothing is executed, imported or built.
-// Input: bytes chosen by an attacker.
+// What a pickle imports when it is loaded. Its opcodes are read one by one with a symbolic stack,
+// so that names that are put together from the memo are seen as well; nothing is executed, imported
+// or built. Input: bytes chosen by an attacker.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@ namespace mlxguard::inspect {
 enum class ImportDanger : std::uint8_t { kHarmless, kUnknown, kRunsCode };
 [[nodiscard]] ImportDanger danger_of_import(std::string_view module, std::string_view name);
 
-/// Whether an unpickler would get anywhere with these bytes: they are a pickle from their first to their last
-/// byte, or import something on the way. Told by reading them, since old pickles carry no mark.
+/// Whether an unpickler would get anywhere with these bytes: they are a pickle from their first to
+/// their last byte, or import something on the way. Told by reading them, since old pickles carry
+/// no mark.
 [[nodiscard]] bool is_pickle(Bytes file);
 
 /// Every pickle in these bytes, one after another. `offset` is where the bytes begin in the file.

@@ -39,7 +39,8 @@ using Said = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("pickle: plain data has no import") {
-  CHECK(said("\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94\x8c\x01" "a\x94K\x01s."s) == Said{});
+  CHECK(said("\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94\x8c\x01"
+             "a\x94K\x01s."s) == Said{});
   CHECK(said("(lp0\nI1\naS'x'\np1\na."s) == Said{});
   const FileReport report = scanned("\x80\x02}."s);
   REQUIRE(report.findings.size() == 1);
@@ -51,12 +52,16 @@ TEST_CASE("pickle: every way to import is seen") {
   CHECK(said("cos\nsystem\n(S'id'\ntR."s) == Said{"pickle.code os.system"});
   CHECK(said("(S'id'\nios\nsystem\n."s) == Said{"pickle.code os.system"});
   CHECK(said("(cos\nsystem\nS'id'\no."s) == Said{"pickle.code os.system"});
-  CHECK(said("\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R."s) == Said{"pickle.code os.system"});
-  // The names come from the memo, out of order.
-  CHECK(said("\x80\x04\x8c\x06system\x94" "0\x8c\x02os\x94" "0h\x01h\0\x93."s) == Said{"pickle.code os.system"});
-  CHECK(said("\x80\x02U\x02osq\x05U\x06systemr\x07\0\0\0" "00h\x05j\x07\0\0\0\x93."s) ==
+  CHECK(said("\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R."s) ==
         Said{"pickle.code os.system"});
-  CHECK(said("\x80\x02U\x02osU\x06system2" "0\x93."s) == Said{"pickle.code os.system"});
+  // The names come from the memo, out of order.
+  CHECK(said("\x80\x04\x8c\x06system\x94"
+             "0\x8c\x02os\x94"
+             "0h\x01h\0\x93."s) == Said{"pickle.code os.system"});
+  CHECK(said("\x80\x02U\x02osq\x05U\x06systemr\x07\0\0\0"
+             "00h\x05j\x07\0\0\0\x93."s) == Said{"pickle.code os.system"});
+  CHECK(said("\x80\x02U\x02osU\x06system2"
+             "0\x93."s) == Said{"pickle.code os.system"});
   CHECK(said("\x80\x02\x82\x07."s) == Said{"pickle.import copyreg extension 7"});
   // A name that is computed, or hides behind escapes.
   CHECK(said("\x80\x04N\x8c\x06system\x93."s) == Said{"pickle.code a computed name: system"});
@@ -68,20 +73,42 @@ TEST_CASE("pickle: imports are judged by what they can do") {
     return danger_of_import(module, name);
   };
   for (const auto& [module, name] : std::vector<std::pair<std::string, std::string>>{
-           {"os", "system"}, {"posix", "system"}, {"nt", "system"}, {"subprocess", "Popen"}, {"os.path", "join"},
-           {"builtins", "eval"}, {"__builtin__", "exec"}, {"builtins", "getattr"}, {"sys", "modules"},
-           {"torch", "os.system"}, {"torch.serialization", "os.system"}, {"collections", "__builtins__.eval"},
-           {"operator", "attrgetter"}, {"functools", "partial"}, {"runpy", "run_path"}, {"pip", "main"},
-           {"torch.hub", "load"}, {"torch.storage", "_load_from_bytes"}, {"numpy.testing._private.utils", "runstring"},
-           {"builtins", "dict.__class__"}, {"importlib", "import_module"}, {"ctypes", "CDLL"}}) {
+           {"os", "system"},
+           {"posix", "system"},
+           {"nt", "system"},
+           {"subprocess", "Popen"},
+           {"os.path", "join"},
+           {"builtins", "eval"},
+           {"__builtin__", "exec"},
+           {"builtins", "getattr"},
+           {"sys", "modules"},
+           {"torch", "os.system"},
+           {"torch.serialization", "os.system"},
+           {"collections", "__builtins__.eval"},
+           {"operator", "attrgetter"},
+           {"functools", "partial"},
+           {"runpy", "run_path"},
+           {"pip", "main"},
+           {"torch.hub", "load"},
+           {"torch.storage", "_load_from_bytes"},
+           {"numpy.testing._private.utils", "runstring"},
+           {"builtins", "dict.__class__"},
+           {"importlib", "import_module"},
+           {"ctypes", "CDLL"}}) {
     CAPTURE(module);
     CAPTURE(name);
     CHECK(danger(module, name) == ImportDanger::kRunsCode);
   }
-  for (const auto& [module, name] : std::vector<std::pair<std::string, std::string>>{
-           {"collections", "OrderedDict"}, {"torch._utils", "_rebuild_tensor_v2"}, {"torch", "FloatStorage"},
-           {"torch", "bfloat16"}, {"numpy", "dtype"}, {"numpy.core.multiarray", "_reconstruct"},
-           {"builtins", "set"}, {"__builtin__", "set"}, {"_codecs", "encode"}}) {
+  for (const auto& [module, name] :
+       std::vector<std::pair<std::string, std::string>>{{"collections", "OrderedDict"},
+                                                        {"torch._utils", "_rebuild_tensor_v2"},
+                                                        {"torch", "FloatStorage"},
+                                                        {"torch", "bfloat16"},
+                                                        {"numpy", "dtype"},
+                                                        {"numpy.core.multiarray", "_reconstruct"},
+                                                        {"builtins", "set"},
+                                                        {"__builtin__", "set"},
+                                                        {"_codecs", "encode"}}) {
     CAPTURE(module);
     CAPTURE(name);
     CHECK(danger(module, name) == ImportDanger::kHarmless);
@@ -99,15 +126,18 @@ TEST_CASE("pickle: what a loader runs before it fails is reported, with the plac
   CHECK(report.findings[1].rule == Rule::kPickleInvalid);
   CHECK(report.findings[1].offset == 20);
   for (const std::string& broken :
-       {"\x80\x04\x8c\xffos"s, "\x80\x02X\xff\xff\xff\x7f"s, "\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffx"s,
-        "\x80\x02}"s, "\x80\x02R."s, "\x80\x02h\x05."s, "\x80\x02t."s, "\x80"s, "cos\nsystem"s}) {
+       {"\x80\x04\x8c\xffos"s, "\x80\x02X\xff\xff\xff\x7f"s,
+        "\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffx"s, "\x80\x02}"s, "\x80\x02R."s,
+        "\x80\x02h\x05."s, "\x80\x02t."s, "\x80"s, "cos\nsystem"s}) {
     const Said all = said(broken);
     CHECK(std::count(all.begin(), all.end(), "pickle.invalid ") == 1);
   }
 }
 
-TEST_CASE("pickle: a second pickle behind the first is read, and data behind it is not taken for one") {
-  CHECK(said("\x80\x02}.\x80\x02" "cos\nsystem\n."s) == Said{"pickle.code os.system"});
+TEST_CASE(
+    "pickle: a second pickle behind the first is read, and data behind it is not taken for one") {
+  CHECK(said("\x80\x02}.\x80\x02"
+             "cos\nsystem\n."s) == Said{"pickle.code os.system"});
   CHECK(said("\x80\x02}.cos\nsystem\n."s) == Said{"pickle.code os.system"});
   CHECK(said("\x80\x02}.\0\x01\x02\xff\xff"s) == Said{});
 }
@@ -115,7 +145,8 @@ TEST_CASE("pickle: a second pickle behind the first is read, and data behind it 
 TEST_CASE("pickle: is told by its content under any name") {
   for (const std::string name : {"model.safetensors", "noname", "config.json", "x.pkl", "w.npy"}) {
     CAPTURE(name);
-    for (const std::string& bytes : {"\x80\x04\x8c\x02os\x8c\x06system\x93."s, "cos\nsystem\n(S'id'\ntR."s}) {
+    for (const std::string& bytes :
+         {"\x80\x04\x8c\x02os\x8c\x06system\x93."s, "cos\nsystem\n(S'id'\ntR."s}) {
       const FileReport report = inspect_file(as_bytes(bytes), {name, {}});
       CHECK(std::any_of(report.findings.begin(), report.findings.end(),
                         [](const Finding& finding) { return finding.rule == Rule::kPickleCode; }));

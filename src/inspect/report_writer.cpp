@@ -60,7 +60,10 @@ void write_rule(codec::JsonWriter& json, const RuleRow& row) {
   write_text(json, "shortDescription", row.title);
   write_text(json, "fullDescription", row.meaning);
   write_text(json, "help", row.help);
-  json.key("defaultConfiguration").begin_object().field("level", level_of(row.severity)).end_object();
+  json.key("defaultConfiguration")
+      .begin_object()
+      .field("level", level_of(row.severity))
+      .end_object();
   json.key("properties").begin_object().field("security-severity", score_of(row.severity));
   json.field("severity", name_of(row.severity));
   json.key("tags").begin_array().string("security").end_array().end_object();
@@ -171,7 +174,10 @@ std::string to_sarif(const Report& report, std::string_view tool_version) {
   json.key("artifacts").begin_array();
   for (const InspectedFile& file : report.files) {
     json.begin_object().key("location").begin_object().field("uri", uri_of(file.name));
-    json.field("uriBaseId", "MODEL").end_object().field("length", signed_of(file.size_bytes)).end_object();
+    json.field("uriBaseId", "MODEL")
+        .end_object()
+        .field("length", signed_of(file.size_bytes))
+        .end_object();
   }
   json.end_array().key("results").begin_array();
   for (const Finding& finding : report.findings) write_result(json, finding);

@@ -16,8 +16,8 @@ namespace mlxguard::inspect {
 /// One object, without a line end.
 [[nodiscard]] std::string to_json(const Report& report);
 
-/// A SARIF log of one run. What could not be inspected is a result and a notification, and the run is then
-/// marked as not successful.
+/// A SARIF log of one run. What could not be inspected is a result and a notification, and the run
+/// is then marked as not successful.
 [[nodiscard]] std::string to_sarif(const Report& report, std::string_view tool_version);
 
 }  // namespace mlxguard::inspect

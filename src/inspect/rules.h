@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of inspection rules: what a model can do to someone who loads it carelessly. Ids are stable:
-// policies refuse by them, SARIF viewers and baselines remember them. A new rule is one row, the code that
-// makes its finding, and a test.
+// The table of inspection rules: what a model can do to someone who loads it carelessly. Ids are
+// stable: policies refuse by them, SARIF viewers and baselines remember them. A new rule is one
+// row, the code that makes its finding, and a test.
 #pragma once
 
 #include <cstdint>
@@ -159,7 +159,7 @@ enum class Rule : std::uint8_t {
 #define MLXGUARD_INSPECT_ENUM(enumerator, ...) enumerator,
   MLXGUARD_INSPECT_RULES(MLXGUARD_INSPECT_ENUM)
 #undef MLXGUARD_INSPECT_ENUM
-  kCount,
+      kCount,
   kLast = kCount - 1,
 };
 

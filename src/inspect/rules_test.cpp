@@ -24,7 +24,8 @@ TEST_CASE("rules: ids are unique and found, and the page of documentation has ev
     CHECK(find_rule(row.id) == &row);
     CHECK(&describe(row.rule) == &row);
     const std::string written = "| `" + std::string(row.id) + "` | " +
-                                std::string(name_of(row.severity)) + " | " + std::string(row.meaning);
+                                std::string(name_of(row.severity)) + " | " +
+                                std::string(row.meaning);
     CHECK(page.str().find(written) != std::string::npos);
     CHECK(!row.help.empty());
   }
@@ -54,6 +55,7 @@ TEST_CASE("report: what could not be inspected is never clean") {
 }
 
 TEST_CASE("evidence: is cut, and what a reader could not see is escaped") {
-  CHECK(evidence_of("a\x1b[31m\n\xE2\x80\xAE\xFF\xC3\xBC") == "a\\x1b[31m\\x0a\\xe2\\x80\\xae\\xff\xC3\xBC");
+  CHECK(evidence_of("a\x1b[31m\n\xE2\x80\xAE\xFF\xC3\xBC") ==
+        "a\\x1b[31m\\x0a\\xe2\\x80\\xae\\xff\xC3\xBC");
   CHECK(evidence_of(std::string(1000, 'x')).size() < 260);
 }

@@ -51,7 +51,8 @@ Result<FileReport> look_into(const Folder& folder, const Entry& entry, const Fil
 
 }  // namespace
 
-Result<Report> run(const std::filesystem::path& model, Inspector& inspector, const Progress& progress) {
+Result<Report> run(const std::filesystem::path& model, Inspector& inspector,
+                   const Progress& progress) {
   MLXGUARD_TRY_ASSIGN(const Folder folder, Folder::open(model));
   MLXGUARD_TRY_ASSIGN(const Folder::Listing listing, folder.list());
   Report report;
@@ -91,7 +92,8 @@ Result<Report> run(const std::filesystem::path& model, Inspector& inspector, con
   return report;
 }
 
-Result<Report> run_open(std::span<const OpenFile> files, Inspector& inspector, const Progress& progress) {
+Result<Report> run_open(std::span<const OpenFile> files, Inspector& inspector,
+                        const Progress& progress) {
   Report report;
   std::uint64_t total = 0;
   for (const OpenFile& file : files) total += file.size_bytes;

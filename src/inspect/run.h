@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inspection of a whole model: everything its folder holds, each file's content by an Inspector. Its answer
-// is a value that policies, people and SARIF viewers read.
+// Inspection of a whole model: everything its folder holds, each file's content by an Inspector.
+// Its answer is a value that policies, people and SARIF viewers read.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@ namespace mlxguard::inspect {
 
 using Progress = std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)>;
 
-/// A folder or single file on disk, nothing of which is trusted. Errors: kArtifactNotFound, kPermission,
-/// and what the Inspector fails with; a file that cannot be inspected is no error but a gap.
+/// A folder or single file on disk, nothing of which is trusted. Errors: kArtifactNotFound,
+/// kPermission, and what the Inspector fails with; a file that cannot be inspected is no error but
+/// a gap.
 [[nodiscard]] Result<Report> run(const std::filesystem::path& model, Inspector& inspector,
                                  const Progress& progress = {});
 

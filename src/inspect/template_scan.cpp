@@ -17,18 +17,19 @@ namespace {
 
 /// Attributes without underscores that lead from ordinary values to frames and code.
 constexpr std::array<std::string_view, 18> kInternalAttributes{
-    "mro",     "im_class",  "im_func",    "im_self",   "func_globals", "func_code",
-    "gi_frame", "gi_code",  "cr_frame",   "cr_code",   "ag_frame",     "ag_code",
-    "f_globals", "f_locals", "f_builtins", "f_back",   "tb_frame",     "co_code"};
+    "mro",       "im_class", "im_func",    "im_self", "func_globals", "func_code",
+    "gi_frame",  "gi_code",  "cr_frame",   "cr_code", "ag_frame",     "ag_code",
+    "f_globals", "f_locals", "f_builtins", "f_back",  "tb_frame",     "co_code"};
 /// Functions that renderers of chat templates offer.
 constexpr std::array<std::string_view, 9> kKnownFunctions{
-    "range", "raise_exception", "strftime_now", "namespace", "dict", "joiner", "cycler", "caller",
-    "loop"};
-constexpr std::array<std::string_view, 14> kKeywords{"and", "or",   "not",  "in",   "is",   "if",  "else",
-                                                     "elif", "for", "set", "call", "print", "do", "recursive"};
+    "range",  "raise_exception", "strftime_now", "namespace", "dict",
+    "joiner", "cycler",          "caller",       "loop"};
+constexpr std::array<std::string_view, 14> kKeywords{"and",  "or",    "not",  "in",       "is",
+                                                     "if",   "else",  "elif", "for",      "set",
+                                                     "call", "print", "do",   "recursive"};
 /// Filters and methods that make text as long as a number says.
-constexpr std::array<std::string_view, 6> kWideners{"center", "ljust", "rjust", "zfill", "indent",
-                                                    "lipsum"};
+constexpr std::array<std::string_view, 6> kWideners{"center", "ljust",  "rjust",
+                                                    "zfill",  "indent", "lipsum"};
 
 template <class Names>
 bool contains(const Names& names, std::string_view name) {
@@ -39,7 +40,8 @@ bool is_lower(char c) { return (c >= 'a' && c <= 'z') || c == '_'; }
 
 /// __word__ somewhere in the text.
 bool names_internal(std::string_view text) {
-  for (std::size_t at = text.find("__"); at != std::string_view::npos; at = text.find("__", at + 1)) {
+  for (std::size_t at = text.find("__"); at != std::string_view::npos;
+       at = text.find("__", at + 1)) {
     std::size_t end = at + 2;
     while (end < text.size() && is_lower(text[end])) ++end;
     if (end - at > 4 && text.substr(end - 2, 2) == "__") return true;
@@ -148,11 +150,13 @@ class Scan {
     if (token.kind != TokenKind::kName) return;
     if (token.text.starts_with("__")) {
       add(Rule::kTemplateAttribute, "names a Python internal", token.text);
-    } else if (after(".") && (token.text.starts_with("_") || contains(kInternalAttributes, token.text))) {
+    } else if (after(".") &&
+               (token.text.starts_with("_") || contains(kInternalAttributes, token.text))) {
       add(Rule::kTemplateAttribute, "reads an attribute that is internal to Python", token.text);
     }
     if (after("|") && token.text == "attr") {
-      add(Rule::kTemplateComputed, "the attr filter reads an attribute by a computed name", "|attr");
+      add(Rule::kTemplateComputed, "the attr filter reads an attribute by a computed name",
+          "|attr");
     }
   }
 
@@ -181,10 +185,12 @@ class Scan {
       if (kind == TokenKind::kBlockEnd || kind == TokenKind::kValueEnd) return;
       if (is(i, "[") || is(i, "(") || is(i, "{")) ++depth;
       if ((is(i, "]") || is(i, ")") || is(i, "}")) && --depth == 0) return;
-      const bool next_to_text = (i > 0 && tokens_[i - 1].kind == TokenKind::kString) ||
-                                (i + 1 < tokens_.size() && tokens_[i + 1].kind == TokenKind::kString);
-      const bool text_filter = is(i, "|") && (is_name(i + 1, "join") || is_name(i + 1, "format") ||
-                                              is_name(i + 1, "reverse") || is_name(i + 1, "replace"));
+      const bool next_to_text =
+          (i > 0 && tokens_[i - 1].kind == TokenKind::kString) ||
+          (i + 1 < tokens_.size() && tokens_[i + 1].kind == TokenKind::kString);
+      const bool text_filter =
+          is(i, "|") && (is_name(i + 1, "join") || is_name(i + 1, "format") ||
+                         is_name(i + 1, "reverse") || is_name(i + 1, "replace"));
       if (depth == 1 && (is(i, "~") || (is(i, "+") && next_to_text) || text_filter)) {
         add(Rule::kTemplateComputed, "a key in brackets is put together at run time",
             source_from(at_ - 1));
@@ -209,8 +215,8 @@ class Scan {
     const Token& token = tokens_[at_];
     if (token.kind != TokenKind::kName || !is(at_ + 1, "(") || after(".") || after("|")) return;
     const bool test_or_definition =
-        at_ > 0 && (is_name(at_ - 1, "is") || is_name(at_ - 1, "not") || is_name(at_ - 1, "macro") ||
-                    is_name(at_ - 1, "filter"));
+        at_ > 0 && (is_name(at_ - 1, "is") || is_name(at_ - 1, "not") ||
+                    is_name(at_ - 1, "macro") || is_name(at_ - 1, "filter"));
     if (test_or_definition || contains(kKeywords, token.text) ||
         contains(kKnownFunctions, token.text) || defined_.contains(token.text)) {
       return;
@@ -244,17 +250,20 @@ class Scan {
         // A range outside of a loop tag is a list of its own.
         const double size = range_size(at_ + 1);
         if (std::max(turns, size) > kMost) {
-          add(Rule::kTemplateLoop, "a range of more turns than any template needs", source_from(at_));
+          add(Rule::kTemplateLoop, "a range of more turns than any template needs",
+              source_from(at_));
         }
       }
       if (contains(kWideners, token.text)) {
         for (const double width : constant_arguments(tokens_, at_ + 1)) {
-          if (width > kMost) add(Rule::kTemplateLoop, "makes text of enormous length", source_from(at_));
+          if (width > kMost)
+            add(Rule::kTemplateLoop, "makes text of enormous length", source_from(at_));
         }
       }
     }
     if (is(at_, "*") || is(at_, "**")) {
-      const bool repeats_text = is(at_, "*") && at_ > 0 && (tokens_[at_ - 1].kind == TokenKind::kString || is(at_ - 1, "]"));
+      const bool repeats_text = is(at_, "*") && at_ > 0 &&
+                                (tokens_[at_ - 1].kind == TokenKind::kString || is(at_ - 1, "]"));
       const double value = constant_operand(tokens_, at_ + 1);
       const double whole = constant_around(tokens_, at_);
       if ((repeats_text && value > kMost) || whole > 1e15) {

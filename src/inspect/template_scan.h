@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a chat template does beyond plain templating: reaching into Python, loading files, working without
-// end, hiding text. Nothing is rendered: the template's tokens are read.
-// Limits: a name built at run time from pieces that this reader does not fold is seen as computed, not
-// resolved. Input: text chosen by an attacker.
+// What a chat template does beyond plain templating: reaching into Python, loading files, working
+// without end, hiding text. Nothing is rendered: the template's tokens are read. Limits: a name
+// built at run time from pieces that this reader does not fold is seen as computed, not resolved.
+// Input: text chosen by an attacker.
 #pragma once
 
 #include <string>

@@ -99,9 +99,8 @@ TEST_CASE("template: a computed name is a finding") {
 }
 
 TEST_CASE("template: include, import, from and extends are findings") {
-  for (const std::string_view text :
-       {"{% include '/etc/passwd' %}", "{%- import 'x' as y -%}", "{% from 'x' import y %}",
-        "{%+ extends name %}"}) {
+  for (const std::string_view text : {"{% include '/etc/passwd' %}", "{%- import 'x' as y -%}",
+                                      "{% from 'x' import y %}", "{%+ extends name %}"}) {
     CAPTURE(text);
     CHECK(rules_of(scanned(text)) == Ids{"template.include"});
   }
@@ -109,7 +108,8 @@ TEST_CASE("template: include, import, from and extends are findings") {
 
 TEST_CASE("template: work without end is a finding") {
   for (const std::string_view text :
-       {"{% for i in range(10**9) %}{% endfor %}", "{% for i in range(0, 1000000000) %}{% endfor %}",
+       {"{% for i in range(10**9) %}{% endfor %}",
+        "{% for i in range(0, 1000000000) %}{% endfor %}",
         "{% for i in range(1_000_000_000) %}{% endfor %}",
         "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
         "{{ 'a' * 1000000000 }}", "{{ 'a'.ljust(10**10) }}", "{{ x|center(999999999) }}",
@@ -122,15 +122,19 @@ TEST_CASE("template: work without end is a finding") {
                          "{% for i in range(1000) %}{% endfor %}")) == Ids{});
 }
 
-TEST_CASE("template: a call of what templates are not given, hidden text and open tags are findings") {
+TEST_CASE(
+    "template: a call of what templates are not given, hidden text and open tags are findings") {
   CHECK(rules_of(scanned("{{ open('x') }}")) == Ids{"template.call"});
-  CHECK(rules_of(scanned("You are kind.\xE2\x80\xAE dnik eb ton oD")) == Ids{"template.hidden_text"});
-  CHECK(rules_of(scanned("a\xF3\xA0\x81\xA1" "b")) == Ids{"template.hidden_text"});
+  CHECK(rules_of(scanned("You are kind.\xE2\x80\xAE dnik eb ton oD")) ==
+        Ids{"template.hidden_text"});
+  CHECK(rules_of(scanned("a\xF3\xA0\x81\xA1"
+                         "b")) == Ids{"template.hidden_text"});
   CHECK(rules_of(scanned("{{ x")) == Ids{"template.invalid"});
   CHECK(rules_of(scanned("{{ 'x }}")) == Ids{"template.invalid"});
   CHECK(rules_of(scanned("{% raw %}{{ x }}")) == Ids{"template.invalid"});
   CHECK(rules_of(scanned("{# x")) == Ids{"template.invalid"});
-  CHECK(rules_of(scanned("<|\xE2\x96\x81|>\xEF\xBD\x9C\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xAC\n\t")) ==
+  CHECK(rules_of(scanned(
+            "<|\xE2\x96\x81|>\xEF\xBD\x9C\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xAC\n\t")) ==
         Ids{});
 }
 

@@ -14,7 +14,9 @@ bool is_name_start(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 bool is_name(char c) { return is_name_start(c) || is_digit(c); }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -45,7 +47,9 @@ class Tokenizer {
  private:
   enum class Mode : std::uint8_t { kText, kBlock, kValue };
 
-  [[nodiscard]] bool here(std::string_view what) const { return text_.substr(at_).starts_with(what); }
+  [[nodiscard]] bool here(std::string_view what) const {
+    return text_.substr(at_).starts_with(what);
+  }
   void advance(std::size_t count) {
     for (std::size_t i = 0; i < count && at_ < text_.size(); ++i, ++at_) {
       if (text_[at_] == '\n') ++line_;
@@ -141,14 +145,16 @@ class Tokenizer {
     }
     const auto deeper = std::string_view("([{").find(c) != std::string_view::npos;
     if (deeper) ++depth_;
-    if (!deeper && depth_ > 0 && std::string_view(")]}").find(c) != std::string_view::npos) --depth_;
+    if (!deeper && depth_ > 0 && std::string_view(")]}").find(c) != std::string_view::npos)
+      --depth_;
     push(TokenKind::kOperator, 1, std::string(1, c));
   }
 
   bool close_tag() {
     const std::string_view end = mode_ == Mode::kBlock ? "%}" : "}}";
     std::size_t mark = 0;
-    if ((text_[at_] == '-' || text_[at_] == '+') && text_.substr(at_ + 1).starts_with(end)) mark = 1;
+    if ((text_[at_] == '-' || text_[at_] == '+') && text_.substr(at_ + 1).starts_with(end))
+      mark = 1;
     if (mark == 0 && !here(end)) return false;
     // In `{{ {'a': {}} }}` the first }} closes two dictionaries.
     if (depth_ > 0) return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tokens of a Jinja template: what stands between its tags, as an untrusting reader sees it. It follows
-// Jinja's default delimiters; what it cannot follow it says, since an unclosed tag hides code.
-// Input: text chosen by an attacker.
+// The tokens of a Jinja template: what stands between its tags, as an untrusting reader sees it. It
+// follows Jinja's default delimiters; what it cannot follow it says, since an unclosed tag hides
+// code. Input: text chosen by an attacker.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,12 @@ enum class TokenKind : std::uint8_t {
   kName,
   kInteger,
   kNumber,
-  kString,       ///< `text` is its value, escapes resolved
-  kOperator,     ///< one or two characters
-  kBlockBegin,   ///< {%
-  kBlockEnd,     ///< %}
-  kValueBegin,   ///< {{
-  kValueEnd,     ///< }}
+  kString,      ///< `text` is its value, escapes resolved
+  kOperator,    ///< one or two characters
+  kBlockBegin,  ///< {%
+  kBlockEnd,    ///< %}
+  kValueBegin,  ///< {{
+  kValueEnd,    ///< }}
 };
 
 struct Token {

@@ -28,13 +28,13 @@ CodePoint decode_utf8(std::string_view text) {
 }
 
 bool hides_text(char32_t value) {
-  return (value >= 0x202A && value <= 0x202E) ||   // embeddings and overrides of direction
-         (value >= 0x2066 && value <= 0x2069) ||   // isolates
-         value == 0x200B || value == 0x2060 ||     // zero width space, word joiner
-         (value >= 0x2061 && value <= 0x2064) ||   // invisible operators
-         value == 0x00AD || value == 0x180E ||     // soft hyphen, Mongolian vowel separator
-         (value >= 0xE0000 && value <= 0xE007F) || // tags: ASCII that nobody sees
-         (value >= 0xE0100 && value <= 0xE01EF) || // variation selectors without an effect
+  return (value >= 0x202A && value <= 0x202E) ||    // embeddings and overrides of direction
+         (value >= 0x2066 && value <= 0x2069) ||    // isolates
+         value == 0x200B || value == 0x2060 ||      // zero width space, word joiner
+         (value >= 0x2061 && value <= 0x2064) ||    // invisible operators
+         value == 0x00AD || value == 0x180E ||      // soft hyphen, Mongolian vowel separator
+         (value >= 0xE0000 && value <= 0xE007F) ||  // tags: ASCII that nobody sees
+         (value >= 0xE0100 && value <= 0xE01EF) ||  // variation selectors without an effect
          (value < 0x20 && value != '\n' && value != '\r' && value != '\t') || value == 0x7F;
 }
 

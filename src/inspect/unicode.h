@@ -16,11 +16,13 @@ struct CodePoint {
 /// The first code point of a text that is not empty.
 [[nodiscard]] CodePoint decode_utf8(std::string_view text);
 
-/// Control characters, and those that are invisible or change the direction of what stands around them.
+/// Control characters, and those that are invisible or change the direction of what stands around
+/// them.
 [[nodiscard]] bool is_hidden(char32_t value);
 
-/// Characters that hide text from a reader; line ends and tabs are ordinary. A no-break or ideographic
-/// space is visible enough, and a joiner inside an emoji is not told apart: it stays ordinary.
+/// Characters that hide text from a reader; line ends and tabs are ordinary. A no-break or
+/// ideographic space is visible enough, and a joiner inside an emoji is not told apart: it stays
+/// ordinary.
 [[nodiscard]] bool hides_text(char32_t value);
 
 }  // namespace mlxguard::inspect

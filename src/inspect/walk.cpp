@@ -102,7 +102,8 @@ class Walk {
     Entry entry = entry_of(name, status);
     if (entry.kind == EntryKind::kFolder) {
       if (depth + 1 > limits::kModelDepthMax) return gap(name, "folders are nested too deep");
-      UniqueFd below(::openat(folder_fd, last.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      UniqueFd below(
+          ::openat(folder_fd, last.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!below.is_open()) return gap(name, "the folder cannot be opened");
       return folder(std::move(below), name, depth + 1);
     }
@@ -166,16 +167,18 @@ Result<Folder::Listing> Folder::list() const {
 
 Result<UniqueFd> Folder::open_listed(const Entry& entry) const {
   // O_NONBLOCK: a fifo that took the file's place must not make us wait.
-  UniqueFd fd(single_file_ ? ::fcntl(root_.get(), F_DUPFD_CLOEXEC, 3)
-                           : open_below(root_.get(), entry.name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW,
-                                        RESOLVE_NO_SYMLINKS));
+  UniqueFd fd(single_file_
+                  ? ::fcntl(root_.get(), F_DUPFD_CLOEXEC, 3)
+                  : open_below(root_.get(), entry.name,
+                               O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, RESOLVE_NO_SYMLINKS));
   if (!fd.is_open()) return os_error("open", entry.name);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return os_error("stat", entry.name);
   const Entry now = entry_of(entry.name, status);
   if (now.kind != EntryKind::kRegular || now.device != entry.device || now.inode != entry.inode ||
       now.size_bytes != entry.size_bytes) {
-    return make_error(ErrorCode::kArtifactChanged, "changed while it was inspected").about(entry.name);
+    return make_error(ErrorCode::kArtifactChanged, "changed while it was inspected")
+        .about(entry.name);
   }
   return fd;
 }

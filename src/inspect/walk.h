@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A folder as it is, links and devices included: what a model holds, without opening any of it. Nothing is
-// followed; every name is resolved by the kernel below the root.
+// A folder as it is, links and devices included: what a model holds, without opening any of it.
+// Nothing is followed; every name is resolved by the kernel below the root.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ class Folder {
   /// A folder, or a single file. Errors: kArtifactNotFound, kPermission, kIo.
   [[nodiscard]] static Result<Folder> open(const std::filesystem::path& path);
 
-  /// Everything below, sorted by name. Folders are listed only when they could not be read; `gaps` says
-  /// what was left out (too many, too deep, not permitted).
+  /// Everything below, sorted by name. Folders are listed only when they could not be read; `gaps`
+  /// says what was left out (too many, too deep, not permitted).
   struct Gap {
     std::string name;
     std::string why;
@@ -41,7 +41,7 @@ class Folder {
   struct Listing {
     std::vector<Entry> entries{};
     std::vector<Gap> gaps{};
-    std::size_t depth = 0;      ///< of the deepest folder
+    std::size_t depth = 0;  ///< of the deepest folder
     std::string deepest{};
   };
   [[nodiscard]] Result<Listing> list() const;

@@ -16,7 +16,8 @@
 namespace mlxguard::inspect {
 namespace {
 
-/// How many of these numbers have every bit of their exponent set: NaN or infinity. `mask` is those bits.
+/// How many of these numbers have every bit of their exponent set: NaN or infinity. `mask` is those
+/// bits.
 template <class Word>
 std::uint64_t count_not_finite(Bytes values, Word mask) {
   std::uint64_t count = 0;
@@ -133,8 +134,9 @@ std::optional<NpyHeader> read_npy_header(Bytes file, std::string& why) {
   header.data_begin = begin + size;
   header.descr = value_of(text, "'descr'");
   why = "its header is no dictionary of descr, fortran_order and shape";
-  const bool whole = text.starts_with("{") && text.find('}') != text.npos && text.find('\0') == text.npos &&
-                     !value_of(text, "'fortran_order'").empty() && !header.descr.empty();
+  const bool whole = text.starts_with("{") && text.find('}') != text.npos &&
+                     text.find('\0') == text.npos && !value_of(text, "'fortran_order'").empty() &&
+                     !header.descr.empty();
   if (!whole || !read_shape(value_of(text, "'shape'"), header.shape)) return std::nullopt;
   return header;
 }
@@ -174,8 +176,8 @@ void scan_safetensors(Bytes file, Findings& findings) {
     return;
   }
   for (const format::TensorEntry& entry : index->entries()) {
-    judge_values(file.subspan(entry.begin_bytes, entry.end_bytes - entry.begin_bytes), floats_of(entry.type),
-                 entry.name, entry.begin_bytes, findings);
+    judge_values(file.subspan(entry.begin_bytes, entry.end_bytes - entry.begin_bytes),
+                 floats_of(entry.type), entry.name, entry.begin_bytes, findings);
   }
 }
 
@@ -195,7 +197,8 @@ void scan_npy(Bytes file, std::uint64_t offset, Findings& findings) {
   const auto element = element_bytes(header->descr);
   if (!element) {
     if (header->descr.starts_with("[")) return findings.gap("an array of records is not read");
-    findings.add(Rule::kNpy, "its type is unknown", header->descr.substr(0, 60), {.offset = offset, .line = {}});
+    findings.add(Rule::kNpy, "its type is unknown", header->descr.substr(0, 60),
+                 {.offset = offset, .line = {}});
     return;
   }
   std::optional<std::uint64_t> bytes = *element;
@@ -204,17 +207,18 @@ void scan_npy(Bytes file, std::uint64_t offset, Findings& findings) {
   }
   if (!bytes || *bytes != data.size() || header->shape.size() > limits::kTensorRankMax) {
     findings.add(Rule::kNpy, "its shape is not that of its data",
-                 bytes ? std::to_string(*bytes) + " bytes announced, " + std::to_string(data.size()) + " there"
+                 bytes ? std::to_string(*bytes) + " bytes announced, " +
+                             std::to_string(data.size()) + " there"
                        : "a size that wraps",
                  {.offset = offset, .line = {}});
     return;
   }
   // Another byte order moves the exponent; those files are read for their structure only.
   const std::string_view type = header->descr.substr(1);
-  const Floats kind = type.starts_with("<f2")   ? Floats::kHalf
-                      : type.starts_with("<f4") || type.starts_with("<c8") ? Floats::kSingle
+  const Floats kind = type.starts_with("<f2")                               ? Floats::kHalf
+                      : type.starts_with("<f4") || type.starts_with("<c8")  ? Floats::kSingle
                       : type.starts_with("<f8") || type.starts_with("<c16") ? Floats::kDouble
-                                                                           : Floats::kNone;
+                                                                            : Floats::kNone;
   judge_values(data, kind, {}, offset + header->data_begin, findings);
 }
 

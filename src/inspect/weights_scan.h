@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights: structure by a strict reader, then their values, since NaN and infinity spread to every output.
-// Input: bytes chosen by an attacker.
+// Weights: structure by a strict reader, then their values, since NaN and infinity spread to every
+// output. Input: bytes chosen by an attacker.
 #pragma once
 
 #include "base/byte_reader.h"

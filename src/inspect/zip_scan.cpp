@@ -15,15 +15,15 @@ namespace mlxguard::inspect {
 namespace {
 
 constexpr std::size_t kEntriesMax = 100'000;
-constexpr std::uint64_t kEntryBytesMax = 256ull << 20;   // unpacked, of one entry
-constexpr std::uint64_t kArchiveBytesMax = 512ull << 20; // unpacked, of all together
-constexpr std::uint64_t kRatioMax = 1100;                // beyond what deflate can do
-
+constexpr std::uint64_t kEntryBytesMax = 256ull << 20;    // unpacked, of one entry
+constexpr std::uint64_t kArchiveBytesMax = 512ull << 20;  // unpacked, of all together
+constexpr std::uint64_t kRatioMax = 1100;                 // beyond what deflate can do
 
 template <class T>
 T number_at(Bytes file, std::size_t at) {
   T value{};
-  if (at <= file.size() && file.size() - at >= sizeof(T)) std::memcpy(&value, file.data() + at, sizeof value);
+  if (at <= file.size() && file.size() - at >= sizeof(T))
+    std::memcpy(&value, file.data() + at, sizeof value);
   return value;
 }
 
@@ -38,14 +38,16 @@ bool leaves_folder(std::string_view name) {
   return false;
 }
 
-void unsafe(Findings& findings, std::string reason, std::string_view evidence, std::uint64_t offset) {
+void unsafe(Findings& findings, std::string reason, std::string_view evidence,
+            std::uint64_t offset) {
   findings.add(Rule::kArchiveUnsafe, std::move(reason), evidence, {.offset = offset, .line = {}});
 }
 
 enum class Wrapper : int { kRaw = -15, kGzip = 15 + 16 };
 
 /// Unpacks at most `bytes_max`; nothing if it is malformed, ends early, or is more than that.
-std::optional<std::vector<std::uint8_t>> unpack(Bytes packed, Wrapper wrapper, std::uint64_t bytes_max) {
+std::optional<std::vector<std::uint8_t>> unpack(Bytes packed, Wrapper wrapper,
+                                                std::uint64_t bytes_max) {
   z_stream stream{};
   if (::inflateInit2(&stream, static_cast<int>(wrapper)) != Z_OK) return std::nullopt;
   std::vector<std::uint8_t> out;
@@ -91,7 +93,8 @@ class Zip {
     std::size_t at = static_cast<std::size_t>(directory_at_);
     std::vector<ZipEntry> entries;
     for (std::uint64_t i = 0; i < count_; ++i) {
-      if (entries.size() == kEntriesMax) return findings_.gap("an archive of more entries than are read");
+      if (entries.size() == kEntriesMax)
+        return findings_.gap("an archive of more entries than are read");
       ZipEntry entry;
       if (!read_record(at, entry)) {
         unsafe(findings_, "its directory is cut off or malformed", {}, at);
@@ -127,7 +130,8 @@ class Zip {
       break;
     }
     if (!found) {
-      unsafe(findings_, "it has no directory at its end: readers find different entries in it", {}, 0);
+      unsafe(findings_, "it has no directory at its end: readers find different entries in it", {},
+             0);
       findings_.gap("an archive without a directory");
       return false;
     }
@@ -149,7 +153,8 @@ class Zip {
       directory_end = end64;
     }
     if (directory_at_ > directory_end || directory_bytes != directory_end - directory_at_) {
-      unsafe(findings_, "its directory is not where it says: readers find different entries in it", {}, end);
+      unsafe(findings_, "its directory is not where it says: readers find different entries in it",
+             {}, end);
       findings_.gap("an archive whose directory is malformed");
       return false;
     }
@@ -210,24 +215,29 @@ class Zip {
       whole += std::min(entry.bytes, UINT64_MAX / kEntriesMax / 2);
       packed += std::min(entry.packed_bytes, UINT64_MAX / kEntriesMax / 2);
     }
-    if (packed > file_.size()) unsafe(findings_, "its entries share their bytes, as a bomb's do", {}, 0);
+    if (packed > file_.size())
+      unsafe(findings_, "its entries share their bytes, as a bomb's do", {}, 0);
     if (whole / kRatioMax > file_.size()) {
       unsafe(findings_, "it unpacks to far more than it is", std::to_string(whole) + " bytes", 0);
     }
   }
 
   void look_at(const ZipEntry& entry) {
-    if (leaves_folder(entry.name) || entry.name.empty() || entry.name.find('\0') != entry.name.npos) {
+    if (leaves_folder(entry.name) || entry.name.empty() ||
+        entry.name.find('\0') != entry.name.npos) {
       unsafe(findings_, "an entry whose name leaves the folder", entry.name, entry.at);
     }
     if (S_ISLNK(entry.mode)) unsafe(findings_, "an entry that is a link", entry.name, entry.at);
     if ((entry.mode & (S_ISUID | S_ISGID)) != 0 && !S_ISLNK(entry.mode)) {
       unsafe(findings_, "an entry that runs with its owner's rights", entry.name, entry.at);
     }
-    const auto gap = [&](const std::string& why) { findings_.gap(evidence_of(entry.name) + ": " + why); };
+    const auto gap = [&](const std::string& why) {
+      findings_.gap(evidence_of(entry.name) + ": " + why);
+    };
     const std::uint64_t header = entry.header_at;
     constexpr std::size_t kLocalSize = 30;
-    if (header > file_.size() || file_.size() - header < kLocalSize || at<std::uint32_t>(header) != kLocalMark) {
+    if (header > file_.size() || file_.size() - header < kLocalSize ||
+        at<std::uint32_t>(header) != kLocalMark) {
       unsafe(findings_, "an entry that is not where the directory says", entry.name, entry.at);
       return gap("it is not where the directory says");
     }
@@ -332,7 +342,8 @@ void scan_tar(Bytes file, Findings& findings, const EntryVisitor& visit) {
     } else {
       if (leaves_folder(name)) unsafe(findings, "an entry whose name leaves the folder", name, at);
       if (type == '1' || type == '2') unsafe(findings, "an entry that is a link", name, at);
-      if (type == '3' || type == '4' || type == '6') unsafe(findings, "an entry that is a device", name, at);
+      if (type == '3' || type == '4' || type == '6')
+        unsafe(findings, "an entry that is a device", name, at);
       if (type == '0' || type == '\0' || type == '7') visit(name, content);
     }
     at = data + (static_cast<std::size_t>(size) + kBlock - 1) / kBlock * kBlock;

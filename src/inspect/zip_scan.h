@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What archives hold, and how they attack whoever unpacks them: entries that leave the folder, links, sizes
-// that lie, bombs, two directories that disagree. ZIP by its central directory and its local headers, tar by
-// its headers, gzip as one entry. Nothing is written anywhere; entries are unpacked into bounded memory.
-// Input: bytes chosen by an attacker.
+// What archives hold, and how they attack whoever unpacks them: entries that leave the folder,
+// links, sizes that lie, bombs, two directories that disagree. ZIP by its central directory and its
+// local headers, tar by its headers, gzip as one entry. Nothing is written anywhere; entries are
+// unpacked into bounded memory. Input: bytes chosen by an attacker.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages between whoever inspects a model and the inspector process. They stand apart from messages.h
-// since no server speaks them: the two parties are the command line and mlxguard-inspector.
+// Messages between whoever inspects a model and the inspector process. They stand apart from
+// messages.h since no server speaks them: the two parties are the command line and
+// mlxguard-inspector.
 //
 //   parent <-> inspector   control channel, descriptor 3 of the inspector; one file at a time
 #pragma once

@@ -110,7 +110,8 @@ Result<inspect::FileReport> InspectorProcess::inspect(int fd, std::uint64_t size
   if (answer) return answer;
   ++crashes_;
   if (answer.error().code == ErrorCode::kWorkerUnavailable) {
-    // It is dying by itself: its verdict should say of what. One that only hung up is killed after all.
+    // It is dying by itself: its verdict should say of what. One that only hung up is killed after
+    // all.
     pollfd dead{child_->pidfd(), POLLIN, 0};
     static_cast<void>(::poll(&dead, 1, kDyingTimeMs));
     if (dead.revents == 0) child_->kill(sandbox::KillReason::kOverdue);

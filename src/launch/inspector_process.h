@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// InspectorProcess: the Inspector that is a locked process. A file that kills it, or takes too long, is a
-// gap of the report; the next file gets a new process. Descriptors are handed over, paths never.
-// Input: what the process answers; it may be compromised, then its answers are wrong but bounded.
+// InspectorProcess: the Inspector that is a locked process. A file that kills it, or takes too
+// long, is a gap of the report; the next file gets a new process. Descriptors are handed over,
+// paths never. Input: what the process answers; it may be compromised, then its answers are wrong
+// but bounded.
 #pragma once
 
 #include <chrono>
