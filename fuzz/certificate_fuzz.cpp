@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Certificates in DER and PEM, and revocation lists, as a bundle or an operator's file may hold them.
-// Whatever is read has to give itself back, and nobody vouches for it who was not named.
+// Certificates in DER and PEM, and revocation lists, as a bundle or an operator's file may hold
+// them. Whatever is read has to give itself back, and nobody vouches for it who was not named.
 #include <string_view>
 
 #include "base/check.h"

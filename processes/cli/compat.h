@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard compat`: the command lines of other model signing tools, so that scripts written for them run
-// unchanged. What a flag means is theirs; what is good enough to be signed or verified is ours. Nothing
-// here loads a model, and the trust policy is not asked: the caller names the one key to believe.
+// `mlxguard compat`: the command lines of other model signing tools, so that scripts written for
+// them run unchanged. What a flag means is theirs; what is good enough to be signed or verified is
+// ours. Nothing here loads a model, and the trust policy is not asked: the caller names the one key
+// to believe.
 #pragma once
 
 #include <optional>
@@ -49,19 +50,21 @@ struct CompatOptions {
 
 /// Where the model is: a link that names the whole model is followed if links are allowed at all.
 [[nodiscard]] std::string compat_model_path(const CompatOptions& options);
-/// Paths to leave out, relative to the model; those outside of it match nothing. kUsage for the model itself.
+/// Paths to leave out, relative to the model; those outside of it match nothing. kUsage for the
+/// model itself.
 [[nodiscard]] Result<std::vector<std::string>> compat_ignored(const CompatOptions& options);
 /// The same for one path.
 [[nodiscard]] std::optional<std::string> path_below(const std::string& model, const std::string& path);
 
-/// "Signing failed with error: ...", or JSON, with everything that was found; 1, whatever the error's own exit status.
+/// "Signing failed with error: ...", or JSON, with everything that was found; 1, whatever the
+/// error's own exit status.
 [[nodiscard]] int compat_failed(const Session& session, std::string_view what, const Error& error,
                                 const std::vector<Error>& findings = {});
 /// kNotFound, kPermission, kKeyPermissions, kTooLarge.
 [[nodiscard]] Result<crypto::Secret> read_compat_key_file(const Session& session,
                                                           const std::string& file);
-/// The first block of one of these kinds, with its end of line, in a file that may have other text around it
-/// (as `openssl ec -text` prints keys); the whole text if there is none.
+/// The first block of one of these kinds, with its end of line, in a file that may have other text
+/// around it (as `openssl ec -text` prints keys); the whole text if there is none.
 [[nodiscard]] std::string_view pem_block(std::string_view text, std::span<const std::string_view> kinds);
 /// Every certificate of these files, in order. kCertificateInvalid and those of reading.
 [[nodiscard]] Result<std::vector<crypto::Certificate>> read_compat_certificates(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verbs and flags of the Python package model-signing, in its two spellings (1.1 writes --private_key,
-// later ones --private-key), and those of the public conformance suite's adapter.
+// The verbs and flags of the Python package model-signing, in its two spellings (1.1 writes
+// --private_key, later ones --private-key), and those of the public conformance suite's adapter.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -63,7 +63,8 @@ void define_hashing(CLI::App& app, CompatOptions& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
-/// Flags of the keyless method, which is not offered: its command line is understood, and then refused.
+/// Flags of the keyless method, which is not offered: its command line is understood, and then
+/// refused.
 void define_keyless(CLI::App& app) {
   for (const char* name : {"--trust_config", "--identity_token", "--client_id", "--client_secret",
                            "--identity", "--identity_provider"}) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Key files of other tools' users. Where ours are refused if anyone else may write them, these are not ours
-// to set rights on: a checkout under umask 002 lets the user's own group write every file. What everybody
-// may write is refused all the same.
+// Key files of other tools' users. Where ours are refused if anyone else may write them, these are
+// not ours to set rights on: a checkout under umask 002 lets the user's own group write every file.
+// What everybody may write is refused all the same.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signing and digests as the Python tool's command line asks for them: a key in a file of the user's, or
-// on a token; the bundle wherever they want it.
+// Signing and digests as the Python tool's command line asks for them: a key in a file of the
+// user's, or on a token; the bundle wherever they want it.
 #include "admission/model_record.h"
 #include "artifact/model_folder.h"
 #include "base/limits.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Verifying as the Python tool's command line asks for it: this model, this bundle, this one key. Only that
-// key is believed, and not even it if the operator revoked it.
+// Verifying as the Python tool's command line asks for it: this model, this bundle, this one key.
+// Only that key is believed, and not even it if the operator revoked it.
 #include <algorithm>
 
 #include "admission/model_record.h"
@@ -19,8 +19,8 @@ namespace {
 
 using Answer = std::variant<signature::VerifyReport, signature::Refusal>;
 
-/// The key that the user names, unless the revocation list of this state folder, or the key's own record,
-/// says that its signatures are not good any more.
+/// The key that the user names, unless the revocation list of this state folder, or the key's own
+/// record, says that its signatures are not good any more.
 Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatOptions& options) {
   MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, options.public_key));
   constexpr std::string_view kPublic[] = {"PUBLIC KEY"};

@@ -313,7 +313,8 @@ Result<std::vector<Certificate>> verify_chain(const Certificate& leaf,
   X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(check.get());
   X509_VERIFY_PARAM_set_auth_level(rules, kSecurityLevel);
   X509_VERIFY_PARAM_set_time(rules, std::chrono::system_clock::to_time_t(trust.now));
-  // An authority's signature over itself is not looked at: the operator named it, it vouches for nothing.
+  // An authority's signature over itself is not looked at: the operator named it, it vouches for
+  // nothing.
   if (!trust.crls.empty() &&
       X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) != 1) {
     return invalid("the chain cannot be checked");

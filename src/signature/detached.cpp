@@ -13,7 +13,8 @@ namespace {
 using artifact::FileDigest;
 using artifact::FileEntry;
 
-/// What the user leaves out was signed: whoever asks about the whole model must not hear that it is fine.
+/// What the user leaves out was signed: whoever asks about the whole model must not hear that it is
+/// fine.
 Result<void> check_not_left_out(const std::vector<FileDigest>& resources,
                                 const std::vector<std::string>& ignored) {
   const std::unordered_set<std::string_view> left_out(ignored.begin(), ignored.end());
