@@ -142,6 +142,7 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int 
     case ContentKind::kGguf:
       return scan_gguf(file, findings);
     case ContentKind::kMlxfn:
+      return scan_mlxfn(file, findings);
     case ContentKind::kUnknown:
       return findings.gap("of a kind that this inspection does not know");
     default:

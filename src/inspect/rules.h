@@ -121,6 +121,9 @@ enum class Severity : std::uint8_t { kInfo, kLow, kMedium, kHigh, kCritical, kLa
     "An object array is a pickle; numpy.load with allow_pickle runs it.", "Do not load this file.")       \
   X(kMlxfn, "mlxfn.structure", kHigh, "an exported function with a bad structure",                        \
     "The function's file is malformed; mlx checks little of it.", "Do not load this file.")               \
+  X(kMlxfnShapeless, "mlxfn.shapeless", kMedium, "an exported function whose shapes are not checked",      \
+    "mlx takes inputs of any shape for it, and reads behind its weights for some.",                       \
+    "Serve it with a signed manifest of its shapes, or export it with fixed ones.")                       \
   X(kWeightsNotFinite, "weights.not_finite", kMedium, "weights that are NaN or infinite",                 \
     "Values that are no numbers spread to every output; they may be damage or sabotage.",                 \
     "Compare with the publisher's file.")                                                                 \

@@ -11,6 +11,8 @@ namespace mlxguard::inspect {
 void scan_safetensors(Bytes file, Findings& findings);
 /// Structure and chat template; blocks of quantised values are not looked into.
 void scan_gguf(Bytes file, Findings& findings);
+/// Header, inputs and every operation of a function that mlx exported.
+void scan_mlxfn(Bytes file, Findings& findings);
 /// `offset` is where the bytes begin in the file.
 void scan_npy(Bytes file, std::uint64_t offset, Findings& findings);
 

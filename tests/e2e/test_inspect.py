@@ -8,6 +8,8 @@ import pathlib
 import pickle
 import socket
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 
@@ -390,3 +392,67 @@ def test_gguf_is_read_with_its_template(cli, model):
 def test_malformed_gguf_is_named(cli, model, content):
     (model / "m.gguf").write_bytes(content)
     only(cli, model, "gguf.structure", "high", "m.gguf")
+
+
+EXPORTS = """
+import sys, mlx.core as mx, mlx.nn as nn
+model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.LayerNorm(32), nn.Linear(32, 4))
+encoder, norm, rope, quantized = nn.TransformerEncoderLayer(32, 4), nn.RMSNorm(8), nn.RoPE(8), nn.QuantizedLinear(64, 64)
+mx.eval(model.parameters(), encoder.parameters(), norm.parameters(), quantized.parameters())
+def many(x):
+    y = rope(norm(x))
+    a, b = mx.split(y, 2, axis=-1)
+    return [mx.concatenate([mx.softmax(a), mx.sort(b)], axis=-1), mx.argmax(y), mx.take(y, mx.array([0, 1]), axis=1), mx.pad(y, 1), mx.cumsum(y),
+            mx.fast.scaled_dot_product_attention(y, y, y, scale=1.0), y.astype(mx.float16), mx.logsumexp(y), y[:, 1:3], mx.divmod(a, b + 1)[0]]
+mx.export_function(sys.argv[1] + "/mlp.mlxfn", lambda x: model(x), mx.zeros((4, 16)))
+mx.export_function(sys.argv[1] + "/shapeless.mlxfn", lambda x: model(x), mx.zeros((4, 16)), shapeless=True)
+mx.export_function(sys.argv[1] + "/encoder.mlxfn", lambda x: encoder(x, None), mx.zeros((1, 5, 32)))
+mx.export_function(sys.argv[1] + "/quantized.mlxfn", lambda x: quantized(x), mx.zeros((2, 64)))
+mx.export_function(sys.argv[1] + "/many.mlxfn", many, mx.zeros((1, 4, 6, 8)))
+with mx.exporter(sys.argv[1] + "/two.mlxfn", lambda x: model(x)) as each:
+    each(mx.zeros((1, 16)))
+    each(mx.zeros((2, 16)))
+"""
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Functions that the real mlx exported, by name."""
+    folder = tmp_path_factory.mktemp("exports")
+    subprocess.run([sys.executable, "-c", EXPORTS, folder], check=True, capture_output=True, timeout=120)
+    return {file.stem: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["mlp", "encoder", "quantized", "many", "two"])
+def test_functions_that_mlx_exported_are_read_to_their_end(cli, model, exports, name):
+    (model / "f.mlxfn").write_bytes(exports[name])
+    report = cli.json("inspect", model)
+    assert (report["status"], report["complete"]) == ("clean", True)
+
+
+def test_a_shapeless_function_is_named(cli, model, exports):
+    (model / "f.mlxfn").write_bytes(exports["shapeless"])
+    only(cli, model, "mlxfn.shapeless", "medium", "f.mlxfn")
+
+
+def changed(data, find, replacement, nth=0):
+    at = -1
+    for _ in range(nth + 1):
+        at = data.index(find, at + 1)
+    return data[:at] + replacement + data[at + len(find):]
+
+
+@pytest.mark.parametrize("attack", [
+    lambda data: data[:-1],
+    lambda data: data[:60],
+    lambda data: data + b"\0",
+    lambda data: struct.pack("<Q", 1 << 62) + data[8:],
+    lambda data: changed(data, b"AddMM", b"AddMN"),
+    lambda data: changed(data, struct.pack("<ii", 4, 16), struct.pack("<ii", -4, 16)),
+    lambda data: changed(data, struct.pack("<Qii", 2, 4, 16), struct.pack("<Qii", 1 << 40, 4, 16)),
+    lambda data: changed(data, struct.pack("<ii", 4, 16) + struct.pack("<iB", 10, 4), struct.pack("<ii", 4, 16) + struct.pack("<iB", 99, 4)),
+    lambda data: changed(data, struct.pack("<ii", 32, 16), struct.pack("<ii", 2**31 - 1, 2**31 - 1)),
+], ids=["cut", "cut in the header", "longer", "text", "operation", "negative", "rank", "type", "behind the file"])
+def test_malformed_functions_are_named(cli, model, exports, attack):
+    (model / "f.mlxfn").write_bytes(attack(exports["mlp"]))
+    only(cli, model, "mlxfn.structure", "high", "f.mlxfn")
