@@ -185,7 +185,7 @@ Result<std::string> write_feed(const fs::path& from, std::int64_t version, WallT
 Result<Updated> update_feed(const fs::path& state, const fs::path& from,
                             const crypto::EcPublicKey& key, WallTime now) {
   MLXGUARD_TRY_ASSIGN(const std::string text, inventory::read_file(from, limits::kDepsFileBytesMax));
-  auto envelope = trust::SignedRecord::parse(text, kFeedType);
+  auto envelope = trust::SignedRecord::parse(text, kFeedType, limits::kDepsFileBytesMax);
   if (!envelope) return refused_feed("not a signed feed: " + envelope.error().message);
   if (auto verified = envelope->verify({&key}); !verified) {
     return refused_feed("the feed is not signed by its key").compared(key.fingerprint(), "another");

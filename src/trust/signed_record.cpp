@@ -80,15 +80,17 @@ Result<std::string> write_signed(std::string_view type, std::string_view payload
   return std::move(json).take() + "\n";
 }
 
-Result<SignedRecord> SignedRecord::parse(std::string_view text, std::string_view type) {
-  if (text.size() > limits::kKeyRecordBytesMax) {
-    return make_error(ErrorCode::kTooLarge, "larger than a key's record may be");
+Result<SignedRecord> SignedRecord::parse(std::string_view text, std::string_view type,
+                                         std::size_t bytes_max) {
+  if (text.size() > bytes_max) {
+    return make_error(ErrorCode::kTooLarge, "larger than such a record may be");
   }
-  auto document = as_key_record_error(JsonDocument::parse(text));
+  const codec::JsonLimits bounds{bytes_max};
+  auto document = as_key_record_error(JsonDocument::parse(text, bounds));
   if (!document) return std::move(document).error();
   auto envelope = as_key_record_error(read_envelope(document->root(), type));
   if (!envelope) return std::move(envelope).error();
-  auto body = as_key_record_error(JsonDocument::parse(envelope->payload));
+  auto body = as_key_record_error(JsonDocument::parse(envelope->payload, bounds));
   if (!body) return std::move(body).error();
   std::vector<Signature> signatures;
   for (auto& [key_id, bytes] : envelope->signatures) {

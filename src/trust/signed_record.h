@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "codec/json.h"
 #include "crypto/ec_key.h"
@@ -27,7 +28,8 @@ namespace mlxguard::trust {
 class SignedRecord {
  public:
   /// kKeyRecord for anything but one envelope of this type; kTooLarge.
-  [[nodiscard]] static Result<SignedRecord> parse(std::string_view text, std::string_view type);
+  [[nodiscard]] static Result<SignedRecord> parse(std::string_view text, std::string_view type,
+                                                  std::size_t bytes_max = limits::kKeyRecordBytesMax);
   [[nodiscard]] codec::JsonValue body() const { return body_.root(); }
   /// Exactly these keys signed it, in this order; else kKeyRecord.
   [[nodiscard]] Result<void> verify(std::initializer_list<const crypto::EcPublicKey*> keys) const;

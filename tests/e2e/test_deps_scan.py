@@ -301,6 +301,15 @@ def test_a_feed_counts_when_its_key_signed_it_and_it_is_not_older(cli, know, pin
     assert json.loads(update(2).stdout)["error"]["code"] == "advisories.feed"
 
 
+def test_a_feed_of_many_records_is_taken_over(cli, know, pins, passphrase_file, tmp_path):
+    know(record("X-1", name="other"))
+    own = write_records(tmp_path / "own", *(record(f"MLXG-{i}", name=f"part{i}", details="x" * 1000) for i in range(500)))
+    cli.ok("deps", "db", "sign-feed", "--from", own, "-o", tmp_path / "feed.json", "--version-number", 1, "--key", "signer", "--passphrase-file", passphrase_file)
+    assert (tmp_path / "feed.json").stat().st_size > 500_000
+    info = cli.json("deps", "db", "update", "--feed", tmp_path / "feed.json", "--feed-key", cli.state / "keys/signer.pub")
+    assert info["feed"]["records"] == 500
+
+
 def test_a_database_is_fetched_from_a_url(cli, tmp_path, pins):
     archive = tmp_path / "all.zip"
     with zipfile.ZipFile(archive, "w") as out:

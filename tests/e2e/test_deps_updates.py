@@ -109,8 +109,8 @@ def test_nothing_to_do_and_nothing_to_go_by(cli, env, tmp_path, tool_env):
 
 @pytest.fixture
 def aged_index(index):
-    """The same wheels with upload times (PEP 700): leaf 1.1 is of today, 1.2 a year old."""
-    times = {"leaf-1.1": time.time()}
+    """The same wheels with upload times (PEP 700): leaf 1.1 and other 1.0 are of today, the rest a year old."""
+    times = {"leaf-1.1": time.time(), "other-1.0": time.time()}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -146,7 +146,7 @@ def aged_index(index):
 
 
 def test_a_release_younger_than_the_cooldown_is_not_taken(cli, tmp_path, tool_env, aged_index):
-    env = environment(tmp_path / "env", [("leaf", "1.0", ())])
+    env = environment(tmp_path / "env", [("leaf", "1.0", ()), ("other", "1.0", ())])  # other is in use already
     database(cli, tmp_path, advisory(1, "leaf", "1.1"))
     tools = {k: v for k, v in tool_env.items() if not k.startswith(("PIP_", "UV_"))}
     tools["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
