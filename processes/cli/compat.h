@@ -6,12 +6,10 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "crypto/certificate.h"
 #include "passphrase_options.h"
 #include "session.h"
 
@@ -60,15 +58,6 @@ struct CompatOptions {
 /// error's own exit status.
 [[nodiscard]] int compat_failed(const Session& session, std::string_view what, const Error& error,
                                 const std::vector<Error>& findings = {});
-/// kNotFound, kPermission, kKeyPermissions, kTooLarge.
-[[nodiscard]] Result<crypto::Secret> read_compat_key_file(const Session& session,
-                                                          const std::string& file);
-/// The first block of one of these kinds, with its end of line, in a file that may have other text
-/// around it (as `openssl ec -text` prints keys); the whole text if there is none.
-[[nodiscard]] std::string_view pem_block(std::string_view text, std::span<const std::string_view> kinds);
-/// Every certificate of these files, in order. kCertificateInvalid and those of reading.
-[[nodiscard]] Result<std::vector<crypto::Certificate>> read_compat_certificates(
-    const Session& session, const std::vector<std::string>& files);
 /// What is not offered: keyless signatures.
 [[nodiscard]] Error not_offered(CompatMethod method);
 

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "compat.h"
+#include "foreign_key_file.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_key.h"
 #include "key_options.h"
@@ -34,7 +35,7 @@ Result<crypto::Secret> password_of(const Session& session, const CompatOptions& 
 
 Result<std::unique_ptr<crypto::Signer>> open_file_key(const Session& session,
                                                       const CompatOptions& options) {
-  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, options.private_key));
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, options.private_key));
   const std::string_view pem = pem_block(text.text(), kPrivate);
   const auto about = [&](Error error) { return std::move(error).about(options.private_key); };
   if (pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")) {
@@ -85,24 +86,16 @@ Result<artifact::ModelFolder> open_model(const CompatOptions& options) {
   return folder;
 }
 
-/// The leaf is of this key and may sign now: a bundle that nobody would take is not written.
 Result<std::vector<std::vector<std::uint8_t>>> certificates_of(const Session& session,
                                                                const CompatOptions& options,
                                                                const crypto::Signer& key) {
-  std::vector<std::vector<std::uint8_t>> ders;
-  if (!has_certificate(options.method)) return ders;
-  MLXGUARD_TRY_ASSIGN(auto own, read_compat_certificates(session, {options.signing_certificate}));
-  const crypto::Certificate& leaf = own.front();
-  const auto about = [&](Error error) { return std::move(error).about(options.signing_certificate); };
-  if (auto good = leaf.check_may_sign(session.clock().now()); !good) return about(std::move(good).error());
-  MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey certified, leaf.public_key());
-  if (certified.fingerprint() != key.public_key().fingerprint()) {
-    return about(make_error(ErrorCode::kCertificateInvalid,
-                            "the certificate is of another key than the one that signs"));
-  }
-  MLXGUARD_TRY_ASSIGN(const auto chain, read_compat_certificates(session, options.certificate_chain));
-  ders.push_back(leaf.der());
-  for (const crypto::Certificate& issuer : chain) ders.push_back(issuer.der());
+  if (!has_certificate(options.method)) return std::vector<std::vector<std::uint8_t>>{};
+  MLXGUARD_TRY_ASSIGN(auto chain, read_certificates(session, {options.signing_certificate}));
+  chain.erase(chain.begin() + 1, chain.end());
+  MLXGUARD_TRY_ASSIGN(const auto issuers, read_certificates(session, options.certificate_chain));
+  chain.insert(chain.end(), issuers.begin(), issuers.end());
+  auto ders = signature::certificates_for(chain, key.public_key(), session.clock().now());
+  if (!ders) return std::move(ders).error().about(options.signing_certificate);
   return ders;
 }
 

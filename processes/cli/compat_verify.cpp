@@ -6,6 +6,7 @@
 #include "admission/model_record.h"
 #include "codec/json.h"
 #include "compat.h"
+#include "foreign_key_file.h"
 #include "key_options.h"
 #include "progress.h"
 #include "signature/bundle.h"
@@ -22,7 +23,7 @@ using Answer = std::variant<signature::VerifyReport, signature::Refusal>;
 /// The key that the user names, unless the revocation list of this state folder, or the key's own
 /// record, says that its signatures are not good any more.
 Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatOptions& options) {
-  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, options.public_key));
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, options.public_key));
   constexpr std::string_view kPublic[] = {"PUBLIC KEY"};
   auto read = crypto::EcPublicKey::from_pem(pem_block(text.text(), kPublic));
   if (!read) return std::move(read).error().about(options.public_key);
@@ -60,9 +61,9 @@ Result<trust::Signer> authenticate_by_certificate(const Session& session, const 
   crypto::ChainTrust authorities;
   authorities.now = session.clock().now();
   MLXGUARD_TRY_ASSIGN(authorities.authorities,
-                      read_compat_certificates(session, options.certificate_chain));
+                      read_certificates(session, options.certificate_chain));
   for (const std::string& file : options.crls) {
-    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, file));
+    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, file));
     authorities.crls.emplace_back(text.text());
   }
   if (options.log_fingerprints) {

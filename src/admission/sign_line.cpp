@@ -46,9 +46,11 @@ Result<signature::Statement> first_statement(const SignRequest& request,
 /// Remembering digests is a convenience: a cache that cannot be written keeps nobody from signing.
 Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
                                              artifact::ModelFolder& folder,
-                                             const crypto::Signer& key) {
+                                             const crypto::Signer& key, const Clock& clock) {
   const SignScope& scope = request.scope;
   signature::SignOptions options;
+  MLXGUARD_TRY_ASSIGN(options.certificates, signature::certificates_for(
+                                                scope.certificates, key.public_key(), clock.now()));
   options.ignored = scope.ignored;
   options.progress = request.progress;
   options.plan = scope.plan;
@@ -56,6 +58,8 @@ Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
   if (scope.place == SignScope::Place::kFurther) {
     MLXGUARD_TRY_ASSIGN(first, first_statement(request, folder));
     options.plan = first->plan();
+    options.ignored = first->ignored_paths;
+    options.exclusions = signature::Exclusions::kStatedOnly;
     options.same_as = &*first;
     folder.set_links(first->links);
   }
@@ -77,7 +81,7 @@ Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
 Result<Signed> sign_and_put(const SignRequest& request, artifact::ModelFolder& folder,
                             const crypto::Signer& key, events::Sink& sink, const Clock& clock,
                             std::chrono::steady_clock::time_point start) {
-  MLXGUARD_TRY_ASSIGN(const auto model, hash_and_sign(request, folder, key));
+  MLXGUARD_TRY_ASSIGN(const auto model, hash_and_sign(request, folder, key, clock));
   Signed result;
   result.hashed_bytes = model.hashed_bytes;
   result.root_digests = model.root_digests;

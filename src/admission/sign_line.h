@@ -13,6 +13,7 @@
 #include "artifact/model_folder.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "crypto/certificate.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_key.h"
 #include "events/event.h"
@@ -25,6 +26,8 @@ struct SignScope {
   std::vector<std::string> ignored{};
   artifact::HashPlan plan{};
   artifact::Links links = artifact::Links::kRefused;
+  /// Of the key, the leaf first: verifiers then trust the authority and not the key. May be empty.
+  std::vector<crypto::Certificate> certificates{};
   /// Where digests are remembered, so that signing again hashes only what changed; empty: nowhere.
   std::filesystem::path digests_folder{};
   const artifact::LocalMac* mac = nullptr;  ///< of that folder

@@ -130,4 +130,20 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
   return model;
 }
 
+Result<std::vector<std::vector<std::uint8_t>>> certificates_for(
+    std::span<const crypto::Certificate> chain, const crypto::EcPublicKey& key, WallTime now) {
+  std::vector<std::vector<std::uint8_t>> ders;
+  if (chain.empty()) return ders;
+  MLXGUARD_TRY(chain.front().check_may_sign(now));
+  MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey certified, chain.front().public_key());
+  if (certified.fingerprint() != key.fingerprint()) {
+    return make_error(ErrorCode::kCertificateInvalid,
+                      "the certificate is of another key than the one that signs")
+        .about(chain.front().subject())
+        .compared(key.fingerprint(), certified.fingerprint());
+  }
+  for (const crypto::Certificate& one : chain) ders.push_back(one.der());
+  return ders;
+}
+
 }  // namespace mlxguard::signature

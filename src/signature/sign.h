@@ -4,12 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "artifact/digest_cache.h"
 #include "artifact/model_folder.h"
+#include "base/clock.h"
 #include "base/result.h"
+#include "crypto/certificate.h"
 #include "crypto/ec_key.h"
 #include "signature/statement.h"
 
@@ -47,5 +50,11 @@ struct SignedModel {
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
                                              const crypto::Signer& key,
                                              const SignOptions& options = {});
+
+/// SignOptions::certificates of this chain, the leaf first; none of an empty one. A bundle that nobody
+/// would take is not written: kCertificateInvalid if the leaf is of another key, and those of
+/// Certificate::check_may_sign().
+[[nodiscard]] Result<std::vector<std::vector<std::uint8_t>>> certificates_for(
+    std::span<const crypto::Certificate> chain, const crypto::EcPublicKey& key, WallTime now);
 
 }  // namespace mlxguard::signature

@@ -2,6 +2,8 @@
 // Key files of other tools' users. Where ours are refused if anyone else may write them, these are
 // not ours to set rights on: a checkout under umask 002 lets the user's own group write every file.
 // What everybody may write is refused all the same.
+#include "foreign_key_file.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,11 +11,10 @@
 #include "base/limits.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
-#include "compat.h"
 
 namespace mlxguard::cli {
 
-Result<crypto::Secret> read_compat_key_file(const Session& session, const std::string& file) {
+Result<crypto::Secret> read_foreign_key_file(const Session& session, const std::string& file) {
   const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.is_open()) return os_error("open", file);
   struct stat status {};
@@ -41,11 +42,11 @@ Result<crypto::Secret> read_compat_key_file(const Session& session, const std::s
   return text;
 }
 
-Result<std::vector<crypto::Certificate>> read_compat_certificates(
+Result<std::vector<crypto::Certificate>> read_certificates(
     const Session& session, const std::vector<std::string>& files) {
   std::vector<crypto::Certificate> all;
   for (const std::string& file : files) {
-    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_compat_key_file(session, file));
+    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, file));
     auto read = crypto::Certificate::from_pem(text.text());
     if (!read) return std::move(read).error().about(file);
     all.insert(all.end(), read->begin(), read->end());

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "commands.h"
+#include "command.h"
 #include "crypto/ec_key.h"
 #include "passphrase_options.h"
 #include "trust/key_actions.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands below `mlxguard deps`; a new one is one file and one row in deps_command.cpp.
+// The commands below `mlxguard deps`; a new one is one file and one row in main.cpp.
 #pragma once
 
-#include "commands.h"
+#include "command.h"
 
 namespace mlxguard::cli {
 

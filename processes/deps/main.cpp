@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
+// `mlxguard deps`: packages, their advisories, locks and the mirror. A program of its own because it opens
+// archives from anywhere, which the one that handles keys of models does not.
+#include <string_view>
 
+#include "crypto/secret.h"
 #include "deps_commands.h"
 
-namespace mlxguard::cli {
 namespace {
 
-constexpr Command kDepsCommands[] = {
+using namespace mlxguard::cli;
+
+constexpr Command kCommands[] = {
     {"inventory", "what an environment, project, wheel or lock file consists of", define_deps_inventory},
     {"scan", "hold all of it against the advisories; exits 0 only when that is known to be clean", define_deps_scan},
     {"db", "the advisories on disk: update, status, a feed of your own", define_deps_db},
@@ -19,12 +23,10 @@ constexpr Command kDepsCommands[] = {
 
 }  // namespace
 
-void define_deps(CLI::App& app, const std::function<void(Action)>& chosen) {
-  app.require_subcommand(1);
-  for (const Command& command : kDepsCommands) {
-    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.meaning));
-    command.define(*sub, chosen);
-  }
+int main(int argc, char** argv) {
+  mlxguard::crypto::protect_process_memory();  // the key of a feed passes through
+  const auto is = [&](int index, std::string_view word) { return argc > index && argv[index] == word; };
+  if (is(1, "mirror") && is(2, "serve")) return become("mlxguard-mirror", argv + 2);
+  return run_command_line(
+      {"mlxguard deps", "what the software under your models consists of, and whether it is sound", kCommands}, argc, argv);
 }
-
-}  // namespace mlxguard::cli
