@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What OpenBLAS gives over the BLAS that comes with mlx's wheel: the same program in two processes, one
-// as mlxguard links it, one with the wheel's library first in the linker's order. Matrix products and, on the
-// real model, embeddings. One JSON line a measurement.
+// What OpenBLAS gives over the BLAS that comes with mlx's wheel: the same program in two processes,
+// one as mlxguard links it, one with the wheel's library first in the linker's order. Matrix
+// products and, on the real model, embeddings. One JSON line a measurement.
 //
 //   blas_bench [SECONDS [MODEL_FOLDER]]
 #include <mlx/ops.h>
@@ -84,8 +84,9 @@ void measure_embeddings(engine::Model& model, std::int64_t threads, double secon
     const char* name;
     std::vector<std::string> texts;
   };
-  for (const Case& c : {Case{"embed_1_sentence", {1, sentence}}, Case{"embed_32_sentences", {32, sentence}},
-                        Case{"embed_8_pages_of_225_tokens", {8, page}}}) {
+  for (const Case& c :
+       {Case{"embed_1_sentence", {1, sentence}}, Case{"embed_32_sentences", {32, sentence}},
+        Case{"embed_8_pages_of_225_tokens", {8, page}}}) {
     const double took = median_of(
         [&] {
           const auto embeddings = model.embed(c.texts);

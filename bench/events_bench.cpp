@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many events become durable in a second, beside what the disk gives to a bare fdatasync loop in the
-// same run. One line of JSON for each measurement.
+// How many events become durable in a second, beside what the disk gives to a bare fdatasync loop
+// in the same run. One line of JSON for each measurement.
 //
-//   events_bench [FOLDER [submit]]   the folder (default: the current one) says which disk is measured
+//   events_bench [FOLDER [submit]]   the folder (default: the current one) says which disk is
+//   measured
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small HTTP/1.1 load generator: N connections, kept alive, one request at a time on each, one thread.
-// The same program asks mlxguard and its peers, so that what it costs itself is the same for both.
+// A small HTTP/1.1 load generator: N connections, kept alive, one request at a time on each, one
+// thread. The same program asks mlxguard and its peers, so that what it costs itself is the same
+// for both.
 //
-//   http_load HOST PORT PATH --body FILE [--header 'Name: value']... [--connections N] [--seconds S]
+//   http_load HOST PORT PATH --body FILE [--header 'Name: value']... [--connections N] [--seconds
+//   S]
 //             [--warmup S]
 //
 // Prints one JSON line: requests, errors (not 200), requests per second, latencies in microseconds.
@@ -69,12 +71,13 @@ Options parse(int argc, char** argv) {
 }
 
 std::string request_of(const Options& options) {
-  std::string text = (options.body.empty() ? "GET " : "POST ") + options.path + " HTTP/1.1\r\nHost: " +
-                     options.host + "\r\n";
+  std::string text = (options.body.empty() ? "GET " : "POST ") + options.path +
+                     " HTTP/1.1\r\nHost: " + options.host + "\r\n";
   for (const std::string& header : options.headers) text += header + "\r\n";
   if (!options.body.empty()) {
-    text += "Content-Type: application/json\r\nContent-Length: " +
-            std::to_string(options.body.size()) + "\r\n";
+    text +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(options.body.size()) +
+        "\r\n";
   }
   return text + "\r\n" + options.body;
 }
@@ -90,11 +93,13 @@ int connect_to(const Options& options) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(std::atoi(options.port.c_str())));
-  if (::inet_pton(AF_INET, options.host.c_str(), &address.sin_addr) != 1) die("not an IPv4 address");
+  if (::inet_pton(AF_INET, options.host.c_str(), &address.sin_addr) != 1)
+    die("not an IPv4 address");
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) die("cannot connect");
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    die("cannot connect");
   return fd;
 }
 
@@ -133,7 +138,8 @@ class Load {
     std::vector<epoll_event> events(connections.size());
     while (Clock::now() < end_) {
       const int count = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), 100);
-      for (int i = 0; i < count; ++i) hear(connections[events[static_cast<std::size_t>(i)].data.u64]);
+      for (int i = 0; i < count; ++i)
+        hear(connections[events[static_cast<std::size_t>(i)].data.u64]);
     }
     report();
   }
@@ -174,7 +180,8 @@ class Load {
     std::sort(latencies_us_.begin(), latencies_us_.end());
     const auto at = [&](double share) {
       if (latencies_us_.empty()) return 0.0;
-      return latencies_us_[static_cast<std::size_t>(share * static_cast<double>(latencies_us_.size() - 1))];
+      return latencies_us_[static_cast<std::size_t>(share *
+                                                    static_cast<double>(latencies_us_.size() - 1))];
     };
     std::printf(
         "{\"connections\":%d,\"requests\":%zu,\"errors\":%zu,\"req_per_s\":%.1f,\"p50_us\":%.1f,"

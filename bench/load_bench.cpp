@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What verification costs when a large model is loaded: mlxguard's signature, snapshot, digests and load
-// beside mlx's own load of the same file by path, in one run, taking turns. One JSON line a measurement.
+// What verification costs when a large model is loaded: mlxguard's signature, snapshot, digests and
+// load beside mlx's own load of the same file by path, in one run, taking turns. One JSON line a
+// measurement.
 //
 //   load_bench [GIGABYTES [REPEATS [FOLDER]]]      2, 5, and a new folder in the temp folder
 #include <mlx/io.h>
@@ -66,7 +67,8 @@ void write_model(const fs::path& path, std::uint64_t bytes) {
       state = state * 1664525u + 1013904223u;
       value = static_cast<float>(state >> 8) * 0x1p-24f;
     }
-    const std::uint64_t count = std::min<std::uint64_t>(block.size() * 4, each * kTensorCount - written);
+    const std::uint64_t count =
+        std::min<std::uint64_t>(block.size() * 4, each * kTensorCount - written);
     file.write(reinterpret_cast<const char*>(block.data()), static_cast<std::streamsize>(count));
     written += count;
   }
@@ -88,7 +90,8 @@ std::vector<mx::array> load_by_mlx(const fs::path& file) {
 }
 
 signature::VerifiedModel verify(const fs::path& folder, const signature::TrustedKeys& trusted) {
-  auto verifier = must(signature::Verifier::open(must(artifact::ModelFolder::open(folder)), folder, trusted));
+  auto verifier =
+      must(signature::Verifier::open(must(artifact::ModelFolder::open(folder)), folder, trusted));
   must(verifier.check_names());
   must(verifier.take_snapshot({}));
   must(verifier.check_digests());
@@ -147,13 +150,15 @@ int main(int argc, char** argv) {
   const auto trusted = signature::test::trusting(key);
 
   using engine::WeightPlacement;
-  const auto snapshot = verify(folder, trusted);  // for the measurements that need one, and to warm up
+  const auto snapshot =
+      verify(folder, trusted);  // for the measurements that need one, and to warm up
   std::vector<Measurement> measurements{
       {"mlx_load", [&] { load_by_mlx(file); }},
       {"verify", [&] { verify(folder, trusted); }},
       {"load_mapped", [&] { load_verified(snapshot, WeightPlacement::kMapped); }},
       {"load_through_reader", [&] { load_verified(snapshot, WeightPlacement::kRead); }},
-      {"verify_and_load", [&] { load_verified(verify(folder, trusted), WeightPlacement::kMapped); }},
+      {"verify_and_load",
+       [&] { load_verified(verify(folder, trusted), WeightPlacement::kMapped); }},
       {"mlx_load_and_sum", [&] { read_all(load_by_mlx(file)); }},
       {"verify_load_and_sum",
        [&] { read_all(load_verified(verify(folder, trusted), WeightPlacement::kMapped)); }},

@@ -98,10 +98,11 @@ struct Series {
 
 void print(Series& series, std::string_view level) {
   std::ranges::sort(series.milliseconds);
-  std::printf("{\"bench\":\"worker_spawn\",\"variant\":\"%s\",\"level\":\"%s\",\"unit\":\"ms\","
-              "\"n\":%zu,\"min\":%.3f,\"p50\":%.3f,\"p95\":%.3f}\n",
-              series.name, std::string(level).c_str(), series.milliseconds.size(),
-              series.quantile(0), series.quantile(0.5), series.quantile(0.95));
+  std::printf(
+      "{\"bench\":\"worker_spawn\",\"variant\":\"%s\",\"level\":\"%s\",\"unit\":\"ms\","
+      "\"n\":%zu,\"min\":%.3f,\"p50\":%.3f,\"p95\":%.3f}\n",
+      series.name, std::string(level).c_str(), series.milliseconds.size(), series.quantile(0),
+      series.quantile(0.5), series.quantile(0.95));
 }
 
 }  // namespace
@@ -137,9 +138,10 @@ int main(int argc, char** argv) {
   const std::string_view level = name_of(host->level());
   for (Series* series : {&fork_exec, &spawn, &spawn_lock}) print(*series, level);
   if (has_worker) print(real, level);
-  std::printf("{\"bench\":\"worker_spawn\",\"variant\":\"locked_over_unlocked\",\"level\":\"%s\","
-              "\"unit\":\"ratio\",\"min\":%.3f,\"p50\":%.3f,\"bar\":1.2}\n",
-              std::string(level).c_str(), spawn_lock.quantile(0) / fork_exec.quantile(0),
-              spawn_lock.quantile(0.5) / fork_exec.quantile(0.5));
+  std::printf(
+      "{\"bench\":\"worker_spawn\",\"variant\":\"locked_over_unlocked\",\"level\":\"%s\","
+      "\"unit\":\"ratio\",\"min\":%.3f,\"p50\":%.3f,\"bar\":1.2}\n",
+      std::string(level).c_str(), spawn_lock.quantile(0) / fork_exec.quantile(0),
+      spawn_lock.quantile(0.5) / fork_exec.quantile(0.5));
   return 0;
 }

@@ -20,7 +20,8 @@ void check_bundle(std::string_view text, signature::Material material) {
   const auto again = signature::parse_bundle(signature::write_bundle(*bundle), material);
   MLXGUARD_CHECK(again.has_value());
   MLXGUARD_CHECK(again->payload == bundle->payload && again->signature == bundle->signature &&
-                 again->key_hint == bundle->key_hint && again->certificates == bundle->certificates);
+                 again->key_hint == bundle->key_hint &&
+                 again->certificates == bundle->certificates);
   MLXGUARD_CHECK(bundle->certificates.empty() || !bundle->key_hint);
   MLXGUARD_CHECK(material == signature::Material::kEither ||
                  bundle->certificates.empty() == (material == signature::Material::kKey));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the event log reads from its files, which an attacker may have written. The first byte chooses:
-// 'c' a checkpoint, 'b' the body of a checkpoint that is then signed, 'k' a verifier key, 'j' a journal,
-// 'e' a bundle of entries, 'r' a record for the index. What is accepted keeps its promises.
+// What the event log reads from its files, which an attacker may have written. The first byte
+// chooses: 'c' a checkpoint, 'b' the body of a checkpoint that is then signed, 'k' a verifier key,
+// 'j' a journal, 'e' a bundle of entries, 'r' a record for the index. What is accepted keeps its
+// promises.
 #include <cstdint>
 #include <string>
 #include <vector>

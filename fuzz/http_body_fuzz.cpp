@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Request bodies, decoded as each protocol and as each type. The first byte chooses the type. What is
-// accepted must hold what the types promise: sizes that fit shapes, finite numbers, clean texts.
+// Request bodies, decoded as each protocol and as each type. The first byte chooses the type. What
+// is accepted must hold what the types promise: sizes that fit shapes, finite numbers, clean texts.
 #include <cmath>
 #include <cstring>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as HTTP, in pieces whose size the first byte chooses. However they are cut, the same request
-// comes out or the same refusal, within its bounds.
+// Any bytes as HTTP, in pieces whose size the first byte chooses. However they are cut, the same
+// request comes out or the same refusal, within its bounds.
 #include <algorithm>
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every message of every direction, decoded from bytes of a hostile peer. The first byte chooses the
-// message. What is accepted must encode again to the same bytes: one form only.
+// Every message of every direction, decoded from bytes of a hostile peer. The first byte chooses
+// the message. What is accepted must encode again to the same bytes: one form only.
 #include <algorithm>
 #include <cstdint>
 
@@ -30,11 +30,11 @@ void decode(Bytes bytes) {
 }
 
 constexpr void (*kDecoders[])(Bytes) = {
-    decode<LoadModel>,    decode<ModelFiles>,      decode<ServeChannel>,  decode<WorkerLocked>,
-    decode<WorkerReady>,  decode<WorkerLoadFailed>, decode<GatewayConfig>, decode<ModelUp>,
-    decode<ModelDown>,    decode<EventAck>,        decode<Drain>,         decode<GatewayReady>,
-    decode<ReportEvent>,  decode<WorkerOverdue>,   decode<InferRequest>,  decode<EmbedRequest>,
-    decode<InferAnswer>,  decode<EmbedAnswer>,     decode<RequestFailed>,
+    decode<LoadModel>,   decode<ModelFiles>,       decode<ServeChannel>,  decode<WorkerLocked>,
+    decode<WorkerReady>, decode<WorkerLoadFailed>, decode<GatewayConfig>, decode<ModelUp>,
+    decode<ModelDown>,   decode<EventAck>,         decode<Drain>,         decode<GatewayReady>,
+    decode<ReportEvent>, decode<WorkerOverdue>,    decode<InferRequest>,  decode<EmbedRequest>,
+    decode<InferAnswer>, decode<EmbedAnswer>,      decode<RequestFailed>,
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a key's record, a rotation, a use count or a revocation list. None is accepted unless
-// its signatures verify, so the second half signs what the input says and looks past that gate.
+// Any bytes as a key's record, a rotation, a use count or a revocation list. None is accepted
+// unless its signatures verify, so the second half signs what the input says and looks past that
+// gate.
 #include <cstdint>
 #include <cstdlib>
 #include <set>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as an advisory database, under a digest that is right: the digest tells damage, not intent, so
-// rows, keys and records are read as if nobody had checked them.
+// Any bytes as an advisory database, under a digest that is right: the digest tells damage, not
+// intent, so rows, keys and records are read as if nobody had checked them.
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as an OSV record: what is read survives being kept in a database, and says the same there.
+// Any bytes as an OSV record: what is read survives being kept in a database, and says the same
+// there.
 #include <cstdint>
 
 #include "advisories/match.h"

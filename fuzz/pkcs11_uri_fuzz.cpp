@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a PKCS#11 URI, and as what a token's process answers: what is accepted keeps its promises
-// and reads back the same.
+// Any bytes as a PKCS#11 URI, and as what a token's process answers: what is accepted keeps its
+// promises and reads back the same.
 #include <cstdint>
 #include <string_view>
 
@@ -16,14 +16,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Bytes bytes(data, size);
   if (const auto uri = crypto::Pkcs11Uri::parse(as_text(bytes))) {
     MLXGUARD_CHECK(uri->object || uri->id);
-    MLXGUARD_CHECK(uri->module_path.starts_with('/') && uri->module_path.find('\0') == std::string::npos);
+    MLXGUARD_CHECK(uri->module_path.starts_with('/') &&
+                   uri->module_path.find('\0') == std::string::npos);
     MLXGUARD_CHECK(!uri->pin_file || uri->pin_file->starts_with('/'));
     const std::string text = uri->text();
     if (text.size() <= limits::kTokenUriBytesMax) {
       const auto again = crypto::Pkcs11Uri::parse(text);
       MLXGUARD_CHECK(again.has_value() && again->text() == text);
-      MLXGUARD_CHECK(again->object == uri->object && again->id == uri->id && again->token == uri->token &&
-                     again->module_path == uri->module_path && again->pin_file == uri->pin_file);
+      MLXGUARD_CHECK(again->object == uri->object && again->id == uri->id &&
+                     again->token == uri->token && again->module_path == uri->module_path &&
+                     again->pin_file == uri->pin_file);
     }
   } else {
     MLXGUARD_CHECK(uri.error().code == ErrorCode::kTokenUri);

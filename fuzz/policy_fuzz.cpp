@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a trust policy, its signature, the memory of versions or a model's own notes. A policy that
-// is accepted must survive its own edits: adding a source and removing it again changes only the version.
+// Any bytes as a trust policy, its signature, the memory of versions or a model's own notes. A
+// policy that is accepted must survive its own edits: adding a source and removing it again changes
+// only the version.
 #include <cstdint>
 #include <string>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a fuzz target over its corpus without libFuzzer: each file as it is, then truncated and with single
-// bits flipped, so that an ordinary test run also looks a little around the known inputs.
+// Runs a fuzz target over its corpus without libFuzzer: each file as it is, then truncated and with
+// single bits flipped, so that an ordinary test run also looks a little around the known inputs.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

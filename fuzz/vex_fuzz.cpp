@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& one : *statements) {
     // Nothing suppresses without its justification.
     MLXGUARD_CHECK(one.status != "not_affected" || !one.justification.empty());
-    const auto* found = advisories::find_suppression(*statements, one.vulnerabilities, one.products.front());
+    const auto* found =
+        advisories::find_suppression(*statements, one.vulnerabilities, one.products.front());
     MLXGUARD_CHECK(found == nullptr || found->status == "not_affected" || found->status == "fixed");
   }
   return 0;

@@ -34,8 +34,8 @@ int main(int argc, char** argv) {
   std::printf("%s %s\n", model->name().c_str(), model->root_digest().c_str());
   for (const auto& [name, array] : weights->first) {
     std::printf("%s %zu %.6g\n", name.c_str(), array.size(),
-                static_cast<double>(mlx::core::sum(mlx::core::astype(array, mlx::core::float32))
-                                        .item<float>()));
+                static_cast<double>(
+                    mlx::core::sum(mlx::core::astype(array, mlx::core::float32)).item<float>()));
   }
   return 0;
 }

@@ -16,7 +16,13 @@
 namespace mlxguard::cli {
 
 /// How a signature is made or checked, as those tools name it.
-enum class CompatMethod : std::uint8_t { kKey, kCertificate, kPkcs11Key, kPkcs11Certificate, kSigstore };
+enum class CompatMethod : std::uint8_t {
+  kKey,
+  kCertificate,
+  kPkcs11Key,
+  kPkcs11Certificate,
+  kSigstore
+};
 
 struct CompatOptions {
   CompatMethod method = CompatMethod::kKey;
@@ -52,7 +58,8 @@ struct CompatOptions {
 /// model itself.
 [[nodiscard]] Result<std::vector<std::string>> compat_ignored(const CompatOptions& options);
 /// The same for one path.
-[[nodiscard]] std::optional<std::string> path_below(const std::string& model, const std::string& path);
+[[nodiscard]] std::optional<std::string> path_below(const std::string& model,
+                                                    const std::string& path);
 
 /// "Signing failed with error: ...", or JSON, with everything that was found; 1, whatever the
 /// error's own exit status.

@@ -24,7 +24,8 @@ std::string both(const std::string& name) {
 }
 
 /// An option that takes one value; given twice, the last one counts, as in the Python tool.
-CLI::Option* one(CLI::App& app, const std::string& name, std::string& value, const std::string& help) {
+CLI::Option* one(CLI::App& app, const std::string& name, std::string& value,
+                 const std::string& help) {
   return app.add_option(both(name), value, help)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
@@ -57,7 +58,8 @@ void define_scope(CLI::App& app, CompatOptions& options) {
 }
 
 void define_hashing(CLI::App& app, CompatOptions& options) {
-  one(app, "--hash_algorithm", options.hash, "sha256 (default), blake2b or blake3; not in the Python tool");
+  one(app, "--hash_algorithm", options.hash,
+      "sha256 (default), blake2b or blake3; not in the Python tool");
   app.add_option(both("--shard_size"), options.shard_size,
                  "sign shards of this many bytes instead of files; not in the Python tool")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -177,9 +179,10 @@ void define_model_signing(CLI::App& app, const Chosen& chosen) {
       app.add_subcommand("model-signing", "in the place of the Python command model_signing");
   tool->alias("model_signing");
   tool->require_subcommand(1);
-  tool->set_version_flag("--version", "model_signing, version 1.1.1 (mlxguard " MLXGUARD_VERSION ")");
-  tool->add_option_function<std::string>(both("--log-level"), [](const std::string&) {},
-                                         "understood; there is nothing to set")
+  tool->set_version_flag("--version",
+                         "model_signing, version 1.1.1 (mlxguard " MLXGUARD_VERSION ")");
+  tool->add_option_function<std::string>(
+          both("--log-level"), [](const std::string&) {}, "understood; there is nothing to set")
       ->check(CLI::IsMember({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}, CLI::ignore_case));
   define_methods(*tool->add_subcommand("sign", "sign a model"), kSignMethods, compat_sign,
                  define_sign_method, chosen);
@@ -207,7 +210,8 @@ void method_option(CLI::App& app, CompatOptions& options) {
 }
 
 void define_conformance(CLI::App& app, const Chosen& chosen) {
-  CLI::App* suite = app.add_subcommand("conformance", "the adapter of the public conformance suite");
+  CLI::App* suite =
+      app.add_subcommand("conformance", "the adapter of the public conformance suite");
   suite->require_subcommand(1);
   for (const bool signs : {true, false}) {
     CLI::App* verb = suite->add_subcommand(signs ? "sign-model" : "verify-model",
@@ -215,7 +219,8 @@ void define_conformance(CLI::App& app, const Chosen& chosen) {
     const auto options = std::make_shared<CompatOptions>();
     method_option(*verb, *options);
     one(*verb, "--model-path", options->model, "the model")->required();
-    one(*verb, signs ? "--output-bundle" : "--bundle", options->signature, "the signature")->required();
+    one(*verb, signs ? "--output-bundle" : "--bundle", options->signature, "the signature")
+        ->required();
     one(*verb, signs ? "--private-key" : "--public-key",
         signs ? options->private_key : options->public_key, "PEM file of the key");
     many(*verb, "--cert-chain", options->certificate_chain, "PEM file; may be repeated");
@@ -224,7 +229,8 @@ void define_conformance(CLI::App& app, const Chosen& chosen) {
       one(*verb, "--signing-cert", options->signing_certificate, "PEM file of the certificate");
       define_hashing(*verb, *options);
     } else {
-      either(*verb, "ignore-unsigned-files", options->ignore_unsigned_files, "tolerate unsigned files");
+      either(*verb, "ignore-unsigned-files", options->ignore_unsigned_files,
+             "tolerate unsigned files");
     }
     define_keyless(*verb);
     choose(*verb, chosen, options, signs ? compat_sign : compat_verify);

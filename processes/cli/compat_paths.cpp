@@ -26,7 +26,8 @@ std::optional<std::string> path_below(const std::string& model, const std::strin
   std::error_code problem;
   const fs::path root = fs::weakly_canonical(model, problem);
   if (problem) return std::nullopt;
-  const fs::path below = whole(path).lexically_relative(root.has_filename() ? root : root.parent_path());
+  const fs::path below =
+      whole(path).lexically_relative(root.has_filename() ? root : root.parent_path());
   if (below.empty() || *below.begin() == "..") return std::nullopt;
   return below.generic_string();
 }
@@ -43,7 +44,8 @@ Result<std::vector<std::string>> compat_ignored(const CompatOptions& options) {
   for (const std::string& path : options.ignore_paths) {
     const auto below = path_below(options.model, path);
     if (below && *below == ".") {
-      return make_error(ErrorCode::kUsage, "expected a path inside the model to ignore, found the model")
+      return make_error(ErrorCode::kUsage,
+                        "expected a path inside the model to ignore, found the model")
           .about(path);
     }
     if (below) ignored.push_back(*below);

@@ -6,9 +6,9 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "compat.h"
-#include "foreign_key_file.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_key.h"
+#include "foreign_key_file.h"
 #include "key_options.h"
 #include "progress.h"
 #include "signature/bundle_file.h"
@@ -35,7 +35,8 @@ Result<crypto::Secret> password_of(const Session& session, const CompatOptions& 
 
 Result<std::unique_ptr<crypto::Signer>> open_file_key(const Session& session,
                                                       const CompatOptions& options) {
-  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, options.private_key));
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text,
+                      read_foreign_key_file(session, options.private_key));
   const std::string_view pem = pem_block(text.text(), kPrivate);
   const auto about = [&](Error error) { return std::move(error).about(options.private_key); };
   if (pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")) {
@@ -56,8 +57,8 @@ Result<std::unique_ptr<crypto::Signer>> open_key(const Session& session,
     MLXGUARD_TRY_ASSIGN(key, open_file_key(session, options));
   } else {
     const auto pin = [&] { return options.passphrase.read_pin(options.pkcs11_uri); };
-    MLXGUARD_TRY_ASSIGN(key,
-                        crypto::open_pkcs11_key(options.pkcs11_uri, pin, options.passphrase.token()));
+    MLXGUARD_TRY_ASSIGN(
+        key, crypto::open_pkcs11_key(options.pkcs11_uri, pin, options.passphrase.token()));
   }
   // What the operator revoked signs nothing, wherever its file lies.
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
@@ -106,7 +107,8 @@ Result<signature::SignedModel> hash_and_sign(const Session& session, const Compa
   if (const auto own = path_below(options.model, options.signature); own && *own != ".") {
     sign.ignored.push_back(*own);
   } else if (own) {
-    return make_error(ErrorCode::kUsage, "the signature would replace the model").about(options.signature);
+    return make_error(ErrorCode::kUsage, "the signature would replace the model")
+        .about(options.signature);
   }
   MLXGUARD_TRY_ASSIGN(sign.certificates, certificates_of(session, options, key));
   ProgressLine progress(session.output(), session.clock(), "hashing");

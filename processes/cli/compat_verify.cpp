@@ -23,7 +23,8 @@ using Answer = std::variant<signature::VerifyReport, signature::Refusal>;
 /// The key that the user names, unless the revocation list of this state folder, or the key's own
 /// record, says that its signatures are not good any more.
 Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatOptions& options) {
-  MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, options.public_key));
+  MLXGUARD_TRY_ASSIGN(const crypto::Secret text,
+                      read_foreign_key_file(session, options.public_key));
   constexpr std::string_view kPublic[] = {"PUBLIC KEY"};
   auto read = crypto::EcPublicKey::from_pem(pem_block(text.text(), kPublic));
   if (!read) return std::move(read).error().about(options.public_key);
@@ -40,7 +41,8 @@ Result<signature::TrustedKeys> trusted_key(const Session& session, const CompatO
 }
 
 /// Fingerprints as the Python tool logs them.
-void log_fingerprint(const Session& session, const char* where, const crypto::Certificate& certificate) {
+void log_fingerprint(const Session& session, const char* where,
+                     const crypto::Certificate& certificate) {
   std::string text;
   for (std::size_t i = 0; i < certificate.fingerprint().size(); ++i) {
     if (i > 0 && i % 2 == 0) text += ':';
@@ -51,12 +53,14 @@ void log_fingerprint(const Session& session, const char* where, const crypto::Ce
 }
 
 bool names_identity(const trust::Signer& signer, const std::string& wanted) {
-  return std::any_of(signer.identities.begin(), signer.identities.end(), [&](const std::string& one) {
-    return one == wanted || one.substr(one.find(':') + 1) == wanted;
-  });
+  return std::any_of(signer.identities.begin(), signer.identities.end(),
+                     [&](const std::string& one) {
+                       return one == wanted || one.substr(one.find(':') + 1) == wanted;
+                     });
 }
 
-Result<trust::Signer> authenticate_by_certificate(const Session& session, const CompatOptions& options,
+Result<trust::Signer> authenticate_by_certificate(const Session& session,
+                                                  const CompatOptions& options,
                                                   const signature::Bundle& bundle) {
   crypto::ChainTrust authorities;
   authorities.now = session.clock().now();
@@ -73,8 +77,9 @@ Result<trust::Signer> authenticate_by_certificate(const Session& session, const 
       log_fingerprint(session, "[ verify ]", one);
     }
   }
-  MLXGUARD_TRY_ASSIGN(trust::Signer signer,
-                      signature::authenticate(bundle, authorities, signature::LegacyStatements::kAllowed));
+  MLXGUARD_TRY_ASSIGN(
+      trust::Signer signer,
+      signature::authenticate(bundle, authorities, signature::LegacyStatements::kAllowed));
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
   MLXGUARD_TRY(ring.check_verify(signer.fingerprint, session.clock().now()));
   if (!options.identity.empty() && !names_identity(signer, options.identity)) {
@@ -96,10 +101,13 @@ Result<trust::Signer> authenticate(const Session& session, const CompatOptions& 
 Result<Answer> check(const Session& session, const CompatOptions& options) {
   if (options.method == CompatMethod::kSigstore) return not_offered(options.method);
   MLXGUARD_TRY_ASSIGN(auto folder, artifact::ModelFolder::open(compat_model_path(options)));
-  MLXGUARD_TRY_ASSIGN(const std::string untrusted_text, signature::read_bundle_at(options.signature));
-  const auto material = options.method == CompatMethod::kCertificate ? signature::Material::kCertificates
-                                                                     : signature::Material::kKey;
-  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle, signature::parse_bundle(untrusted_text, material));
+  MLXGUARD_TRY_ASSIGN(const std::string untrusted_text,
+                      signature::read_bundle_at(options.signature));
+  const auto material = options.method == CompatMethod::kCertificate
+                            ? signature::Material::kCertificates
+                            : signature::Material::kKey;
+  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle,
+                      signature::parse_bundle(untrusted_text, material));
   MLXGUARD_TRY_ASSIGN(const trust::Signer signer, authenticate(session, options, bundle));
 
   signature::DetachedOptions detached;
@@ -107,13 +115,14 @@ Result<Answer> check(const Session& session, const CompatOptions& options) {
   detached.statement.legacy = signature::LegacyStatements::kAllowed;
   if (!options.ignore_git_paths) detached.statement.exclusions = signature::Exclusions::kStatedOnly;
   MLXGUARD_TRY_ASSIGN(detached.ignored, compat_ignored(options));
-  if (const auto own = path_below(options.model, options.signature)) detached.ignored.push_back(*own);
+  if (const auto own = path_below(options.model, options.signature))
+    detached.ignored.push_back(*own);
   if (options.ignore_unsigned_files) detached.unsigned_files = signature::UnsignedFiles::kTolerated;
   if (options.allow_symlinks) detached.links = artifact::Links::kFollowedInside;
   ProgressLine progress(session.output(), session.clock(), "verifying");
   detached.progress = progress.callback();
-  MLXGUARD_TRY_ASSIGN(Answer answer,
-                      signature::check_detached(std::move(folder), as_text(bundle.payload), detached));
+  MLXGUARD_TRY_ASSIGN(Answer answer, signature::check_detached(std::move(folder),
+                                                               as_text(bundle.payload), detached));
   if (auto* report = std::get_if<signature::VerifyReport>(&answer)) {
     report->signer = signer.fingerprint;
     report->signer_name = signer.name;

@@ -42,8 +42,8 @@ Result<crypto::Secret> read_foreign_key_file(const Session& session, const std::
   return text;
 }
 
-Result<std::vector<crypto::Certificate>> read_certificates(
-    const Session& session, const std::vector<std::string>& files) {
+Result<std::vector<crypto::Certificate>> read_certificates(const Session& session,
+                                                           const std::vector<std::string>& files) {
   std::vector<crypto::Certificate> all;
   for (const std::string& file : files) {
     MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, file));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Key and certificate files that other tools made and their users keep: PEM with anything around it.
+// Key and certificate files that other tools made and their users keep: PEM with anything around
+// it.
 #pragma once
 
 #include <span>
@@ -19,7 +20,8 @@ namespace mlxguard::cli {
                                                            const std::string& file);
 /// The first block of one of these kinds, with its end of line, in a file that may have other text
 /// around it (as `openssl ec -text` prints keys); the whole text if there is none.
-[[nodiscard]] std::string_view pem_block(std::string_view text, std::span<const std::string_view> kinds);
+[[nodiscard]] std::string_view pem_block(std::string_view text,
+                                         std::span<const std::string_view> kinds);
 /// Every certificate of these files, in order. kCertificateInvalid and those of reading.
 [[nodiscard]] Result<std::vector<crypto::Certificate>> read_certificates(
     const Session& session, const std::vector<std::string>& files);

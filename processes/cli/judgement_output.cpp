@@ -76,7 +76,8 @@ void show_conditions(const Output& output, const trust::Judgement& judgement) {
     output.line(line);
     if (condition.state != State::kFailed) continue;
     if (!condition.subject.empty()) output.line("      about     " + printable(condition.subject));
-    if (!condition.expected.empty()) output.line("      expected  " + printable(condition.expected));
+    if (!condition.expected.empty())
+      output.line("      expected  " + printable(condition.expected));
     if (!condition.actual.empty()) output.line("      found     " + printable(condition.actual));
   }
 }
@@ -85,8 +86,8 @@ void show_warnings(const Output& output, const trust::Judgement& judgement) {
   for (const trust::Condition& condition : judgement.conditions) {
     if (!is_warning(condition, judgement)) continue;
     const Error error = trust::error_of(condition, judgement);
-    std::string line = fmt::format("warning: {} [{}]", printable(error.message),
-                                   mlxguard::name_of(error.code));
+    std::string line =
+        fmt::format("warning: {} [{}]", printable(error.message), mlxguard::name_of(error.code));
     if (!error.actual.empty()) line += ": found " + printable(error.actual);
     if (!error.expected.empty()) line += ", expected " + printable(error.expected);
     output.note(line);

@@ -29,8 +29,8 @@ struct RevokeOptions {
   PassphraseOptions passphrase;
 };
 
-/// The secret of the old key, kept for the new one unless that one's has a source of its own: a descriptor
-/// can be read only once.
+/// The secret of the old key, kept for the new one unless that one's has a source of its own: a
+/// descriptor can be read only once.
 class RotationSecrets {
  public:
   RotationSecrets(const RotateOptions& options) : options_(options) {}  // NOLINT: local to rotate()
@@ -49,7 +49,8 @@ class RotationSecrets {
       return options_.new_passphrase.read(options_.new_name, use);
     }
     if (use == crypto::PassphraseUse::kCreate && kept_.size() < limits::kPassphraseBytesMin) {
-      return make_error(ErrorCode::kPassphraseWeak, "the old key's passphrase is too short for a new one")
+      return make_error(ErrorCode::kPassphraseWeak,
+                        "the old key's passphrase is too short for a new one")
           .hinting("give the new key another with --new-passphrase-file FILE");
     }
     return crypto::Secret::copy_of(kept_.bytes());
@@ -116,7 +117,8 @@ Result<int> rotate_keys(Session& session, const RotateOptions& options, events::
         const std::unique_ptr<crypto::Signer> new_key,
         trust::open_to_sign(store, ring, options.new_name, secrets.of_new_key(), now));
     MLXGUARD_TRY(log_use(log, options.new_name, new_key->public_key(), "sign a rotation"));
-    MLXGUARD_TRY(trust::rotate_key(store, options.old_name, *old_key, *new_key, now, until, on_record));
+    MLXGUARD_TRY(
+        trust::rotate_key(store, options.old_name, *old_key, *new_key, now, until, on_record));
     show_rotated(session, options, folder, old_public, new_key->public_key(), until);
     return 0;
   }
@@ -145,8 +147,8 @@ bool is_fingerprint(const std::string& text) {
   return text.size() == 64 && codec::from_hex(text).has_value();
 }
 
-/// Who signs the revocation: another key, which must be in good standing, or the key itself, whatever its
-/// standing: an expired key may still be revoked.
+/// Who signs the revocation: another key, which must be in good standing, or the key itself,
+/// whatever its standing: an expired key may still be revoked.
 Result<std::unique_ptr<crypto::Signer>> revoking_key(Session& session, const RevokeOptions& options,
                                                      const trust::KeyRing& ring,
                                                      const std::string& fingerprint) {
@@ -155,9 +157,9 @@ Result<std::unique_ptr<crypto::Signer>> revoking_key(Session& session, const Rev
   const trust::RingKey* signer =
       options.signed_by.empty() ? ring.find(fingerprint) : ring.find_name(options.signed_by);
   if (signer == nullptr) {
-    return make_error(ErrorCode::kKeyNotFound, options.signed_by.empty()
-                                                   ? "the key to revoke is not here to sign for itself"
-                                                   : "no key of this name")
+    return make_error(ErrorCode::kKeyNotFound,
+                      options.signed_by.empty() ? "the key to revoke is not here to sign for itself"
+                                                : "no key of this name")
         .about(options.signed_by.empty() ? options.key : options.signed_by)
         .hinting("name a trusted key that signs the revocation with --signed-by KEY");
   }
@@ -235,8 +237,8 @@ Result<int> accept_list(Session& session, const config::ServeConfig& config, std
   json.begin_object().field("status", "accepted").field("kind", "revocations");
   json.key("version").unsigned_integer(list.version()).end_object();
   session.output().json_line(json.text());
-  session.output().line("revocation list accepted, version " + std::to_string(list.version()) + ", " +
-                        std::to_string(list.revocations().size()) + " keys revoked");
+  session.output().line("revocation list accepted, version " + std::to_string(list.version()) +
+                        ", " + std::to_string(list.revocations().size()) + " keys revoked");
   return 0;
 }
 
@@ -252,9 +254,9 @@ Result<int> accept_rotated(Session& session, const config::ServeConfig& config,
     rotated.with("successor_fingerprint", rotation.new_key.fingerprint());
     return log.append(rotated);
   };
-  MLXGUARD_TRY_ASSIGN(const trust::Rotation rotation,
-                      trust::accept_rotation(store, config.public_keys, text,
-                                             session.clock().now(), on_record));
+  MLXGUARD_TRY_ASSIGN(
+      const trust::Rotation rotation,
+      trust::accept_rotation(store, config.public_keys, text, session.clock().now(), on_record));
   codec::JsonWriter json;
   json.begin_object().field("status", "accepted").field("kind", "rotation").field("old", name);
   json.field("new_fingerprint", rotation.new_key.fingerprint()).end_object();
@@ -285,8 +287,9 @@ void define_rotate(CLI::App& app, const std::function<void(Action)>& chosen) {
   rotate->add_option("OLD", options->old_name, "name of the key to replace")->required();
   rotate->add_option("NEW", options->new_name, "name of its successor, made if it is not there")
       ->required();
-  rotate->add_option("--old-valid-until", options->old_valid_until,
-                     "signatures of the old key are good until this date (UTC; default: its own window)");
+  rotate->add_option(
+      "--old-valid-until", options->old_valid_until,
+      "signatures of the old key are good until this date (UTC; default: its own window)");
   rotate->add_option("--curve", options->curve, "of the new key (default: that of the old one)");
   options->window.define(*rotate);
   options->passphrase.define(*rotate);
@@ -317,7 +320,8 @@ void define_key_changes(CLI::App& app, const std::function<void(Action)>& chosen
     });
   });
   const auto file = std::make_shared<std::string>();
-  CLI::App* accept = app.add_subcommand("accept", "take in a revocation list or a rotation from elsewhere");
+  CLI::App* accept =
+      app.add_subcommand("accept", "take in a revocation list or a rotation from elsewhere");
   accept->add_option("FILE", *file, "revocations.json, or OLD.rotation")->required();
   accept->callback([=] {
     chosen([=](Session& session) -> Result<int> {

@@ -92,9 +92,8 @@ Result<int> make_token_key(Session& session, const NewKeyOptions& options, event
   const auto pin = [&] { return options.passphrase.read_pin(options.name); };
   const crypto::TokenOptions token = options.passphrase.token();
   MLXGUARD_TRY_ASSIGN(const std::unique_ptr<crypto::Signer> key,
-                      options.generate
-                          ? crypto::generate_pkcs11_key(uri.text(), curve, pin, token)
-                          : crypto::open_pkcs11_key(uri.text(), pin, token));
+                      options.generate ? crypto::generate_pkcs11_key(uri.text(), curve, pin, token)
+                                       : crypto::open_pkcs11_key(uri.text(), pin, token));
   MLXGUARD_TRY(trust::register_token_key(
       store, made, *key, uri.text(),
       created_event(log, made, trust::KeyKind::kToken,
@@ -121,12 +120,13 @@ Result<int> import_file_key(Session& session, const NewKeyOptions& options, even
                       options.passphrase.read(options.name, crypto::PassphraseUse::kCreate));
   auto opened = crypto::EcPrivateKey::from_encrypted_pem(pem.text(), passphrase);
   if (!opened) return std::move(opened).error().about(options.import_file);
-  MLXGUARD_TRY_ASSIGN(const trust::NewKey made,
-                      options.window.make(options.name, opened->public_key().curve(),
-                                          session.clock().now()));
-  MLXGUARD_TRY_ASSIGN(const auto key,
-                      trust::import_key(store, made, *opened, passphrase,
-                                        created_event(log, made, trust::KeyKind::kFile, "imported")));
+  MLXGUARD_TRY_ASSIGN(
+      const trust::NewKey made,
+      options.window.make(options.name, opened->public_key().curve(), session.clock().now()));
+  MLXGUARD_TRY_ASSIGN(
+      const auto key,
+      trust::import_key(store, made, *opened, passphrase,
+                        created_event(log, made, trust::KeyKind::kFile, "imported")));
   show_made(session, folder, made, key,
             (folder / (made.name + ".key")).string() + ", encrypted anew with your passphrase");
   return 0;
@@ -152,7 +152,8 @@ Result<int> export_key(Session& session, const std::string& name) {
 
 void define_make(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<NewKeyOptions>();
-  CLI::App* make = app.add_subcommand("new", "make a key, encrypted with a passphrase, or on a token");
+  CLI::App* make =
+      app.add_subcommand("new", "make a key, encrypted with a passphrase, or on a token");
   make->add_option("NAME", options->name, "letters, digits, '.', '_', '-'")->required();
   make->add_option("--curve", options->curve, "p256 (default), p384 or p521");
   options->window.define(*make);
@@ -172,7 +173,8 @@ void define_import(CLI::App& app, const std::function<void(Action)>& chosen) {
   import->add_option("FILE", options->import_file, "the encrypted private key")->required();
   options->window.define(*import);
   options->passphrase.define(*import);
-  import->callback([=] { chosen([=](Session& session) { return import_key(session, *options); }); });
+  import->callback(
+      [=] { chosen([=](Session& session) { return import_key(session, *options); }); });
 }
 
 }  // namespace
@@ -185,7 +187,8 @@ void define_key(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto name = std::make_shared<std::string>();
   CLI::App* export_pem = app.add_subcommand("export", "print a public key as PEM");
   export_pem->add_option("NAME", *name, "name of the key")->required();
-  export_pem->callback([=] { chosen([=](Session& session) { return export_key(session, *name); }); });
+  export_pem->callback(
+      [=] { chosen([=](Session& session) { return export_key(session, *name); }); });
   define_key_changes(app, chosen);
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard key list` and `key show`: what is known about each key, and whether it may be relied on.
-#include <CLI/CLI.hpp>
+// `mlxguard key list` and `key show`: what is known about each key, and whether it may be relied
+// on.
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -80,10 +82,12 @@ void write_row(codec::JsonWriter& json, const Row& row, WallTime now) {
   json.field("curve", crypto::name_of(row.key->key.curve()));
   json.field("fingerprint", row.key->key.fingerprint());
   json.field("state", trust::name_of(row.state));
-  write_optional(json, "created", status.record ? std::optional(status.record->created) : std::nullopt);
+  write_optional(json, "created",
+                 status.record ? std::optional(status.record->created) : std::nullopt);
   json.key("age_days");
   if (status.record) {
-    json.number(std::chrono::duration<double, std::ratio<86400>>(now - status.record->created).count());
+    json.number(
+        std::chrono::duration<double, std::ratio<86400>>(now - status.record->created).count());
   } else {
     json.null();
   }
@@ -124,8 +128,8 @@ Style style_of(trust::KeyState state) {
 }
 
 void print_table(const Output& output, const std::vector<Row>& rows, WallTime now) {
-  constexpr std::array<std::string_view, 8> kHeads{"NAME",  "KIND", "CURVE",   "STATE",
-                                                   "AGE",   "USES", "EXPIRES", "FINGERPRINT"};
+  constexpr std::array<std::string_view, 8> kHeads{"NAME", "KIND", "CURVE",   "STATE",
+                                                   "AGE",  "USES", "EXPIRES", "FINGERPRINT"};
   std::vector<std::array<std::string, 8>> cells;
   for (const Row& row : rows) {
     const trust::KeyStatus& status = row.key->status;
@@ -196,9 +200,9 @@ void print_key(const Output& output, const Row& row, WallTime now) {
     line("valid from", date_text(status.record->not_before) + " UTC");
   }
   line("valid until", status.not_after() ? date_text(*status.not_after()) + " UTC" : "no end");
-  line("uses", uses_text(row) + (row.uses && row.uses->last
-                                     ? ", last " + date_text(*row.uses->last) + " UTC"
-                                     : ""));
+  line("uses",
+       uses_text(row) +
+           (row.uses && row.uses->last ? ", last " + date_text(*row.uses->last) + " UTC" : ""));
   if (!row.problem.empty()) line("", row.problem);
   if (status.rotation) line("successor", status.rotation->new_key.fingerprint());
   if (status.revocation) {

@@ -45,8 +45,12 @@ Result<events::Filter> filter_of(const Query& query) {
     if (!parsed) return usage(parsed.error().message).about(text);
     return WallTime(std::chrono::milliseconds(*parsed));
   };
-  if (!query.since.empty()) { MLXGUARD_TRY_ASSIGN(filter.since, time_of(query.since)); }
-  if (!query.until.empty()) { MLXGUARD_TRY_ASSIGN(filter.until, time_of(query.until)); }
+  if (!query.since.empty()) {
+    MLXGUARD_TRY_ASSIGN(filter.since, time_of(query.since));
+  }
+  if (!query.until.empty()) {
+    MLXGUARD_TRY_ASSIGN(filter.until, time_of(query.until));
+  }
   if (!query.type.empty()) {
     const events::KindRow* row = events::find_kind(query.type);
     if (row != nullptr) {
@@ -73,8 +77,7 @@ Result<events::Filter> filter_of(const Query& query) {
     filter.code = row->code;
   }
   filter.limit = query.limit;
-  filter.order =
-      query.oldest_first ? events::Order::kOldestFirst : events::Order::kNewestFirst;
+  filter.order = query.oldest_first ? events::Order::kOldestFirst : events::Order::kNewestFirst;
   return filter;
 }
 
@@ -91,16 +94,15 @@ void show(const Session& session, const events::LogRecord& record) {
   const Style style = record.outcome == "success"   ? Style::kGood
                       : record.outcome == "refused" ? Style::kWarn
                                                     : Style::kBad;
-  output.line(fmt::format("{:>6}  {}  {} {:<20} {:<14} {}", record.index,
-                          codec::to_rfc3339(time_ms),
-                          output.styled(style, fmt::format("{:<8}", record.outcome)), record.kind,
-                          printable(record.model),
-                          printable(record.code.empty() ? record.message
-                                                        : record.code + "  " + record.message)));
+  output.line(fmt::format(
+      "{:>6}  {}  {} {:<20} {:<14} {}", record.index, codec::to_rfc3339(time_ms),
+      output.styled(style, fmt::format("{:<8}", record.outcome)), record.kind,
+      printable(record.model),
+      printable(record.code.empty() ? record.message : record.code + "  " + record.message)));
 }
 
-/// What was acknowledged to anyone is in the answer: the tree and index are brought up to date first. A
-/// log that cannot be opened for writing (damaged, read-only) can still be read.
+/// What was acknowledged to anyone is in the answer: the tree and index are brought up to date
+/// first. A log that cannot be opened for writing (damaged, read-only) can still be read.
 Result<events::LogReader> open_reader(Session& session) {
   MLXGUARD_TRY_ASSIGN(const auto state, session.state());
   if (!std::filesystem::exists(events::log_folder(state))) {
@@ -162,8 +164,10 @@ void show_report(const Session& session, const events::VerifyReport& report) {
   json.key("findings").begin_array();
   for (const events::Finding& finding : report.findings) {
     json.begin_object().field("code", name_of(finding.code)).field("subject", finding.subject);
-    if (finding.first_entry) json.field("first_entry", static_cast<std::int64_t>(*finding.first_entry));
-    if (finding.last_entry) json.field("last_entry", static_cast<std::int64_t>(*finding.last_entry));
+    if (finding.first_entry)
+      json.field("first_entry", static_cast<std::int64_t>(*finding.first_entry));
+    if (finding.last_entry)
+      json.field("last_entry", static_cast<std::int64_t>(*finding.last_entry));
     json.field("message", finding.message).end_object();
   }
   json.end_array().end_object();
@@ -216,17 +220,19 @@ Result<int> verify(Session& session, const Verify& options) {
 void define_log(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   const auto query_options = std::make_shared<Query>();
-  CLI::App* ask = app.add_subcommand("query", "events by time, type, model and outcome, newest first");
+  CLI::App* ask =
+      app.add_subcommand("query", "events by time, type, model and outcome, newest first");
   ask->add_option("--since", query_options->since, "UTC: 2026-01-31 or 2026-01-31T12:00:00Z");
   ask->add_option("--until", query_options->until, "UTC, exclusive");
-  ask->add_option("--type", query_options->type, "such as model.refused, or model. for a whole line");
+  ask->add_option("--type", query_options->type,
+                  "such as model.refused, or model. for a whole line");
   ask->add_option("--model", query_options->model, "name of the model");
   ask->add_option("--outcome", query_options->outcome, "success, refused or failed");
   ask->add_option("--code", query_options->code, "stable error code");
   ask->add_option("--limit", query_options->limit, "at most so many (50)");
-  ask->add_flag("--oldest-first", query_options->oldest_first, "in the order in which they happened");
-  ask->callback(
-      [=] { chosen([=](Session& session) { return query(session, *query_options); }); });
+  ask->add_flag("--oldest-first", query_options->oldest_first,
+                "in the order in which they happened");
+  ask->callback([=] { chosen([=](Session& session) { return query(session, *query_options); }); });
 
   const auto tail_options = std::make_shared<Tail>();
   CLI::App* last = app.add_subcommand("tail", "the last events");
@@ -235,7 +241,8 @@ void define_log(CLI::App& app, const std::function<void(Action)>& chosen) {
   last->callback([=] { chosen([=](Session& session) { return tail(session, *tail_options); }); });
 
   const auto verify_options = std::make_shared<Verify>();
-  CLI::App* check = app.add_subcommand("verify", "prove that nothing was changed, removed or reordered");
+  CLI::App* check =
+      app.add_subcommand("verify", "prove that nothing was changed, removed or reordered");
   check->add_option("--public-key", verify_options->public_key, "the log's vkey, kept elsewhere");
   check->add_option("--previous-checkpoint", verify_options->previous_checkpoint,
                     "a checkpoint seen earlier: the log must extend it");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mlxguard command. Reads the command line, picks one row of the table, prints how it ended. What serves
-// and what opens packages are programs of their own: this one handles keys, and parses no archive.
-// Trusted: its user. Not trusted: every file it reads.
+// The mlxguard command. Reads the command line, picks one row of the table, prints how it ended.
+// What serves and what opens packages are programs of their own: this one handles keys, and parses
+// no archive. Trusted: its user. Not trusted: every file it reads.
 #include <string_view>
 
 #include "commands.h"
@@ -33,5 +33,6 @@ int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (first == "serve") return become("mlxguard-supervisor", argv + 1);
   if (first == "deps") return become("mlxguard-deps", argv + 1);
-  return run_command_line({"mlxguard", "mlxguard: the secure way to run MLX models.", kCommands}, argc, argv);
+  return run_command_line({"mlxguard", "mlxguard: the secure way to run MLX models.", kCommands},
+                          argc, argv);
 }

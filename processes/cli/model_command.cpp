@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard model`: the store of verified models. What is in it is loaded as store:NAME.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/model_store.h"
@@ -122,11 +123,12 @@ Result<int> verify(Session& session, const std::string& name) {
   MLXGUARD_TRY_ASSIGN(const Store store, open_store(session));
   MLXGUARD_TRY_ASSIGN(const StoredModel model, store.find(name));
   ProgressLine progress(session.output(), session.clock(), "verifying");
-  auto outcome = admission::verify_stored(model, store, state, progress.callback(), inspector, trust,
-                                          *log, session.clock());
+  auto outcome = admission::verify_stored(model, store, state, progress.callback(), inspector,
+                                          trust, *log, session.clock());
   progress.finish();
   if (!outcome) return std::move(outcome).error();
-  if (const auto* refusal = std::get_if<signature::Refusal>(&*outcome)) return Error(refusal->error);
+  if (const auto* refusal = std::get_if<signature::Refusal>(&*outcome))
+    return Error(refusal->error);
   show(session, "verified", model);
   return 0;
 }
@@ -136,13 +138,15 @@ Result<int> verify(Session& session, const std::string& name) {
 void define_model(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   const auto options = std::make_shared<AddModel>();
-  CLI::App* added = app.add_subcommand("add", "verify a model and keep it, read-only, in the store");
+  CLI::App* added =
+      app.add_subcommand("add", "verify a model and keep it, read-only, in the store");
   added->add_option("MODEL", options->path, "folder (or single file) of the model")->required();
   added->add_option("--name", options->name, "in the store (default: the folder's name)");
   added->add_option("--hf", options->hugging_face,
                     "ORG/NAME: what you asked the Hugging Face Hub for");
-  added->add_option("--public-key", options->public_keys,
-                    "PEM key to trust, besides those in the key folder")
+  added
+      ->add_option("--public-key", options->public_keys,
+                   "PEM key to trust, besides those in the key folder")
       ->allow_extra_args(false);
   added->callback([=] { chosen([=](Session& session) { return add(session, *options); }); });
   CLI::App* listed = app.add_subcommand("list", "the models in the store");
@@ -152,7 +156,8 @@ void define_model(CLI::App& app, const std::function<void(Action)>& chosen) {
   removed->add_option("NAME", *name, "name or digest")->required();
   removed->callback([=] { chosen([=](Session& session) { return remove(session, *name); }); });
   const auto which = std::make_shared<std::string>();
-  CLI::App* verified = app.add_subcommand("verify", "hash a stored model again, and renew its receipt");
+  CLI::App* verified =
+      app.add_subcommand("verify", "hash a stored model again, and renew its receipt");
   verified->add_option("NAME", *which, "name or digest")->required();
   verified->callback([=] { chosen([=](Session& session) { return verify(session, *which); }); });
 }

@@ -38,7 +38,8 @@ struct Run {
 };
 
 Result<std::string> read_input(const std::string& file, std::size_t bytes_max) {
-  const UniqueFd opened(file == "-" ? ::dup(STDIN_FILENO) : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd opened(file == "-" ? ::dup(STDIN_FILENO)
+                                    : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!opened.is_open()) return os_error("open", file);
   std::string text;
   std::array<char, 65536> buffer{};
@@ -75,14 +76,14 @@ Result<launch::WorkerProcess> start_worker(std::shared_ptr<const signature::Veri
   plan.limits = limits::worker_limits(input);
   plan.threads = input.threads;
   MLXGUARD_TRY_ASSIGN(auto worker, launch::WorkerProcess::start(std::move(model), plan));
-  MLXGUARD_TRY(worker.wait_until_ready(steady_clock::now() +
-                                       milliseconds(config.worker_start_timeout_ms)));
+  MLXGUARD_TRY(
+      worker.wait_until_ready(steady_clock::now() + milliseconds(config.worker_start_timeout_ms)));
   return worker;
 }
 
 /// The worker's answer, or why there is none: its own error, its death, or the deadline.
-Result<ipc::Received> ask(launch::WorkerProcess& worker, ipc::Channel& data, const ipc::Packet& packet,
-                          steady_clock::time_point deadline) {
+Result<ipc::Received> ask(launch::WorkerProcess& worker, ipc::Channel& data,
+                          const ipc::Packet& packet, steady_clock::time_point deadline) {
   MLXGUARD_TRY(data.send(packet));
   // A little later than the worker's own deadline, so that its answer comes first.
   auto received = data.receive(deadline + milliseconds(500));
@@ -144,8 +145,8 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
                                   steady_clock::time_point deadline) {
   const validate::TextLimits limits{static_cast<std::size_t>(config.texts_max),
                                     static_cast<std::size_t>(config.text_bytes_max)};
-  MLXGUARD_TRY_ASSIGN(auto decoded, validate::decode_embeddings_request(body, limits,
-                                                                        validate::ModelMember::kOptional));
+  MLXGUARD_TRY_ASSIGN(auto decoded, validate::decode_embeddings_request(
+                                        body, limits, validate::ModelMember::kOptional));
   MLXGUARD_TRY_ASSIGN(auto texts, validate::check_texts(std::move(decoded.texts), limits));
   const std::size_t count = texts.texts().size();
   auto request = timed<ipc::EmbedRequest>(deadline);
@@ -161,7 +162,8 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
   const auto dimension = static_cast<std::size_t>(schema.embedding_dimension);
   if (answer.dimension != dimension || answer.vectors.size() != count * dimension ||
       answer.token_counts.size() != count) {
-    return make_error(ErrorCode::kWorkerProtocol, "the worker answered with another number of vectors");
+    return make_error(ErrorCode::kWorkerProtocol,
+                      "the worker answered with another number of vectors");
   }
   codec::JsonWriter json;
   std::int64_t tokens = 0;
@@ -209,7 +211,8 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   events::Event loaded{.kind = events::Kind::kModelLoaded};
   loaded.model = model->name();
   loaded.message = "mlx loaded the verified bytes";
-  loaded.with("runtime", worker.runtime()).with("load_us", std::int64_t{worker.load_time().count()});
+  loaded.with("runtime", worker.runtime())
+      .with("load_us", std::int64_t{worker.load_time().count()});
   MLXGUARD_TRY(log.append(loaded));
   MLXGUARD_TRY_ASSIGN(const auto schema, validate::ModelSchema::from_wire(worker.schema()));
   const auto deadline = steady_clock::now() + milliseconds(options.timeout_ms);
@@ -219,9 +222,9 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   worker.kill(sandbox::KillReason::kShutdown);
   if (!answer) {
     const bool refused = describe(answer.error().code).exit_class == ExitClass::kRefused;
-    MLXGUARD_TRY(log.append(events::event_of(
-        refused ? events::Kind::kRequestRefused : events::Kind::kInferenceFailed, answer.error(),
-        model->name())));
+    MLXGUARD_TRY(log.append(
+        events::event_of(refused ? events::Kind::kRequestRefused : events::Kind::kInferenceFailed,
+                         answer.error(), model->name())));
     return answer;
   }
   events::Event done{.kind = events::Kind::kInferenceDone};
@@ -250,14 +253,16 @@ Result<int> run(Session& session, const Run& options) {
 void define_run(CLI::App& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Run>();
   app.add_option("MODEL", options->model, "signed folder of the model")->required();
-  app.add_option("--input", options->input,
-                 "request body as JSON, '-' for standard input: {\"input\": \"text\"} for embeddings, "
-                 "{\"inputs\": [...]} (Open Inference Protocol) for a function")
+  app.add_option(
+         "--input", options->input,
+         "request body as JSON, '-' for standard input: {\"input\": \"text\"} for embeddings, "
+         "{\"inputs\": [...]} (Open Inference Protocol) for a function")
       ->required();
   app.add_option("--public-key", options->public_keys,
                  "PEM key to trust, besides those in the key folder")
       ->allow_extra_args(false);
-  app.add_option("--hf", options->hugging_face, "ORG/NAME: what you asked the Hugging Face Hub for");
+  app.add_option("--hf", options->hugging_face,
+                 "ORG/NAME: what you asked the Hugging Face Hub for");
   app.add_option("--timeout-ms", options->timeout_ms, "time for the inference (60000)");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });
 }

@@ -100,13 +100,16 @@ void define_sign(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.add_option("--certificate-chain", options->chain, "PEM certificates of those who issued it")
       ->needs(certificate)
       ->allow_extra_args(false);
-  auto* hash = app.add_option("--hash", options->hash, "sha256 (default), blake2b or blake3 (fastest)")
-                   ->check(CLI::IsMember({"sha256", "blake2b", "blake3"}));
-  auto* shards = app.add_option("--shard-size", options->shard_bytes,
-                                "sign pieces of files, of this size (64MB), that are hashed in parallel")
-                     ->transform(CLI::AsSizeValue(false));
-  auto* ignore = app.add_option("--ignore", options->ignored, "path in the model that is not signed")
-                     ->allow_extra_args(false);
+  auto* hash =
+      app.add_option("--hash", options->hash, "sha256 (default), blake2b or blake3 (fastest)")
+          ->check(CLI::IsMember({"sha256", "blake2b", "blake3"}));
+  auto* shards =
+      app.add_option("--shard-size", options->shard_bytes,
+                     "sign pieces of files, of this size (64MB), that are hashed in parallel")
+          ->transform(CLI::AsSizeValue(false));
+  auto* ignore =
+      app.add_option("--ignore", options->ignored, "path in the model that is not signed")
+          ->allow_extra_args(false);
   auto* links = app.add_flag("--follow-links", options->follow_links,
                              "sign what symbolic links inside the model point to");
   for (CLI::Option* first : {hash, shards, ignore, links}) add->excludes(first);

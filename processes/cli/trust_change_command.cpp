@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard trust add`, `trust remove` and `trust sign`: changes of trust.toml, on record first, atomic,
-// and signed again where the policy is signed.
+// `mlxguard trust add`, `trust remove` and `trust sign`: changes of trust.toml, on record first,
+// atomic, and signed again where the policy is signed.
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
@@ -115,7 +115,8 @@ Result<void> set_signers(trust::SourceRule& source, const AddOptions& options,
     MLXGUARD_TRY_ASSIGN(signer.identity, trust::normal_identity(identity));
     source.signers.push_back(std::move(signer));
   }
-  if (source.signers.empty()) return usage("expected at least one --signer, or --ca with --identity");
+  if (source.signers.empty())
+    return usage("expected at least one --signer, or --ca with --identity");
   return {};
 }
 
@@ -155,13 +156,12 @@ Result<trust::SourceRule> source_of(const AddOptions& options, const trust::KeyR
 void sign_with(trust::PolicyChange& change, Session& session, const RootOptions& root,
                events::Sink& log) {
   if (root.key.empty()) return;
-  change.open_root_key = [&session, &root,
-                          &log]() -> Result<std::unique_ptr<crypto::Signer>> {
+  change.open_root_key = [&session, &root, &log]() -> Result<std::unique_ptr<crypto::Signer>> {
     MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
     MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
-    MLXGUARD_TRY_ASSIGN(auto key, trust::open_to_sign(crypto::KeyStore(folder), ring, root.key,
-                                                      root.passphrase.secrets(root.key),
-                                                      session.clock().now()));
+    MLXGUARD_TRY_ASSIGN(
+        auto key, trust::open_to_sign(crypto::KeyStore(folder), ring, root.key,
+                                      root.passphrase.secrets(root.key), session.clock().now()));
     MLXGUARD_TRY(log_use(log, root.key, key->public_key(), "sign the trust policy"));
     return key;
   };
@@ -204,8 +204,9 @@ Result<void> show(Session& session, std::string_view status, const std::string& 
   output.line("  policy  " + printable(file) + ", version " + std::to_string(changed.version) +
               (is_signed ? ", signed" : ""));
   if (changed.created) {
-    output.note("from now on only models of a source in this policy are allowed; before, every "
-                "trusted key could sign every model");
+    output.note(
+        "from now on only models of a source in this policy are allowed; before, every "
+        "trusted key could sign every model");
   }
   return {};
 }
@@ -251,9 +252,10 @@ Result<int> sign(Session& session, const RootOptions& root, const std::string& e
   if (places.root_key.empty()) {
     MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
     const trust::RingKey* key = ring.find_name(root.key);
-    session.output().note("nothing demands this signature yet: set root_key under [trust] in "
-                          "mlxguard.toml" +
-                          (key != nullptr ? " to " + key->key.fingerprint() : std::string()));
+    session.output().note(
+        "nothing demands this signature yet: set root_key under [trust] in "
+        "mlxguard.toml" +
+        (key != nullptr ? " to " + key->key.fingerprint() : std::string()));
   }
   return 0;
 }
@@ -270,28 +272,36 @@ void define_add(CLI::App& app, const std::function<void(Action)>& chosen) {
     to->add_option(name, target, meaning)->allow_extra_args(false);
   };
   CLI::App* add_app = app.add_subcommand("add", "trust a source of models, and who signs for it");
-  add_app->add_option("NAME", options->name, "of the source: letters, digits, '.', '_', '-'")->required();
+  add_app->add_option("NAME", options->name, "of the source: letters, digits, '.', '_', '-'")
+      ->required();
   texts(add_app, "--path", options->paths, "folder: every model in or below it");
-  texts(add_app, "--hf", options->hugging_face, "Hugging Face id ORG/NAME; * and ? match in a part");
+  texts(add_app, "--hf", options->hugging_face,
+        "Hugging Face id ORG/NAME; * and ? match in a part");
   texts(add_app, "--digest", options->digests, "root digest of a model");
   texts(add_app, "--signer", options->signers,
         "who may sign: name of a key here, fingerprint, or file with a public key");
-  add_app->add_option("--ca", options->authority, "root certificate (PEM) of signers by --identity");
+  add_app->add_option("--ca", options->authority,
+                      "root certificate (PEM) of signers by --identity");
   texts(add_app, "--identity", options->identities,
         "email:.., uri:.., dns:.. or subject:.. that the certificate must carry");
-  add_app->add_option("--threshold", options->threshold, "how many different signers must have signed");
+  add_app->add_option("--threshold", options->threshold,
+                      "how many different signers must have signed");
   add_app->add_option("--mode", options->mode, "enforce (default) or warn");
-  add_app->add_option("--formats,--format", options->formats, "formats that files may have")->delimiter(',');
+  add_app->add_option("--formats,--format", options->formats, "formats that files may have")
+      ->delimiter(',');
   add_app->add_option("--not-before", options->not_before, "the source is valid from (UTC)");
   add_app->add_option("--not-after", options->not_after, "the source is valid up to (UTC)");
-  add_app->add_option("--min-version", options->min_version, "lowest version of the model's mlxguard.json");
+  add_app->add_option("--min-version", options->min_version,
+                      "lowest version of the model's mlxguard.json");
   add_app->add_flag("--no-rollback", options->refuse_rollback,
                     "never a model older than the newest that was admitted");
-  add_app->add_option("--refuse-findings", options->refuse_findings,
-                      "findings of `mlxguard inspect` that refuse: rule, or severity:LEVEL")
+  add_app
+      ->add_option("--refuse-findings", options->refuse_findings,
+                   "findings of `mlxguard inspect` that refuse: rule, or severity:LEVEL")
       ->delimiter(',');
   add_app->add_flag("--receipts", options->receipts, "do not hash a stored, untouched model again");
-  add_app->add_option("--legacy", options->legacy, "old forms of signatures to allow")->delimiter(',');
+  add_app->add_option("--legacy", options->legacy, "old forms of signatures to allow")
+      ->delimiter(',');
   texts(add_app, "--crl", options->crls, "certificate revocation list (PEM or DER)");
   add_app->add_option("--expires", options->expires, "the policy's expiry (UTC)");
   define_root(*add_app, options->root, "--root-key", "key that signs the policy, if it is signed");

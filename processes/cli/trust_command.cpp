@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard trust check` and `trust list`: what the policy says, in words.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/trust_check.h"
@@ -42,9 +43,10 @@ void write_policy(codec::JsonWriter& json, const trust::Policy& policy,
 /// "policy  /etc/mlxguard/trust.toml, version 3, signed by key 3f9c41d2"
 std::string policy_line(const trust::Policy& policy, const trust::PolicyPlaces& places) {
   if (policy.is_implicit()) return "none: every trusted key may sign every model";
-  std::string line = printable(places.file().string()) + ", version " +
-                     std::to_string(policy.file().version);
-  line += policy.is_signed() ? ", signed by key " + policy.signed_by().substr(0, 8) : ", not signed";
+  std::string line =
+      printable(places.file().string()) + ", version " + std::to_string(policy.file().version);
+  line +=
+      policy.is_signed() ? ", signed by key " + policy.signed_by().substr(0, 8) : ", not signed";
   if (policy.file().expires) line += ", until " + moment(*policy.file().expires);
   return line;
 }
@@ -80,7 +82,7 @@ void write_answer(const Session& session, const CheckOptions& options, const tru
 
 void show_answer(const Output& output, const CheckOptions& options, const trust::Policy& policy,
                  const trust::PolicyPlaces& places, const admission::TrustAnswer& answer) {
-  const Style style = answer.refusal ? Style::kBad
+  const Style style = answer.refusal                               ? Style::kBad
                       : answer.judgement.first_failed() == nullptr ? Style::kGood
                                                                    : Style::kWarn;
   const std::string_view word = answer.refusal ? "refused"
@@ -222,9 +224,9 @@ Result<int> list(Session& session) {
   }
   if (policy.file().sources.empty()) output.line("no source: every model is refused");
   const trust::PolicyFile& file = policy.file();
-  for (const auto& [what, texts] : {std::pair("keys", &file.revoked_keys),
-                                    std::pair("serials", &file.revoked_serials),
-                                    std::pair("models", &file.revoked_models)}) {
+  for (const auto& [what, texts] :
+       {std::pair("keys", &file.revoked_keys), std::pair("serials", &file.revoked_serials),
+        std::pair("models", &file.revoked_models)}) {
     if (!texts->empty()) output.line(fmt::format("revoked {}  {}", what, joined(*texts)));
   }
   return 0;
@@ -235,7 +237,8 @@ Result<int> list(Session& session) {
 std::string describe_signer(const trust::SignerRule& signer, const trust::KeyRing& ring) {
   if (!signer.is_certificate()) {
     const trust::RingKey* known = ring.find(signer.key);
-    return (known != nullptr ? known->name : std::string("key")) + " (" + signer.key.substr(0, 8) + ")";
+    return (known != nullptr ? known->name : std::string("key")) + " (" + signer.key.substr(0, 8) +
+           ")";
   }
   return signer.identity + " by authority " + signer.authority_digest.substr(0, 8);
 }
@@ -251,8 +254,9 @@ void define_trust(CLI::App& app, const std::function<void(Action)>& chosen) {
   checked->add_option("MODEL", options->model, "folder, single file, or store:NAME")->required();
   checked->add_option("--hf", options->hugging_face,
                       "ORG/NAME: what you asked the Hugging Face Hub for");
-  checked->add_option("--public-key", options->public_keys,
-                      "PEM key to know, besides those in the key folder")
+  checked
+      ->add_option("--public-key", options->public_keys,
+                   "PEM key to know, besides those in the key folder")
       ->allow_extra_args(false);
   checked->callback([=] { chosen([=](Session& session) { return check(session, *options); }); });
 }

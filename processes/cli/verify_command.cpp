@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/model_line.h"
@@ -45,13 +46,15 @@ int show_refusal(const Session& session, const Verify& options, const signature:
   output.line(output.styled(Style::kBad, "refused") + "  " + printable(options.model));
   for (std::size_t i = 0; i < refusal.findings.size() && i < kFindingsShown; ++i) {
     const Error& finding = refusal.findings[i];
-    output.line(fmt::format("  {:<28} {}", name_of(finding.code),
-                            printable(finding.subject.empty() ? finding.message : finding.subject)));
+    output.line(
+        fmt::format("  {:<28} {}", name_of(finding.code),
+                    printable(finding.subject.empty() ? finding.message : finding.subject)));
     if (!finding.expected.empty()) output.line("    expected " + printable(finding.expected));
     if (!finding.actual.empty()) output.line("    found    " + printable(finding.actual));
   }
   if (refusal.findings.size() > kFindingsShown) {
-    output.line(fmt::format("  and {} more; --json lists all", refusal.findings.size() - kFindingsShown));
+    output.line(
+        fmt::format("  and {} more; --json lists all", refusal.findings.size() - kFindingsShown));
   }
   return exit_status_of(error);
 }
@@ -77,14 +80,16 @@ Result<int> verify(Session& session, const Verify& options) {
       told.expected.clear();
       told.actual.clear();
       if (told.hint.empty()) {
-        told.hint = "this is not what was signed: restore it, or sign it again if the change is yours";
+        told.hint =
+            "this is not what was signed: restore it, or sign it again if the change is yours";
       }
       session.output().error(told);
     }
     return status;
   }
   const auto& report = std::get<signature::VerifyReport>(*outcome);
-  const auto duration = std::chrono::duration<double, std::milli>(session.clock().steady() - started);
+  const auto duration =
+      std::chrono::duration<double, std::milli>(session.clock().steady() - started);
   codec::JsonWriter json;
   json.begin_object().field("status", "verified").field("model", options.model);
   json.field("files", static_cast<std::int64_t>(report.files));
@@ -112,7 +117,8 @@ void define_verify(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.add_option("--public-key", options->public_keys,
                  "PEM key to trust, besides those in the key folder")
       ->allow_extra_args(false);
-  app.add_option("--hf", options->hugging_face, "ORG/NAME: what you asked the Hugging Face Hub for");
+  app.add_option("--hf", options->hugging_face,
+                 "ORG/NAME: what you asked the Hugging Face Hub for");
   app.callback([=] { chosen([=](Session& session) { return verify(session, *options); }); });
 }
 

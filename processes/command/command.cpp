@@ -48,7 +48,8 @@ int run_command_line(const Program& program, int argc, char** argv) {
   app.name(program.name);
   app.set_version_flag("--version", "mlxguard " MLXGUARD_VERSION);
   app.require_subcommand(1);
-  app.footer(program.name + " COMMAND --help says more. Every command takes --json and --state DIR.");
+  app.footer(program.name +
+             " COMMAND --help says more. Every command takes --json and --state DIR.");
   Action action;
   CommonOptions common;
   const auto chosen = [&](Action picked) { action = std::move(picked); };

@@ -47,8 +47,9 @@ Result<milliseconds> lifetime_of(std::string_view text) {
 Result<WallTime> date_of(std::string_view text, DateEdge edge) {
   auto moment = codec::from_rfc3339(text);
   if (!moment) {
-    return make_error(ErrorCode::kUsage, "expected a date such as 2027-01-31, or with time in UTC, "
-                                         "2027-01-31T12:00:00Z")
+    return make_error(ErrorCode::kUsage,
+                      "expected a date such as 2027-01-31, or with time in UTC, "
+                      "2027-01-31T12:00:00Z")
         .about(std::string(text));
   }
   const WallTime time{milliseconds(*moment)};
@@ -85,7 +86,8 @@ Result<trust::NewKey> WindowOptions::make(std::string name, crypto::Curve curve,
     MLXGUARD_TRY_ASSIGN(key.not_after, date_of(valid_until, DateEdge::kEnd));
   }
   if (key.not_after && (*key.not_after <= key.not_before || *key.not_after <= now)) {
-    return make_error(ErrorCode::kUsage, "expected a validity that ends after it begins, and not yet");
+    return make_error(ErrorCode::kUsage,
+                      "expected a validity that ends after it begins, and not yet");
   }
   return key;
 }
@@ -98,8 +100,8 @@ Result<int> or_refused(events::Sink& log, const std::string& key_name, Result<in
   return done;
 }
 
-Result<void> log_use(events::Sink& log, const std::string& key_name,
-                     const crypto::EcPublicKey& key, std::string_view what_for) {
+Result<void> log_use(events::Sink& log, const std::string& key_name, const crypto::EcPublicKey& key,
+                     std::string_view what_for) {
   events::Event used{.kind = events::Kind::kKeyUsed};
   used.message = "opened to " + std::string(what_for);
   used.with("key", key_name).with("fingerprint", key.fingerprint());

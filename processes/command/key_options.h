@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the `key` commands share: curves, dates and lifetimes as users write them, and the events that
-// each of their endings is.
+// What the `key` commands share: curves, dates and lifetimes as users write them, and the events
+// that each of their endings is.
 #pragma once
 
 #include <optional>
@@ -38,8 +38,8 @@ struct WindowOptions {
                                            WallTime now) const;
 };
 
-/// Runs a command on keys; how it fails is an event `key.refused`. If that cannot be logged, the log's
-/// error is the one to show.
+/// Runs a command on keys; how it fails is an event `key.refused`. If that cannot be logged, the
+/// log's error is the one to show.
 [[nodiscard]] Result<int> or_refused(events::Sink& log, const std::string& key_name,
                                      Result<int> done);
 [[nodiscard]] Result<void> log_use(events::Sink& log, const std::string& key_name,

@@ -66,8 +66,7 @@ void Output::error(const Error& error) const {
   }
   const bool colour = stderr_is_terminal_ && options_.color_allowed;
   write_line(stderr, fmt::format("mlxguard: {}error:{} {} [{}]", colour ? "\x1b[31m" : "",
-                                 colour ? "\x1b[0m" : "", printable(message),
-                                 name_of(error.code)));
+                                 colour ? "\x1b[0m" : "", printable(message), name_of(error.code)));
   if (!error.expected.empty() || !error.actual.empty()) {
     write_line(stderr, fmt::format("mlxguard:   expected {}", printable(error.expected)));
     write_line(stderr, fmt::format("mlxguard:   found    {}", printable(error.actual)));
@@ -97,8 +96,8 @@ std::string printable(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     // C1 controls are two bytes in UTF-8, 0xC2 0x80..0x9F; some terminals obey them.
-    const bool c1 = byte == 0xC2 && i + 1 < text.size() &&
-                    static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    const bool c1 =
+        byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
     if (byte < 0x20 || byte == 0x7F || c1 || (!valid && byte >= 0x80)) {
       out += fmt::format("\\x{:02x}", byte);
       if (c1) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));
@@ -132,8 +131,6 @@ std::string error_json(const Error& error) {
   return writer.text();
 }
 
-int exit_status_of(const Error& error) {
-  return static_cast<int>(describe(error.code).exit_class);
-}
+int exit_status_of(const Error& error) { return static_cast<int>(describe(error.code).exit_class); }
 
 }  // namespace mlxguard::cli

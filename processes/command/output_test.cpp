@@ -28,6 +28,9 @@ TEST_CASE("output: sizes in decimal units") {
 }
 
 TEST_CASE("output: an error as JSON says everything that it knows") {
-  const Error error = make_error(ErrorCode::kDigestMismatch, "changed").about("a\"b").compared("1", "2");
-  CHECK(error_json(error) == R"({"error":{"code":"signature.digest_mismatch","message":"changed","subject":"a\"b","expected":"1","actual":"2"}})");
+  const Error error =
+      make_error(ErrorCode::kDigestMismatch, "changed").about("a\"b").compared("1", "2");
+  CHECK(
+      error_json(error) ==
+      R"({"error":{"code":"signature.digest_mismatch","message":"changed","subject":"a\"b","expected":"1","actual":"2"}})");
 }

@@ -13,10 +13,9 @@ constexpr double kTokenTimeoutMaxS = 3600;
 void PassphraseOptions::define(CLI::App& app) {
   CLI::Option* from_fd = app.add_option("--passphrase-fd,--pin-fd", fd,
                                         "read the passphrase or PIN from this descriptor");
-  CLI::Option* from_file =
-      app.add_option("--passphrase-file,--pin-file", file,
-                     "read the passphrase or PIN from this file (mode 600)")
-          ->excludes(from_fd);
+  CLI::Option* from_file = app.add_option("--passphrase-file,--pin-file", file,
+                                          "read the passphrase or PIN from this file (mode 600)")
+                               ->excludes(from_fd);
   app.add_option("--passphrase-agent,--pin-agent", agent,
                  "run this program, which asks for the passphrase or PIN and prints it")
       ->excludes(from_fd)
@@ -48,10 +47,10 @@ Result<crypto::Secret> PassphraseOptions::ask(const std::string& prompt,
 
 Result<crypto::Secret> PassphraseOptions::read(const std::string& key_name,
                                                crypto::PassphraseUse use) const {
-  return ask((use == crypto::PassphraseUse::kCreate ? "New passphrase for key "
-                                                    : "Passphrase for key ") +
-                 key_name,
-             use);
+  return ask(
+      (use == crypto::PassphraseUse::kCreate ? "New passphrase for key " : "Passphrase for key ") +
+          key_name,
+      use);
 }
 
 Result<crypto::Secret> PassphraseOptions::read_pin(const std::string& key_name) const {

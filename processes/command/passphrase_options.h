@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a command takes a secret from (a key's passphrase, a token's PIN): a descriptor, a file, an agent,
-// or the terminal. Never from an argument or the environment.
+// Where a command takes a secret from (a key's passphrase, a token's PIN): a descriptor, a file, an
+// agent, or the terminal. Never from an argument or the environment.
 #pragma once
 
 #include <optional>

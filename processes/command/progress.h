@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A progress line for work that takes longer than a second: share, rate and time left. On a terminal only.
+// A progress line for work that takes longer than a second: share, rate and time left. On a
+// terminal only.
 #pragma once
 
 #include <atomic>

@@ -53,7 +53,8 @@ Result<admission::OpenInspector> Session::inspector() {
   MLXGUARD_TRY_ASSIGN(const trust::PolicyPlaces places, policy_places());
   // A hint only: without an inspector a source that refuses findings refuses the model.
   const auto text = trust::read_trusted_file(places.file(), limits::kPolicyBytesMax);
-  if (!text || text->find("refuse_findings") == std::string::npos) return admission::OpenInspector{};
+  if (!text || text->find("refuse_findings") == std::string::npos)
+    return admission::OpenInspector{};
   MLXGUARD_TRY_ASSIGN(host_, sandbox::Host::probe());
   return admission::OpenInspector([this] { return launch::open_inspector(*host_); });
 }

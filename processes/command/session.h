@@ -36,12 +36,14 @@ class Session {
   [[nodiscard]] Result<config::ServeConfig> config() const;
   [[nodiscard]] Result<std::filesystem::path> state() const;
   [[nodiscard]] Result<std::filesystem::path> keys_folder() const;
-  /// The keys and the policy that models are held against; `public_keys` besides the configured ones.
+  /// The keys and the policy that models are held against; `public_keys` besides the configured
+  /// ones.
   [[nodiscard]] Result<admission::Trust> trust(const std::vector<std::string>& public_keys = {});
   [[nodiscard]] Result<trust::PolicyPlaces> policy_places(
       const std::vector<std::string>& public_keys = {}) const;
-  /// Looks into models where the policy refuses findings. Before log(): what the machine allows is tried
-  /// in a child process, before there are threads. Tried only if the policy speaks of findings.
+  /// Looks into models where the policy refuses findings. Before log(): what the machine allows is
+  /// tried in a child process, before there are threads. Tried only if the policy speaks of
+  /// findings.
   [[nodiscard]] Result<admission::OpenInspector> inspector();
   /// The event log of this state folder, created (0700) when there is none.
   [[nodiscard]] Result<events::EventLog*> log();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard deps db`: the advisory database on disk. Parses what anyone may have written; replaces the
-// database in one step, or leaves it.
-#include <CLI/CLI.hpp>
+// `mlxguard deps db`: the advisory database on disk. Parses what anyone may have written; replaces
+// the database in one step, or leaves it.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <fstream>
 #include <memory>
 
@@ -45,16 +45,19 @@ void write_info(codec::JsonWriter& json, const DatabaseInfo& info) {
 
 void print_info(const Output& output, std::string_view what, const DatabaseInfo& info) {
   output.line(fmt::format("{}: {} advisories for {} packages from {}, newest change {}", what,
-                          info.records, info.packages, printable(info.source), printable(info.newest)));
+                          info.records, info.packages, printable(info.source),
+                          printable(info.newest)));
   output.line(output.styled(
-      Style::kDim, fmt::format("  left out: {} withdrawn, {} of other ecosystems, {} broken", info.withdrawn,
-                               info.foreign, info.skipped)));
+      Style::kDim, fmt::format("  left out: {} withdrawn, {} of other ecosystems, {} broken",
+                               info.withdrawn, info.foreign, info.skipped)));
 }
 
 Result<void> log_update(Session& session, std::string_view what, const DatabaseInfo& info) {
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   events::Event event{.kind = events::Kind::kAdvisoriesUpdated};
-  event.with("what", std::string(what)).with("source", info.source).with("sha256", info.source_sha256);
+  event.with("what", std::string(what))
+      .with("source", info.source)
+      .with("sha256", info.source_sha256);
   event.with("newest", info.newest).with("records", static_cast<std::int64_t>(info.records));
   event.with("skipped", static_cast<std::int64_t>(info.skipped)).with("digest", info.digest);
   return log->append(event);
@@ -81,7 +84,8 @@ Result<void> take_catalog(Session& session, const fs::path& state, const std::st
   fs::create_directories(advisories::folder_in(state), ignored);
   MLXGUARD_TRY(inventory::write_file(catalog_file(state), text));
   json.key("exploited").integer(static_cast<std::int64_t>(entries.size()));
-  session.output().line(fmt::format("exploited: {} vulnerabilities of the catalog", entries.size()));
+  session.output().line(
+      fmt::format("exploited: {} vulnerabilities of the catalog", entries.size()));
   return {};
 }
 
@@ -106,11 +110,12 @@ Result<int> update(Session& session, const UpdateOptions& options) {
     MLXGUARD_TRY(show(session, "database", updated, json));
   }
   if (!options.feed.empty()) {
-    MLXGUARD_TRY_ASSIGN(const std::string pem, inventory::read_file(options.feed_key, kKeyBytesMax));
+    MLXGUARD_TRY_ASSIGN(const std::string pem,
+                        inventory::read_file(options.feed_key, kKeyBytesMax));
     MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey key, crypto::EcPublicKey::from_pem(pem));
     MLXGUARD_TRY_ASSIGN(const Fetched source, fetch_if_url(session, options.feed));
-    MLXGUARD_TRY_ASSIGN(const Updated updated, advisories::update_feed(state, source.path, key,
-                                                                       session.clock().now()));
+    MLXGUARD_TRY_ASSIGN(const Updated updated,
+                        advisories::update_feed(state, source.path, key, session.clock().now()));
     MLXGUARD_TRY(show(session, "feed", updated, json));
   }
   if (!options.kev.empty()) {
@@ -148,17 +153,17 @@ Result<int> status(Session& session) {
 
 void define_deps_db(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
-  CLI::App* updating = app.add_subcommand("update", "take advisories over from a file, folder or URL");
+  CLI::App* updating =
+      app.add_subcommand("update", "take advisories over from a file, folder or URL");
   auto options = std::make_shared<UpdateOptions>();
   updating->add_option("--from", options->from,
                        "the ecosystem's all.zip, a folder of OSV JSON or YAML, or an https URL");
-  updating->add_option("--sha256", options->sha256, "the file's digest, compared before it is read");
+  updating->add_option("--sha256", options->sha256,
+                       "the file's digest, compared before it is read");
   updating->add_option("--feed", options->feed, "a signed feed of further advisories");
   updating->add_option("--feed-key", options->feed_key, "the feed's public key (PEM)");
   updating->add_option("--kev", options->kev, "CISA's catalog of exploited vulnerabilities (JSON)");
-  updating->callback([=] {
-    chosen([=](Session& session) { return update(session, *options); });
-  });
+  updating->callback([=] { chosen([=](Session& session) { return update(session, *options); }); });
   CLI::App* showing = app.add_subcommand("status", "what the database holds, and how old it is");
   showing->callback([=] { chosen(status); });
   define_deps_feed(app, chosen);

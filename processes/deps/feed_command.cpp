@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard deps db sign-feed`: OSV records of one's own in one signed file, for those who take them over
-// with `deps db update --feed`.
-#include <CLI/CLI.hpp>
+// `mlxguard deps db sign-feed`: OSV records of one's own in one signed file, for those who take
+// them over with `deps db update --feed`.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "advisories/source.h"
@@ -36,9 +36,9 @@ Result<int> sign_feed(Session& session, const FeedOptions& options, events::Sink
   MLXGUARD_TRY_ASSIGN(const auto signer, trust::open_to_sign(store, ring, options.key, secrets,
                                                              session.clock().now()));
   MLXGUARD_TRY(log_use(log, options.key, signer->public_key(), "opened to sign an advisory feed"));
-  MLXGUARD_TRY_ASSIGN(const std::string text,
-                      advisories::write_feed(options.from, options.version, session.clock().now(),
-                                             *signer));
+  MLXGUARD_TRY_ASSIGN(
+      const std::string text,
+      advisories::write_feed(options.from, options.version, session.clock().now(), *signer));
   MLXGUARD_TRY(inventory::write_file(options.out, text));
   codec::JsonWriter json;
   json.begin_object().field("feed", options.out).field("version", options.version);
@@ -56,7 +56,8 @@ void define_deps_feed(CLI::App& app, const std::function<void(Action)>& chosen) 
   const auto options = std::make_shared<FeedOptions>();
   sub->add_option("--from", options->from, "folder of OSV records, JSON or YAML")->required();
   sub->add_option("-o,--output", options->out, "the feed")->required();
-  sub->add_option("--version-number", options->version, "rises with each feed")->required()
+  sub->add_option("--version-number", options->version, "rises with each feed")
+      ->required()
       ->check(CLI::PositiveNumber);
   sub->add_option("--key", options->key, "name of the signing key")->required();
   options->passphrase.define(*sub);

@@ -76,10 +76,9 @@ Result<Fetched> fetch_if_url(Session& session, const std::string& from) {
   if (name.empty()) name = "download";
   Fetched fetched(fs::path(folder) / name, folder);
   session.output().note("downloading " + printable(from));
-  MLXGUARD_TRY_ASSIGN(const ToolOutput ended,
-                      run_tool({(own_folder() / "mlxguard-mirror").string(), "fetch", from,
-                                fetched.path.string()},
-                               kDownloadTimeMax));
+  MLXGUARD_TRY_ASSIGN(const ToolOutput ended, run_tool({(own_folder() / "mlxguard-mirror").string(),
+                                                        "fetch", from, fetched.path.string()},
+                                                       kDownloadTimeMax));
   if (ended.status != 0) return download_error(ended, from);
   return fetched;
 }
@@ -88,7 +87,8 @@ advisories::Knowledge LoadedKnowledge::view() const {
   return {osv ? &*osv : nullptr, feed ? &*feed : nullptr, vex, exploited};
 }
 
-Result<LoadedKnowledge> load_knowledge(const fs::path& state, const std::vector<std::string>& vex_files,
+Result<LoadedKnowledge> load_knowledge(const fs::path& state,
+                                       const std::vector<std::string>& vex_files,
                                        const std::string& kev_file) {
   LoadedKnowledge loaded;
   MLXGUARD_TRY_ASSIGN(loaded.osv, open_if_there(advisories::database_file(state)));

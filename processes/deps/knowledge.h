@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a scan is held against, from the state folder and the command line; and files that may be URLs.
+// What a scan is held against, from the state folder and the command line; and files that may be
+// URLs.
 #pragma once
 
 #include <filesystem>
@@ -30,7 +31,8 @@ class Fetched {
   std::filesystem::path folder_;
 };
 
-/// An https URL is downloaded into the state folder by a process of its own; anything else is a path.
+/// An https URL is downloaded into the state folder by a process of its own; anything else is a
+/// path.
 [[nodiscard]] Result<Fetched> fetch_if_url(Session& session, const std::string& from);
 
 /// Databases, statements and catalog; `knowledge` points into the rest.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard deps mirror`: what the mirror decided and why, and the operator's own word about files. The
-// mirror itself is mlxguard-mirror; main.cpp becomes it for `deps mirror serve`.
-#include <CLI/CLI.hpp>
+// `mlxguard deps mirror`: what the mirror decided and why, and the operator's own word about files.
+// The mirror itself is mlxguard-mirror; main.cpp becomes it for `deps mirror serve`.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 
@@ -56,10 +56,10 @@ std::string records_json(const std::vector<mirror::FileRecord>& records,
 }
 
 void print_record(const Output& output, const mirror::FileRecord& record) {
-  output.line(fmt::format("{}  {}  {}", output.styled(style_of(record.action),
-                                                      fmt::format("{:7}", record.action)),
-                          printable(record.filename),
-                          output.styled(Style::kDim, printable(record.sha256.substr(0, 12)))));
+  output.line(fmt::format(
+      "{}  {}  {}", output.styled(style_of(record.action), fmt::format("{:7}", record.action)),
+      printable(record.filename),
+      output.styled(Style::kDim, printable(record.sha256.substr(0, 12)))));
   if (record.action == "served") return;
   output.line(fmt::format("         {} [{}]", printable(record.reason), printable(record.code)));
   for (const mirror::Finding& finding : record.inspection.findings) {
@@ -119,9 +119,7 @@ void define_say(CLI::App& mirror, const char* name, const char* meaning,
   auto options = std::make_shared<SayOptions>();
   sub->add_option("selector", options->selector, "NAME, NAME==VERSION or sha256:HEX")->required();
   sub->add_option("--reason", options->reason, "why; kept in the event log")->required();
-  sub->callback([=] {
-    chosen([=](Session& session) { return say(session, *options, action); });
-  });
+  sub->callback([=] { chosen([=](Session& session) { return say(session, *options, action); }); });
 }
 
 }  // namespace
@@ -133,9 +131,7 @@ void define_deps_mirror(CLI::App& app, const std::function<void(Action)>& chosen
   auto options = std::make_shared<ListOptions>();
   listing->add_option("--action", options->action, "only these")
       ->check(CLI::IsMember({"served", "held", "blocked"}));
-  listing->callback([=] {
-    chosen([=](Session& session) { return list(session, *options); });
-  });
+  listing->callback([=] { chosen([=](Session& session) { return list(session, *options); }); });
   define_say(app, "quarantine", "never serve a package, a release or a file",
              mirror::OperatorAction::kQuarantine, chosen);
   define_say(app, "release", "serve although it is held or blocked: the operator's word",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard deps scan`: exits 0 only when everything is clean or accepted by name; 1 for a vulnerability, a
-// file that differs from RECORD, or what could not be told.
-#include <CLI/CLI.hpp>
+// `mlxguard deps scan`: exits 0 only when everything is clean or accepted by name; 1 for a
+// vulnerability, a file that differs from RECORD, or what could not be told.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
@@ -91,7 +91,8 @@ Result<int> scan(Session& session, const Options& options) {
     scan_options.accepted.insert(name);
     scan_options.accepted.insert(packaging::normalize_name(name));
   }
-  MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(state, options.vex, options.kev));
+  MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded,
+                      load_knowledge(state, options.vex, options.kev));
   const advisories::Knowledge knowledge = loaded.view();
   inventory::ReadOptions read_options;
   if (options.without_native) read_options.native = inventory::NativeParts::kSkip;
@@ -101,8 +102,8 @@ Result<int> scan(Session& session, const Options& options) {
   MLXGUARD_TRY_ASSIGN(const inventory::Inventory inventory,
                       inventory::read_inventory(options.target, read_options));
   progress.finish();
-  MLXGUARD_TRY_ASSIGN(const Report report, advisories::scan(inventory, knowledge, scan_options,
-                                                            session.clock().now()));
+  MLXGUARD_TRY_ASSIGN(const Report report,
+                      advisories::scan(inventory, knowledge, scan_options, session.clock().now()));
   MLXGUARD_TRY(log_scan(session, options, report, knowledge));
   const ScanContext context{inventory, knowledge, options.all};
   MLXGUARD_TRY(write_sarif(options, report, context));
@@ -119,18 +120,20 @@ void define_deps_scan(CLI::App& app, const std::function<void(Action)>& chosen) 
   const auto options = std::make_shared<Options>();
   app.add_option("TARGET", options->target,
                  "environment, project, wheel, lock file or SBOM (default: this folder)");
-  app.add_option("--vex", options->vex, "OpenVEX document that suppresses findings, with its reasons")
+  app.add_option("--vex", options->vex,
+                 "OpenVEX document that suppresses findings, with its reasons")
       ->allow_extra_args(false);
-  app.add_option("--kev", options->kev, "catalog of exploited vulnerabilities (default: the database's)");
+  app.add_option("--kev", options->kev,
+                 "catalog of exploited vulnerabilities (default: the database's)");
   app.add_option("--accept", options->accepted, accepted_help())->allow_extra_args(false);
-  app.add_option("--max-age", options->max_age, "an older database could not tell")->capture_default_str();
-  app.add_option("--sarif", options->sarif, "write SARIF 2.1.0 to this file; -: to standard output");
+  app.add_option("--max-age", options->max_age, "an older database could not tell")
+      ->capture_default_str();
+  app.add_option("--sarif", options->sarif,
+                 "write SARIF 2.1.0 to this file; -: to standard output");
   app.add_flag("--all", options->all, "show clean components too");
   app.add_flag("--without-native", options->without_native, "do not look for native parts");
   app.add_flag("--without-records", options->without_records, "do not compare files with RECORD");
-  app.callback([=] {
-    chosen([=](Session& session) { return scan(session, *options); });
-  });
+  app.callback([=] { chosen([=](Session& session) { return scan(session, *options); }); });
 }
 
 }  // namespace mlxguard::cli

@@ -39,7 +39,8 @@ std::string rating_text(const Finding& finding) {
     if (best == nullptr || one.score.value_or(-1) > best->score.value_or(-1)) best = &one;
   }
   if (best == nullptr) return "not rated";
-  if (!best->score) return (best->rating.empty() ? best->vector : best->rating) + " (" + best->source + ")";
+  if (!best->score)
+    return (best->rating.empty() ? best->vector : best->rating) + " (" + best->source + ")";
   return fmt::format("{} {:.1f} ({})", best->rating, *best->score, best->source);
 }
 
@@ -48,26 +49,32 @@ void print_finding(const Output& output, const Finding& finding) {
                      printable(rating_text(finding));
   if (!finding.fixed_in.empty()) line += "  fixed in " + printable(joined(finding.fixed_in, ", "));
   if (!finding.exploited_since.empty()) {
-    line += "  " + output.styled(Style::kBad, "exploited since " + printable(finding.exploited_since));
+    line +=
+        "  " + output.styled(Style::kBad, "exploited since " + printable(finding.exploited_since));
   }
   output.line(line);
   if (!finding.summary.empty()) output.line("    " + printable(finding.summary));
   if (!finding.suppressed) return;
   const auto& vex = *finding.suppressed;
   const std::string why = vex.justification.empty() ? vex.impact : vex.justification;
-  output.line("    " + output.styled(Style::kDim, printable("suppressed: " + vex.status + ", " + why +
-                                                            (vex.author.empty() ? "" : ", says " + vex.author))));
+  output.line(
+      "    " +
+      output.styled(Style::kDim, printable("suppressed: " + vex.status + ", " + why +
+                                           (vex.author.empty() ? "" : ", says " + vex.author))));
 }
 
 void print_component(const Output& output, const ComponentReport& report) {
-  std::string line = output.styled(style_of(report.verdict), fmt::format("{:14}", name_of(report.verdict)));
+  std::string line =
+      output.styled(style_of(report.verdict), fmt::format("{:14}", name_of(report.verdict)));
   line += "  " + named(report);
-  if (report.path.size() > 1) line += output.styled(Style::kDim, "  by way of " + printable(joined(report.path, " > ")));
+  if (report.path.size() > 1)
+    line += output.styled(Style::kDim, "  by way of " + printable(joined(report.path, " > ")));
   output.line(line);
   for (const Finding& finding : report.findings) print_finding(output, finding);
   for (const auto& unknown : report.unknowns) {
     if (report.findings.empty()) continue;  // grouped below otherwise
-    output.line("  " + output.styled(Style::kWarn, name_of(unknown.reason)) + "  " + printable(unknown.text));
+    output.line("  " + output.styled(Style::kWarn, name_of(unknown.reason)) + "  " +
+                printable(unknown.text));
   }
 }
 
@@ -87,7 +94,8 @@ void print_unknown(const Output& output, const Report& report) {
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
     const auto& [reason, accepted] = group;
-    output.line(output.styled(accepted ? Style::kDim : Style::kWarn, accepted ? "accepted      " : "could-not-tell") +
+    output.line(output.styled(accepted ? Style::kDim : Style::kWarn,
+                              accepted ? "accepted      " : "could-not-tell") +
                 fmt::format("  {} ({}): {}", reason, names.size(), joined(names, ", ")));
   }
   for (const auto& unknown : report.unknowns) {
@@ -107,15 +115,19 @@ void write_finding(codec::JsonWriter& json, const Finding& finding) {
   for (const advisories::Rating& one : finding.ratings) {
     json.begin_object().field("source", one.source).field("vector", one.vector);
     json.field("rating", one.rating).key("score");
-    if (one.score) json.number(*one.score);
-    else json.null();
+    if (one.score)
+      json.number(*one.score);
+    else
+      json.null();
     json.end_object();
   }
   json.end_array().key("fixed_in").begin_array();
   for (const std::string& version : finding.fixed_in) json.string(version);
   json.end_array().key("exploited_since");
-  if (finding.exploited_since.empty()) json.null();
-  else json.string(finding.exploited_since);
+  if (finding.exploited_since.empty())
+    json.null();
+  else
+    json.string(finding.exploited_since);
   json.key("suppressed");
   if (finding.suppressed) {
     json.begin_object().field("status", finding.suppressed->status);
@@ -137,7 +149,8 @@ void write_unknowns(codec::JsonWriter& json, const std::vector<advisories::Unkno
   json.end_array();
 }
 
-void write_database(codec::JsonWriter& json, std::string_view key, const advisories::Database* database) {
+void write_database(codec::JsonWriter& json, std::string_view key,
+                    const advisories::Database* database) {
   json.key(key);
   if (database == nullptr) {
     json.null();
@@ -146,13 +159,16 @@ void write_database(codec::JsonWriter& json, std::string_view key, const advisor
   const advisories::DatabaseInfo& info = database->info();
   json.begin_object().field("source", info.source).field("sha256", info.source_sha256);
   json.field("newest", info.newest).field("records", static_cast<std::int64_t>(info.records));
-  json.field("skipped", static_cast<std::int64_t>(info.skipped)).field("digest", info.digest).end_object();
+  json.field("skipped", static_cast<std::int64_t>(info.skipped))
+      .field("digest", info.digest)
+      .end_object();
 }
 
 /// "error" for what is critical, high or exploited.
 std::string_view level_of(const Finding& finding) {
   double highest = -1;
-  for (const advisories::Rating& one : finding.ratings) highest = std::max(highest, one.score.value_or(-1));
+  for (const advisories::Rating& one : finding.ratings)
+    highest = std::max(highest, one.score.value_or(-1));
   if (highest < 0 || highest >= 7 || !finding.exploited_since.empty()) return "error";
   return "warning";
 }
@@ -179,14 +195,16 @@ void write_results(codec::JsonWriter& json, const Report& report) {
       write_result(json, finding.id, level_of(finding), text, one.component->location);
       if (finding.suppressed) {
         json.key("suppressions").begin_array().begin_object().field("kind", "external");
-        json.field("justification", finding.suppressed->justification + " " + finding.suppressed->impact);
+        json.field("justification",
+                   finding.suppressed->justification + " " + finding.suppressed->impact);
         json.end_object().end_array();
       }
       json.end_object();
     }
     for (const auto& unknown : one.unknowns) {
       if (unknown.accepted) continue;
-      write_result(json, "deps.could_not_tell", "warning", what + ": " + unknown.text, one.component->location);
+      write_result(json, "deps.could_not_tell", "warning", what + ": " + unknown.text,
+                   one.component->location);
       json.end_object();
     }
   }
@@ -197,7 +215,8 @@ void write_results(codec::JsonWriter& json, const Report& report) {
   }
   for (const inventory::Observation* one : report.observations) {
     const bool altered = one->kind == inventory::Observation::Kind::kRecordMismatch;
-    write_result(json, "deps." + std::string(word_of(*one)), altered ? "error" : "note", one->error.message, one->where);
+    write_result(json, "deps." + std::string(word_of(*one)), altered ? "error" : "note",
+                 one->error.message, one->where);
     json.end_object();
   }
 }
@@ -206,28 +225,35 @@ void write_results(codec::JsonWriter& json, const Report& report) {
 
 void print_scan(const Output& output, const Report& report, const ScanContext& context) {
   for (const ComponentReport& one : report.components) {
-    if (!one.findings.empty() || (context.all && one.verdict == Verdict::kClean)) print_component(output, one);
+    if (!one.findings.empty() || (context.all && one.verdict == Verdict::kClean))
+      print_component(output, one);
   }
   print_unknown(output, report);
   for (const inventory::Observation* one : report.observations) {
-    output.line(output.styled(Style::kWarn, fmt::format("{:14}", word_of(*one))) + "  " + printable(one->where) +
-                "  " + printable(one->error.message));
+    output.line(output.styled(Style::kWarn, fmt::format("{:14}", word_of(*one))) + "  " +
+                printable(one->where) + "  " + printable(one->error.message));
   }
-  output.line(fmt::format("{} components: {} clean, {} vulnerable, {} could not tell", report.components.size(),
-                          report.count(Verdict::kClean), report.count(Verdict::kVulnerable),
+  output.line(fmt::format("{} components: {} clean, {} vulnerable, {} could not tell",
+                          report.components.size(), report.count(Verdict::kClean),
+                          report.count(Verdict::kVulnerable),
                           report.count(Verdict::kCouldNotTell)));
   if (const advisories::Database* database = context.knowledge.osv) {
     const auto& info = database->info();
-    output.line(output.styled(Style::kDim, printable(fmt::format(
-        "advisories: {} of {}, newest change {}{}", info.records, info.source, info.newest,
-        info.skipped == 0 ? std::string() : fmt::format(", {} broken and left out", info.skipped)))));
+    output.line(output.styled(
+        Style::kDim,
+        printable(fmt::format(
+            "advisories: {} of {}, newest change {}{}", info.records, info.source, info.newest,
+            info.skipped == 0 ? std::string()
+                              : fmt::format(", {} broken and left out", info.skipped)))));
   }
   output.line("verdict: " + output.styled(style_of(report.verdict), name_of(report.verdict)));
 }
 
 std::string scan_json(const Report& report, const ScanContext& context) {
   codec::JsonWriter json;
-  json.begin_object().field("verdict", name_of(report.verdict)).field("root", context.inventory.root);
+  json.begin_object()
+      .field("verdict", name_of(report.verdict))
+      .field("root", context.inventory.root);
   write_database(json, "database", context.knowledge.osv);
   write_database(json, "feed", context.knowledge.feed);
   write_unknowns(json, report.unknowns);
@@ -254,9 +280,20 @@ std::string scan_json(const Report& report, const ScanContext& context) {
 
 std::string scan_sarif(const Report& report, const ScanContext& context) {
   codec::JsonWriter json;
-  json.begin_object().field("$schema", "https://json.schemastore.org/sarif-2.1.0.json").field("version", "2.1.0");
-  json.key("runs").begin_array().begin_object().key("tool").begin_object().key("driver").begin_object();
-  json.field("name", "mlxguard").field("semanticVersion", MLXGUARD_VERSION).key("rules").begin_array();
+  json.begin_object()
+      .field("$schema", "https://json.schemastore.org/sarif-2.1.0.json")
+      .field("version", "2.1.0");
+  json.key("runs")
+      .begin_array()
+      .begin_object()
+      .key("tool")
+      .begin_object()
+      .key("driver")
+      .begin_object();
+  json.field("name", "mlxguard")
+      .field("semanticVersion", MLXGUARD_VERSION)
+      .key("rules")
+      .begin_array();
   std::map<std::string, const Finding*> rules;
   for (const ComponentReport& one : report.components) {
     for (const Finding& finding : one.findings) rules.emplace(finding.id, &finding);
@@ -268,7 +305,9 @@ std::string scan_sarif(const Report& report, const ScanContext& context) {
     json.end_object();
   }
   json.begin_object().field("id", "deps.could_not_tell").key("shortDescription").begin_object();
-  json.field("text", "it could not be told whether a dependency is vulnerable").end_object().end_object();
+  json.field("text", "it could not be told whether a dependency is vulnerable")
+      .end_object()
+      .end_object();
   json.end_array().end_object().end_object().key("results").begin_array();
   write_results(json, report);
   json.end_array().key("properties").begin_object().field("verdict", name_of(report.verdict));

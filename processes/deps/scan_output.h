@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a scan is shown: for people, as JSON, and as SARIF 2.1.0. Every text in it came from files and
-// databases; none is trusted with the terminal.
+// How a scan is shown: for people, as JSON, and as SARIF 2.1.0. Every text in it came from files
+// and databases; none is trusted with the terminal.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a tool that resolves packages (pip, uv) and takes what it prints. The tool is trusted as far as its
-// user trusts it; its output is read within bounds, as foreign text.
+// Runs a tool that resolves packages (pip, uv) and takes what it prints. The tool is trusted as far
+// as its user trusts it; its output is read within bounds, as foreign text.
 #pragma once
 
 #include <chrono>
@@ -12,12 +12,13 @@
 namespace mlxguard::cli {
 
 struct ToolOutput {
-  int status = 0;      ///< exit status; 128 + N for a signal
+  int status = 0;  ///< exit status; 128 + N for a signal
   std::string out;
   std::string errors;  ///< the end of standard error
 };
 
-/// Found by PATH unless it has a '/'. Errors: kResolver (cannot be started, too long, too much output).
+/// Found by PATH unless it has a '/'. Errors: kResolver (cannot be started, too long, too much
+/// output).
 [[nodiscard]] Result<ToolOutput> run_tool(const std::vector<std::string>& arguments,
                                           std::chrono::seconds time_max);
 

@@ -107,8 +107,8 @@ std::string model_metadata_body(const Model& model) {
   JsonWriter writer;
   writer.begin_object().field("name", model.name);
   writer.key("versions").begin_array().string(kVersion).end_array();
-  writer.field("platform", model.schema.kind == ModelKind::kEmbedding ? "mlx_safetensors"
-                                                                      : "mlx_mlxfn");
+  writer.field("platform",
+               model.schema.kind == ModelKind::kEmbedding ? "mlx_safetensors" : "mlx_mlxfn");
   writer.key("inputs");
   if (model.schema.kind == ModelKind::kEmbedding) {
     write_text_metadata(writer, validate::kTextInputName, "BYTES", {-1});

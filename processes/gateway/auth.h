@@ -33,8 +33,8 @@ class Authenticator {
   [[nodiscard]] static Result<Authenticator> create(const std::vector<ipc::ApiKeyHash>& keys,
                                                     Anonymous anonymous);
 
-  /// `authorization` as "Bearer KEY" first, then `x_api_key`. Errors: kUnauthenticated when there is
-  /// neither, kCredentialsInvalid.
+  /// `authorization` as "Bearer KEY" first, then `x_api_key`. Errors: kUnauthenticated when there
+  /// is neither, kCredentialsInvalid.
   [[nodiscard]] Result<Identity> authenticate(std::string_view authorization,
                                               std::string_view x_api_key) const;
 

@@ -14,7 +14,8 @@ ipc::ApiKeyHash key_of(const std::string& name, std::string_view key) {
 }
 
 Authenticator authenticator(Anonymous anonymous = Anonymous::kRefused) {
-  return Authenticator::create({key_of("alice", "key-a"), key_of("bob", "key-b")}, anonymous).value();
+  return Authenticator::create({key_of("alice", "key-a"), key_of("bob", "key-b")}, anonymous)
+      .value();
 }
 
 }  // namespace

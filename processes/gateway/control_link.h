@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The channel to the supervisor after start-up: models come and go, events go out, acknowledgements come
-// back. Events are never dropped: when too many wait for their acknowledgement, `can_report` is false and
-// the gateway answers 503 until it is true again.
+// The channel to the supervisor after start-up: models come and go, events go out, acknowledgements
+// come back. Events are never dropped: when too many wait for their acknowledgement, `can_report`
+// is false and the gateway answers 503 until it is true again.
 #pragma once
 
 #include <cstdint>

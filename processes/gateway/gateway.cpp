@@ -142,11 +142,11 @@ void Gateway::Impl::model_up(ipc::ModelUp up, UniqueFd channel) {
   model.signer = std::move(up.signer);
   model.created_seconds = up.created_seconds;
   model.retry_after_seconds = 1;
-  model.link = std::make_shared<WorkerLink>(
-      io.get_executor(), ipc::Channel(std::move(channel)), link_options,
-      [this, name = up.name, generation = up.generation] {
-        control.report_overdue(name, generation);
-      });
+  model.link = std::make_shared<WorkerLink>(io.get_executor(), ipc::Channel(std::move(channel)),
+                                            link_options,
+                                            [this, name = up.name, generation = up.generation] {
+                                              control.report_overdue(name, generation);
+                                            });
   model.link->start();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gateway: wires the parts of this process together. Made before the lock, since making it reads the
-// certificate; it serves only after `run`.
+// Gateway: wires the parts of this process together. Made before the lock, since making it reads
+// the certificate; it serves only after `run`.
 #pragma once
 
 #include <memory>
@@ -17,17 +17,16 @@ namespace mlxguard::gateway {
 
 class Gateway {
  public:
-  /// Receives the configuration from the supervisor and prepares everything. Errors: kWorkerProtocol for
-  /// a configuration that no supervisor sends, kTlsMaterial, kListen.
+  /// Receives the configuration from the supervisor and prepares everything. Errors:
+  /// kWorkerProtocol for a configuration that no supervisor sends, kTlsMaterial, kListen.
   [[nodiscard]] static Result<std::unique_ptr<Gateway>> create(ipc::Channel control,
                                                                const Clock& clock,
                                                                crypto::Random& random);
   ~Gateway();
 
-  /// Tells the supervisor that it is locked and ready, then serves until it is told to drain. Returns
-  /// when drained, or with the reason why the supervisor is lost.
-  [[nodiscard]] Result<void> run(std::string isolation,
-                                 std::uint32_t mechanisms);
+  /// Tells the supervisor that it is locked and ready, then serves until it is told to drain.
+  /// Returns when drained, or with the reason why the supervisor is lost.
+  [[nodiscard]] Result<void> run(std::string isolation, std::uint32_t mechanisms);
 
  private:
   struct Impl;

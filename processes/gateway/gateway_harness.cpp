@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A supervisor and its workers, played: starts the real gateway over the real protocol with two models,
-// `minilm` (embeddings) and `mlp` (y = 2x), and does on command what the real ones cannot be asked to
-// do: answer late, wrongly or never, die, stop acknowledging. For tests; never installed.
+// A supervisor and its workers, played: starts the real gateway over the real protocol with two
+// models, `minilm` (embeddings) and `mlp` (y = 2x), and does on command what the real ones cannot
+// be asked to do: answer late, wrongly or never, die, stop acknowledging. For tests; never
+// installed.
 //
 //   gateway_harness GATEWAY [KEY=NUMBER ...] [tls=CERT,KEY] [anonymous]
 //
-// Standard output: one JSON object a line: ready, event, overdue, exit. Standard input: one command a line:
-//   slow MODEL MS | die MODEL CODE RETRY_MS | vanish MODEL | up MODEL | evil MODEL HOW | stall | resume |
-//   drain MS | ping
+// Standard output: one JSON object a line: ready, event, overdue, exit. Standard input: one command
+// a line:
+//   slow MODEL MS | die MODEL CODE RETRY_MS | vanish MODEL | up MODEL | evil MODEL HOW | stall |
+//   resume | drain MS | ping
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -150,7 +152,8 @@ ipc::Packet answer_tensors(const std::string& evil, ipc::InferRequest request) {
   return must(ipc::pack(answer));
 }
 
-[[nodiscard]] bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t number);
+[[nodiscard]] bool set_number(ipc::GatewayConfig& config, const std::string& key,
+                              std::int64_t number);
 
 class Harness {
  public:
@@ -261,7 +264,8 @@ void Harness::start() {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, child_end.get(), 3);
   std::array<char*, 2> argv{arguments_[0].data(), nullptr};
-  if (::posix_spawn(&gateway_, arguments_[0].c_str(), &actions, nullptr, argv.data(), environ) != 0) {
+  if (::posix_spawn(&gateway_, arguments_[0].c_str(), &actions, nullptr, argv.data(), environ) !=
+      0) {
     die("the gateway could not be started");
   }
   posix_spawn_file_actions_destroy(&actions);
@@ -338,8 +342,10 @@ void Harness::report(const ipc::ReportEvent& event) {
   writer.field("outcome", std::int64_t{event.outcome}).field("model", event.model);
   writer.field("error", event.code).field("message", event.message);
   for (const ipc::WireField& field : event.fields) {
-    if (field.type == ipc::FieldType::kString) writer.field(field.name, field.text);
-    else writer.field(field.name, field.integer);
+    if (field.type == ipc::FieldType::kString)
+      writer.field(field.name, field.text);
+    else
+      writer.field(field.name, field.integer);
   }
   writer.end_object().end_object();
   say(writer);

@@ -20,8 +20,13 @@ std::string_view view(beast::string_view text) { return {text.data(), text.size(
 
 /// Headers that two readers could understand differently when they come twice.
 enum Seen : unsigned {
-  kHost = 1, kContentLength = 2, kTransferEncoding = 4, kAuthorization = 8, kApiKey = 16,
-  kContentType = 32, kExpect = 64,
+  kHost = 1,
+  kContentLength = 2,
+  kTransferEncoding = 4,
+  kAuthorization = 8,
+  kApiKey = 16,
+  kContentType = 32,
+  kExpect = 64,
 };
 
 }  // namespace
@@ -48,8 +53,8 @@ class HttpParser::Impl final : public http::basic_parser<true> {
 
  private:
   static constexpr std::size_t kChunkHeaderBytesMax = 256;
-  /// "0", CRLF, CRLF: no chunked body ends in less, so waiting for as much holds up none. The library
-  /// asserts that a last chunk it has half seen comes with as much, and would abort.
+  /// "0", CRLF, CRLF: no chunked body ends in less, so waiting for as much holds up none. The
+  /// library asserts that a last chunk it has half seen comes with as much, and would abort.
   static constexpr std::size_t kLastChunkBytes = 5;
 
   Result<std::size_t> parse(std::span<const char> bytes) {
@@ -67,9 +72,9 @@ class HttpParser::Impl final : public http::basic_parser<true> {
       const bool head_unfinished = !is_header_done();
       if (header_bytes_ + (head_unfinished ? rest.size() - count : 0) > limits_.header_bytes_max ||
           error == http::error::header_limit) {
-        return make_error(ErrorCode::kHeadersTooLarge,
-                          "expected headers of at most " +
-                              std::to_string(limits_.header_bytes_max) + " bytes");
+        return make_error(
+            ErrorCode::kHeadersTooLarge,
+            "expected headers of at most " + std::to_string(limits_.header_bytes_max) + " bytes");
       }
       if (error == http::error::need_more) {
         // Only a chunk's header is read whole or not at all; it has no reason to be long.
@@ -96,8 +101,8 @@ class HttpParser::Impl final : public http::basic_parser<true> {
     return true;
   }
 
-  void on_request_impl(http::verb, beast::string_view method, beast::string_view target, int version,
-                       BeastError&) override {
+  void on_request_impl(http::verb, beast::string_view method, beast::string_view target,
+                       int version, BeastError&) override {
     head_.method = view(method);
     head_.target = view(target);
     version_ = version;
@@ -140,7 +145,8 @@ class HttpParser::Impl final : public http::basic_parser<true> {
   void on_content_length(std::string_view value, BeastError& error) {
     const bool digits = !value.empty() && value.size() <= 19 &&
                         value.find_first_not_of("0123456789") == std::string_view::npos;
-    if (!digits) return refuse(ErrorCode::kRequestSyntax, "a Content-Length that is no number", error);
+    if (!digits)
+      return refuse(ErrorCode::kRequestSyntax, "a Content-Length that is no number", error);
     head_.has_length = true;
     for (const char digit : value) {
       head_.content_length = head_.content_length * 10 + static_cast<std::uint64_t>(digit - '0');

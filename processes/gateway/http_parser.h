@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One HTTP/1.1 request from bytes, by Beast's parser with our own strictness on top: one Host, one
-// Content-Length, no Content-Length beside Transfer-Encoding, no coding but "chunked", no trailers, no
-// repeated credentials. Two readers of one request must never disagree on where it ends.
-// Input: bytes from the network.
+// Content-Length, no Content-Length beside Transfer-Encoding, no coding but "chunked", no trailers,
+// no repeated credentials. Two readers of one request must never disagree on where it ends. Input:
+// bytes from the network.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct RequestHead {
   bool has_origin = false;          ///< a browser sends it for another site's page
   bool has_binary_tensors = false;  ///< Inference-Header-Content-Length
   bool expects_continue = false;
-  bool has_length = false;          ///< a Content-Length, or chunked
-  std::uint64_t content_length = 0; ///< 0 when chunked
+  bool has_length = false;           ///< a Content-Length, or chunked
+  std::uint64_t content_length = 0;  ///< 0 when chunked
 };
 
 class HttpParser {

@@ -63,9 +63,11 @@ void refuse(const std::string& text, ErrorCode code = ErrorCode::kRequestSyntax)
 }  // namespace
 
 TEST_CASE("http: a request is read whole, whatever pieces it comes in") {
-  const std::string text = post(
-      "Authorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: 5\r\n", "hello");
-  for (const std::size_t step : {std::size_t{1}, std::size_t{2}, std::size_t{7}, std::string::npos}) {
+  const std::string text =
+      post("Authorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: 5\r\n",
+           "hello");
+  for (const std::size_t step :
+       {std::size_t{1}, std::size_t{2}, std::size_t{7}, std::string::npos}) {
     const Outcome outcome = parse(text, step);
     CHECK(!outcome.refused.has_value());
     CHECK(outcome.done);
@@ -91,7 +93,8 @@ TEST_CASE("http: chunks are joined") {
   }
 }
 
-TEST_CASE("http: an empty chunked body is read, and a wrong end refused, whatever pieces it comes in") {
+TEST_CASE(
+    "http: an empty chunked body is read, and a wrong end refused, whatever pieces it comes in") {
   const auto chunked = [](const std::string& body) {
     return post("Transfer-Encoding: chunked\r\n", body);
   };

@@ -17,11 +17,12 @@ using Socket = asio::basic_stream_socket<Tcp, Executor>;
 using TlsStream = asio::ssl::stream<Socket>;
 
 constexpr std::chrono::milliseconds kSweepInterval{50};
-/// Connections over the bound that are told so before they are closed; further ones are just closed.
+/// Connections over the bound that are told so before they are closed; further ones are just
+/// closed.
 constexpr std::size_t kTurnedAwayMax = 64;
 constexpr std::chrono::seconds kTurnAwayTime{2};
-/// After an error a client may still be sending: its bytes are read and thrown away for so long, since
-/// closing at once would reset the connection before it has read why.
+/// After an error a client may still be sending: its bytes are read and thrown away for so long,
+/// since closing at once would reset the connection before it has read why.
 constexpr std::chrono::seconds kLingerTime{2};
 constexpr std::size_t kLingerBytesMax = 64u << 20;
 constexpr std::size_t kReadBytes = 16u << 10;
@@ -209,9 +210,9 @@ Task<bool> Session<Stream>::respond(const Answered& answered, Connection connect
   const std::string head = head_of(answered.response, answered.request_id, connection);
   const bool bodiless = parser_ && parser_->head().method == "HEAD";
   allow(options().request_timeout);
-  const std::array parts{asio::buffer(head),
-                         asio::buffer(answered.response.body.data(),
-                                      bodiless ? 0 : answered.response.body.size())};
+  const std::array parts{
+      asio::buffer(head),
+      asio::buffer(answered.response.body.data(), bodiless ? 0 : answered.response.body.size())};
   const auto [error, count] = co_await asio::async_write(stream_, parts, kAwait);
   co_return !error;
 }
@@ -244,7 +245,8 @@ Task<void> Session<Stream>::serve() {
     // A body that was not read to its end cannot be told from the next request.
     const bool whole = arrived && skip_received_body();
     const bool stays = whole && parser_->keep_alive() && !server_.draining();
-    const bool sent = co_await respond(answered, stays ? Connection::kKeepAlive : Connection::kClose);
+    const bool sent =
+        co_await respond(answered, stays ? Connection::kKeepAlive : Connection::kClose);
     if (!sent) co_return;
     if (!stays) {
       co_await linger();
@@ -326,8 +328,7 @@ Result<void> HttpServer::listen(UniqueFd listening_socket) {
   if (error) return make_error(ErrorCode::kListen, "the listening socket cannot be used");
   (void)listening_socket.release();  // the acceptor owns it now
   acceptors_.push_back(acceptor);
-  asio::co_spawn(
-      io_.get_executor(), [this, acceptor] { return accept(acceptor); }, asio::detached);
+  asio::co_spawn(io_.get_executor(), [this, acceptor] { return accept(acceptor); }, asio::detached);
   return {};
 }
 
@@ -364,7 +365,8 @@ void HttpServer::admit(Socket socket) {
 }
 
 bool HttpServer::hold(std::uint64_t bytes) {
-  if (bytes > options_.held_bytes_max - std::min(options_.held_bytes_max, held_bytes_)) return false;
+  if (bytes > options_.held_bytes_max - std::min(options_.held_bytes_max, held_bytes_))
+    return false;
   held_bytes_ += bytes;
   return true;
 }

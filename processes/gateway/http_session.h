@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections: accepted within a bound, read within bounds of bytes and time, answered one request after
-// another. Each connection is a coroutine; one sweep closes those past their deadline.
-// Input: bytes from the network. Whatever they are, a connection holds at most one head, one body and one
+// Connections: accepted within a bound, read within bounds of bytes and time, answered one request
+// after another. Each connection is a coroutine; one sweep closes those past their deadline. Input:
+// bytes from the network. Whatever they are, a connection holds at most one head, one body and one
 // response, and ends by its deadline.
 #pragma once
 

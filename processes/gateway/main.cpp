@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard-gateway: the only process that talks to the network. Started by the supervisor with its control
-// channel as descriptor 3; reads its configuration, locks itself, then serves. It never sees a model file.
+// mlxguard-gateway: the only process that talks to the network. Started by the supervisor with its
+// control channel as descriptor 3; reads its configuration, locks itself, then serves. It never
+// sees a model file.
 #include <csignal>
 #include <cstdio>
 

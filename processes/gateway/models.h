@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the gateway knows of the models it serves, all of it told by the supervisor: names from the start,
-// the rest while a worker is up.
+// What the gateway knows of the models it serves, all of it told by the supervisor: names from the
+// start, the rest while a worker is up.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ class WorkerLink;
 
 struct Model {
   std::string name{};
-  std::uint64_t generation = 0;          ///< of the newest worker heard of
-  std::shared_ptr<WorkerLink> link{};    ///< null while no worker is up
-  validate::ModelSchema schema{};        ///< as the newest worker said
+  std::uint64_t generation = 0;        ///< of the newest worker heard of
+  std::shared_ptr<WorkerLink> link{};  ///< null while no worker is up
+  validate::ModelSchema schema{};      ///< as the newest worker said
   std::string root_digest{};
   std::string signer{};
   std::int64_t created_seconds = 0;

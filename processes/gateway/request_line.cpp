@@ -76,8 +76,9 @@ bool is_json(const RequestHead& head) {
   return rest.empty() || rest.front() == ';' || rest.front() == ' ' || rest.front() == '\t';
 }
 
-/// A worker's failure as a client may see it: a refused request stays one, all else is the model's fault.
-/// A compromised worker cannot make the gateway say "wrong key", and its message goes to the log only.
+/// A worker's failure as a client may see it: a refused request stays one, all else is the model's
+/// fault. A compromised worker cannot make the gateway say "wrong key", and its message goes to the
+/// log only.
 Error of_worker(const Error& error) {
   const int status = status_of(error.code);
   const bool ours = error.code == ErrorCode::kWorkerDied || error.code == ErrorCode::kQueueFull ||
@@ -179,9 +180,9 @@ Result<void> RequestLine::check_body_head(const RequestHead& head) const {
     return make_error(ErrorCode::kLengthRequired, "expected a body with Content-Length");
   }
   if (head.content_length > options_.body_bytes_max) {
-    return make_error(ErrorCode::kRequestTooLarge, "expected a body of at most " +
-                                                       std::to_string(options_.body_bytes_max) +
-                                                       " bytes");
+    return make_error(
+        ErrorCode::kRequestTooLarge,
+        "expected a body of at most " + std::to_string(options_.body_bytes_max) + " bytes");
   }
   if (head.has_content_encoding) {
     return make_error(ErrorCode::kMediaTypeUnsupported, "encoded bodies are not taken");
@@ -300,9 +301,8 @@ Result<std::string> RequestLine::encode(const Job& job, Reply reply, Journey& jo
   const auto& text = std::get<TextJob>(job);
   auto& answer = std::get<ipc::EmbedAnswer>(reply);
   journey.run_us = answer.run_microseconds;
-  MLXGUARD_TRY_ASSIGN(
-      const Embeddings embeddings,
-      checked(std::move(answer), model, static_cast<std::size_t>(journey.items)));
+  MLXGUARD_TRY_ASSIGN(const Embeddings embeddings,
+                      checked(std::move(answer), model, static_cast<std::size_t>(journey.items)));
   journey.tokens = static_cast<std::int64_t>(embeddings.tokens);
   if (text.envelope) return text_infer_body(model, *text.envelope, embeddings);
   return openai_embeddings_body(model, embeddings, text.format);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The request line: parse -> authenticate, rate -> decode by schema -> validate -> admit -> send -> answer.
-// Every request passes here, every end of one is an event, and an answer leaves when its event is durable.
-// Input: a parsed HTTP head and the body of an untrusted client; answers of a worker that may be compromised.
+// The request line: parse -> authenticate, rate -> decode by schema -> validate -> admit -> send ->
+// answer. Every request passes here, every end of one is an event, and an answer leaves when its
+// event is durable. Input: a parsed HTTP head and the body of an untrusted client; answers of a
+// worker that may be compromised.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +53,8 @@ class RequestLine {
 
   /// One request from its head to its response.
   [[nodiscard]] Task<Answered> answer(IncomingRequest& request);
-  /// The response to what never became a request: not HTTP, too slow, too large, one connection too many.
+  /// The response to what never became a request: not HTTP, too slow, too large, one connection too
+  /// many.
   [[nodiscard]] Task<Answered> refuse(std::string_view client_address, const RequestHead& head,
                                       Error error);
 
@@ -71,13 +73,14 @@ class RequestLine {
     bool probe = false;  ///< a look at whether the server is alive or ready
     bool sent = false;   ///< the worker was asked
     std::int64_t bytes_in = 0;
-    std::int64_t items = 0;   ///< texts, or tensors
+    std::int64_t items = 0;  ///< texts, or tensors
     std::int64_t tokens = 0;
     std::int64_t run_us = 0;
   };
   struct TextJob {
     validate::EncodingFormat format = validate::EncodingFormat::kFloat;
-    std::optional<validate::InferEnvelope> envelope;  ///< set when asked over the inference protocol
+    std::optional<validate::InferEnvelope>
+        envelope;  ///< set when asked over the inference protocol
     std::vector<std::string> texts;
   };
   struct TensorJob {

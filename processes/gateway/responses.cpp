@@ -90,7 +90,8 @@ std::string_view openai_type_of(int status) {
   return "invalid_request_error";
 }
 
-/// What a client may read. The message of a fault of ours may name what is inside; its meaning does not.
+/// What a client may read. The message of a fault of ours may name what is inside; its meaning does
+/// not.
 std::string message_for_client(const Error& error, int status) {
   if (status == 500) return std::string(describe(error.code).meaning);
   return error.message.empty() ? std::string(describe(error.code).meaning) : error.message;
@@ -100,8 +101,10 @@ std::string openai_body(const Error& error, int status) {
   codec::JsonWriter writer;
   writer.begin_object().key("error").begin_object();
   writer.field("message", message_for_client(error, status)).field("type", openai_type_of(status));
-  if (error.subject.empty() || status == 500) writer.key("param").null();
-  else writer.field("param", error.subject);
+  if (error.subject.empty() || status == 500)
+    writer.key("param").null();
+  else
+    writer.field("param", error.subject);
   writer.field("code", name_of(error.code)).end_object().end_object();
   return std::move(writer).take();
 }
@@ -145,11 +148,14 @@ std::string head_of(const Response& response, std::string_view request_id, Conne
   head.append("Content-Length: ").append(std::to_string(response.body.size())).append("\r\n");
   head.append("X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n");
   if (!request_id.empty()) head.append("X-Request-Id: ").append(request_id).append("\r\n");
-  if (response.code) head.append("X-Mlxguard-Code: ").append(name_of(*response.code)).append("\r\n");
+  if (response.code)
+    head.append("X-Mlxguard-Code: ").append(name_of(*response.code)).append("\r\n");
   if (response.status == 401) head.append("WWW-Authenticate: Bearer realm=\"mlxguard\"\r\n");
   if (!response.allow.empty()) head.append("Allow: ").append(response.allow).append("\r\n");
   if (response.retry_after_seconds > 0) {
-    head.append("Retry-After: ").append(std::to_string(response.retry_after_seconds)).append("\r\n");
+    head.append("Retry-After: ")
+        .append(std::to_string(response.retry_after_seconds))
+        .append("\r\n");
   }
   head.append(connection == Connection::kClose ? "Connection: close\r\n\r\n"
                                                : "Connection: keep-alive\r\n\r\n");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What goes back to a client: the status of each error code, error bodies in each protocol's form, and
-// the head of a response. No header or error ever holds a byte that the client sent.
+// What goes back to a client: the status of each error code, error bodies in each protocol's form,
+// and the head of a response. No header or error ever holds a byte that the client sent.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@ namespace mlxguard::gateway {
 
 struct Response {
   int status = 200;
-  std::string body;                        ///< JSON
-  std::optional<ErrorCode> code;           ///< why, if it is an error
-  std::int64_t retry_after_seconds = 0;    ///< 0: no header
-  std::string allow;                       ///< of a 405
+  std::string body;                      ///< JSON
+  std::optional<ErrorCode> code;         ///< why, if it is an error
+  std::int64_t retry_after_seconds = 0;  ///< 0: no header
+  std::string allow;                     ///< of a 405
 };
 
 /// The HTTP status of an error, whichever station it comes from.

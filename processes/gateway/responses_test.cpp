@@ -77,8 +77,8 @@ TEST_CASE("responses: 429 and 503 say when to come back, and only they do") {
 }
 
 TEST_CASE("responses: heads are whole and say what they must") {
-  Response response = error_response(Protocol::kOpenAi,
-                                     make_error(ErrorCode::kMethodNotAllowed, "").compared("GET", ""));
+  Response response = error_response(
+      Protocol::kOpenAi, make_error(ErrorCode::kMethodNotAllowed, "").compared("GET", ""));
   std::string head = head_of(response, "0123", Connection::kKeepAlive);
   CHECK(head.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"));
   CHECK(head.find("Allow: GET\r\n") != std::string::npos);

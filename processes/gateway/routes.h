@@ -18,8 +18,8 @@ enum class Protocol : std::uint8_t { kOpenAi, kInference };
 enum class Access : std::uint8_t { kOpen, kKeyed };
 
 enum class Handler : std::uint8_t {
-  kAlive,           ///< the gateway answers
-  kReady,           ///< every model is ready
+  kAlive,  ///< the gateway answers
+  kReady,  ///< every model is ready
   kOpenAiModels,
   kOpenAiModel,
   kEmbeddings,
@@ -44,8 +44,8 @@ struct Match {
   std::string model;  ///< the "{model}" segment, percent-decoded
 };
 
-/// The query is ignored. Errors: kRouteUnknown; kMethodNotAllowed, with `expected` the methods that the
-/// path takes.
+/// The query is ignored. Errors: kRouteUnknown; kMethodNotAllowed, with `expected` the methods that
+/// the path takes.
 [[nodiscard]] Result<Match> find_route(std::string_view method, std::string_view target);
 
 /// Of a path that may have no route: errors below /v2 take the inference protocol's form.

@@ -36,18 +36,34 @@ TEST_CASE("routes: each path finds its row") {
 }
 
 TEST_CASE("routes: what is almost a path is none") {
-  for (const char* target :
-       {"", "*", "/", "//", "/v1", "/v1/", "/v1/models/", "/v1/embeddings/", "/v1//embeddings",
-        "/V1/embeddings", "/v1/embeddings/x", "/v2/models/a/versions/2", "/v2/models//ready",
-        "/v2/health", "http://host/v1/models", "/../v1/models", "/v1/models/a/../b", "/healthz/",
-        "/v1/models/%zz", "/v1/models/%6", "/v2/models"}) {
+  for (const char* target : {"",
+                             "*",
+                             "/",
+                             "//",
+                             "/v1",
+                             "/v1/",
+                             "/v1/models/",
+                             "/v1/embeddings/",
+                             "/v1//embeddings",
+                             "/V1/embeddings",
+                             "/v1/embeddings/x",
+                             "/v2/models/a/versions/2",
+                             "/v2/models//ready",
+                             "/v2/health",
+                             "http://host/v1/models",
+                             "/../v1/models",
+                             "/v1/models/a/../b",
+                             "/healthz/",
+                             "/v1/models/%zz",
+                             "/v1/models/%6",
+                             "/v2/models"}) {
     CHECK(refusal("GET", target) == ErrorCode::kRouteUnknown);
   }
 }
 
 TEST_CASE("routes: another method is refused with those that are taken") {
-  for (const char* method : {"POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT",
-                             "get", "FETCH"}) {
+  for (const char* method :
+       {"POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "get", "FETCH"}) {
     CHECK(refusal(method, "/v1/models") == ErrorCode::kMethodNotAllowed);
   }
   CHECK(find_route("GET", "/v1/embeddings").error().expected == "POST");

@@ -23,8 +23,8 @@ Result<TlsContext> TlsContext::create(std::string_view certificate_pem,
     return unusable("TLS 1.2 is not available");
   }
   // No compression (it leaks lengths), no renegotiation (it costs the server more than the client).
-  SSL_CTX_set_options(native, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                                  SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(
+      native, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
   boost::system::error_code error;
   context->use_certificate_chain(asio::buffer(certificate_pem.data(), certificate_pem.size()),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The TLS side of a listener: version 1.2 or newer, the certificate and key that the supervisor read.
+// The TLS side of a listener: version 1.2 or newer, the certificate and key that the supervisor
+// read.
 #pragma once
 
 #include <memory>

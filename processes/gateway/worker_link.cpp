@@ -36,7 +36,8 @@ WorkerLink::WorkerLink(Executor executor, ipc::Channel channel, WorkerLinkOption
 WorkerLink::~WorkerLink() { descriptor_.release(); }
 
 void WorkerLink::start() {
-  asio::co_spawn(executor_, [self = shared_from_this()] { return self->receive(); }, asio::detached);
+  asio::co_spawn(
+      executor_, [self = shared_from_this()] { return self->receive(); }, asio::detached);
   asio::co_spawn(executor_, [self = shared_from_this()] { return self->watch(); }, asio::detached);
 }
 
@@ -185,8 +186,7 @@ Task<void> WorkerLink::watch() {
     watch_timer_.expires_at(from + options_.request_timeout);
     co_await watch_timer_.async_wait(kAwait);
     if (ended_) co_return;
-    const bool silent =
-        std::chrono::steady_clock::now() >= progress_ + options_.request_timeout;
+    const bool silent = std::chrono::steady_clock::now() >= progress_ + options_.request_timeout;
     if (!held_.empty() && silent) {
       report_overdue();
       co_return;
@@ -200,7 +200,8 @@ void WorkerLink::report_overdue() {
   report();
 }
 
-/// The channel is of no use any more. Those who wait learn why from the supervisor, which comes next.
+/// The channel is of no use any more. Those who wait learn why from the supervisor, which comes
+/// next.
 void WorkerLink::hang_up(const Error&) {
   if (gone_) return;
   gone_ = true;

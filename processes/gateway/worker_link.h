@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data channel to one worker, for one generation of it: a bounded queue, a bounded number of requests
-// in the worker's hands, a deadline for each. When the worker dies every request is answered at once.
-// Sends only what was validated. Input: a worker's answers; the worker may be compromised, so an answer
-// that nobody waits for or of the wrong kind ends the link.
+// The data channel to one worker, for one generation of it: a bounded queue, a bounded number of
+// requests in the worker's hands, a deadline for each. When the worker dies every request is
+// answered at once. Sends only what was validated. Input: a worker's answers; the worker may be
+// compromised, so an answer that nobody waits for or of the wrong kind ends the link.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +25,15 @@ using Work = std::variant<validate::ValidatedInputs, validate::ValidatedTexts>;
 using Reply = std::variant<ipc::InferAnswer, ipc::EmbedAnswer>;
 
 struct WorkerLinkOptions {
-  std::size_t queue_max = 256;     ///< requests that wait
-  std::size_t in_flight_max = 2;   ///< requests that the worker holds
+  std::size_t queue_max = 256;    ///< requests that wait
+  std::size_t in_flight_max = 2;  ///< requests that the worker holds
   std::chrono::milliseconds request_timeout{60'000};
 };
 
 class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
  public:
-  /// `on_overdue` is called at most once: the worker has answered nothing for a whole request timeout
-  /// while it held a request, or broke the protocol. It is to be killed.
+  /// `on_overdue` is called at most once: the worker has answered nothing for a whole request
+  /// timeout while it held a request, or broke the protocol. It is to be killed.
   WorkerLink(Executor executor, ipc::Channel channel, WorkerLinkOptions options,
              std::function<void()> on_overdue);
   ~WorkerLink();
@@ -45,8 +45,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
 
   /// kQueueFull if neither the worker nor the queue has room; kWorkerUnavailable if it is gone.
   [[nodiscard]] Result<void> has_room() const;
-  /// Sends, or waits for its turn; returns the answer. Errors: as above, kDeadline, kWorkerDied, and
-  /// what the worker refused or failed with.
+  /// Sends, or waits for its turn; returns the answer. Errors: as above, kDeadline, kWorkerDied,
+  /// and what the worker refused or failed with.
   [[nodiscard]] Task<Result<Reply>> ask(Work work, SteadyTime deadline);
 
   /// The supervisor says that the worker is gone and why: answers everything.
@@ -69,7 +69,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   void hang_up(const Error& why);
   void report_overdue();
   void give_up(const std::shared_ptr<Slot>& slot);
-  [[nodiscard]] Result<ipc::Packet> packet_of(Work work, std::uint64_t id, SteadyTime deadline) const;
+  [[nodiscard]] Result<ipc::Packet> packet_of(Work work, std::uint64_t id,
+                                              SteadyTime deadline) const;
 
   Executor executor_;
   ipc::Channel channel_;

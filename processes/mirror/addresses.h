@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which addresses belong to the inner network: what an upstream's redirect or link must not make the
-// mirror connect to.
+// Which addresses belong to the inner network: what an upstream's redirect or link must not make
+// the mirror connect to.
 #pragma once
 
 struct sockaddr;

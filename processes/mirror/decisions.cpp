@@ -90,8 +90,7 @@ Task<Result<void>> Decisions::report_failure(std::string project, const ProjectF
 
 Task<Result<void>> Decisions::report_hidden(std::string project, std::size_t held,
                                             std::size_t not_allowed, std::string newest) {
-  const std::string told =
-      std::to_string(held) + " " + std::to_string(not_allowed) + " " + newest;
+  const std::string told = std::to_string(held) + " " + std::to_string(not_allowed) + " " + newest;
   if (const auto found = hidden_.find(project); found != hidden_.end() && found->second == told) {
     co_return Result<void>();
   }
@@ -115,8 +114,10 @@ Task<Result<void>> Decisions::report_page(std::string project, const Error& erro
   co_return co_await append(std::move(event));
 }
 
-/// The record on disk is for people: it is written when the decision changes, and nobody waits for it.
-void Decisions::keep(const std::string& project, const ProjectFile& file, const Decision& decision) {
+/// The record on disk is for people: it is written when the decision changes, and nobody waits for
+/// it.
+void Decisions::keep(const std::string& project, const ProjectFile& file,
+                     const Decision& decision) {
   const std::string id = record_id(project, file);
   const std::string told = std::string(name_of(decision.action)) + "\n" + decision.reason;
   if (const auto found = kept_.find(id); found != kept_.end() && found->second == told) return;
@@ -132,7 +133,8 @@ void Decisions::keep(const std::string& project, const ProjectFile& file, const 
     record.sha256 = file.sha256;
     if (file.size_bytes) record.size_bytes = static_cast<std::int64_t>(*file.size_bytes);
     record.action = name_of(decision.action);
-    record.code = decision.action == Action::kServe ? std::string() : std::string(name_of(decision.code));
+    record.code =
+        decision.action == Action::kServe ? std::string() : std::string(name_of(decision.code));
     record.reason = decision.reason;
     record.decided_ms = now_ms;
     (void)store_.put_record(record);

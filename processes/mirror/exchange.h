@@ -45,8 +45,8 @@ struct Answer {
   }
 };
 
-/// A refusal as problem+json (RFC 9457), which uv shows, with the reason in the status line as well,
-/// which pip shows.
+/// A refusal as problem+json (RFC 9457), which uv shows, with the reason in the status line as
+/// well, which pip shows.
 [[nodiscard]] Answer problem(unsigned status, const Error& error,
                              const std::vector<Finding>& findings = {});
 /// The HTTP status of an error of the mirror.

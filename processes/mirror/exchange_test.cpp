@@ -13,8 +13,9 @@ TEST_CASE("exchange: one satisfiable range is served, anything else is not") {
   CHECK(parse_range("bytes=-3", 10) == Range(7, 3));
   CHECK(parse_range("bytes=-30", 10) == Range(0, 10));
   CHECK(parse_range("bytes=5-99", 10) == Range(5, 5));
-  for (const char* bad : {"bytes=10-", "bytes=5-4", "bytes=-0", "bytes=-", "bytes=a-b", "bytes=0-1,3-4",
-                          "items=0-1", "", "bytes=99999999999999999999-", "bytes=--1"}) {
+  for (const char* bad :
+       {"bytes=10-", "bytes=5-4", "bytes=-0", "bytes=-", "bytes=a-b", "bytes=0-1,3-4", "items=0-1",
+        "", "bytes=99999999999999999999-", "bytes=--1"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_range(bad, 10));
   }

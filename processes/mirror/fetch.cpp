@@ -32,18 +32,21 @@ Result<void> write_all(int fd, Bytes bytes) {
 Result<void> fetch_to_file(const FetchOptions& options) {
   MLXGUARD_TRY_ASSIGN(Url url, parse_url(options.url));
   if (url.scheme != "https" && !is_this_machine(url.host)) {
-    return make_error(ErrorCode::kUsage, "expected an https URL: over plain http anyone on the way "
-                                         "could write the advisories")
+    return make_error(ErrorCode::kUsage,
+                      "expected an https URL: over plain http anyone on the way "
+                      "could write the advisories")
         .about(url.text());
   }
   const UniqueFd file(::open(options.file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.is_open()) return os_error("create", options.file.string()).about(options.file.string());
+  if (!file.is_open())
+    return os_error("create", options.file.string()).about(options.file.string());
   UpstreamOptions upstream_options;
   upstream_options.index = url;
   upstream_options.ca_bundle = options.ca_bundle;
   MLXGUARD_TRY_ASSIGN(const auto upstream, Upstream::create(std::move(upstream_options)));
-  MLXGUARD_TRY_ASSIGN(const auto isolation,
-                      lock_this_mirror({options.file.parent_path(), options.ca_bundle, url.port, {}, {}}));
+  MLXGUARD_TRY_ASSIGN(
+      const auto isolation,
+      lock_this_mirror({options.file.parent_path(), options.ca_bundle, url.port, {}, {}}));
   static_cast<void>(isolation);  // every fetch is locked as far as this machine can
   std::uint64_t total = 0;
   auto fetched = upstream->fetch_file(options.url, [&](Bytes bytes) -> Result<void> {

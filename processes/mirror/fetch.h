@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mlxguard-mirror fetch URL FILE`: one download for other commands, so that HTTP and TLS stay in this
-// program. Locked like the mirror: it can write below the file's folder and start nothing.
+// `mlxguard-mirror fetch URL FILE`: one download for other commands, so that HTTP and TLS stay in
+// this program. Locked like the mirror: it can write below the file's folder and start nothing.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +16,8 @@ struct FetchOptions {
   std::string ca_bundle;
 };
 
-/// Errors: kUsage (a URL that is not https, nor http on this machine), kMirrorUpstream, kTooLarge, kIo.
+/// Errors: kUsage (a URL that is not https, nor http on this machine), kMirrorUpstream, kTooLarge,
+/// kIo.
 [[nodiscard]] Result<void> fetch_to_file(const FetchOptions& options);
 
 }  // namespace mlxguard::mirror

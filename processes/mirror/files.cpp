@@ -52,7 +52,8 @@ Task<Result<Inspected>> Files::get(const std::string& project, const ProjectFile
 Task<Result<Inspected>> Files::get_metadata(const ProjectFile& file, Patience& patience) {
   std::string key = "metadata/" + file.metadata_sha256;
   Flights<Result<Inspected>>::Job job = [this, file] { return obtain_metadata(file); };
-  const auto outcome = co_await flights_.join(std::move(key), std::move(job), kMetadataWait, patience);
+  const auto outcome =
+      co_await flights_.join(std::move(key), std::move(job), kMetadataWait, patience);
   if (!outcome) co_return still_scanning();
   co_return *outcome;
 }
@@ -62,8 +63,7 @@ Result<void> Files::download(BlobKind kind, const std::string& url,
                              std::string& sha256) {
   MLXGUARD_TRY_ASSIGN(Incoming incoming, store_.incoming(size_bytes.value_or(bytes_max)));
   for (int attempt = 1;; ++attempt) {
-    auto fetched =
-        upstream_.fetch_file(url, [&](Bytes bytes) { return incoming.write(bytes); });
+    auto fetched = upstream_.fetch_file(url, [&](Bytes bytes) { return incoming.write(bytes); });
     if (fetched) break;
     // A connection that broke is worth another try; what is wrong with the bytes is not.
     if (fetched.error().code != ErrorCode::kMirrorUpstream || attempt == kAttempts) {

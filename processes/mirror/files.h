@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files: from upstream into the cache, and looked into, once for all who ask. What comes out has the
-// digest that the index promised and an inspection by the scanner of today.
-// Used on the event loop's thread; what blocks runs in the pool.
+// Files: from upstream into the cache, and looked into, once for all who ask. What comes out has
+// the digest that the index promised and an inspection by the scanner of today. Used on the event
+// loop's thread; what blocks runs in the pool.
 #pragma once
 
 #include <map>
@@ -28,8 +28,8 @@ class Files {
   Files(asio::io_context& io, asio::thread_pool& pool, Store& store, Upstream& upstream,
         const Scanner& scanner);
 
-  /// Errors: kMirrorUpstream, kMirrorDigest, kTruncated, kTooLarge, kMirrorHeld (still scanning), and
-  /// those of the disk.
+  /// Errors: kMirrorUpstream, kMirrorDigest, kTruncated, kTooLarge, kMirrorHeld (still scanning),
+  /// and those of the disk.
   [[nodiscard]] Task<Result<Inspected>> get(const std::string& project, const ProjectFile& file,
                                             std::chrono::milliseconds wait, Patience& patience);
   /// The file of PEP 658; its digest stands in the index.

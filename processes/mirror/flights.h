@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flights: work that many wait for and that is done once. Whoever asks first starts the job in the
-// pool; who asks while it is under way waits for the same outcome. A waiter is woken now and then so
-// that it can keep its client's patience. Used on the event loop's thread alone.
+// pool; who asks while it is under way waits for the same outcome. A waiter is woken now and then
+// so that it can keep its client's patience. Used on the event loop's thread alone.
 #pragma once
 
 #include <functional>
@@ -32,7 +32,8 @@ class Flights {
   Flights(const Flights&) = delete;
   Flights& operator=(const Flights&) = delete;
 
-  /// The outcome, or nullptr after `wait` or when the client went away; the job goes on all the same.
+  /// The outcome, or nullptr after `wait` or when the client went away; the job goes on all the
+  /// same.
   [[nodiscard]] Task<Outcome> join(std::string key, Job job, std::chrono::milliseconds wait,
                                    Patience& patience) {
     std::shared_ptr<Flight>& known = flights_[key];

@@ -134,9 +134,9 @@ Task<Result<bool>> Session<Stream>::read_head(Parser& parser) {
       head_bytes += used;
       if (error && error != http::error::need_more) {
         const bool too_long = error == http::error::header_limit;
-        co_return make_error(too_long ? ErrorCode::kHeadersTooLarge : ErrorCode::kRequestSyntax,
-                             too_long ? "a request head that is too large"
-                                      : "not a well-formed HTTP/1.1 request");
+        co_return make_error(
+            too_long ? ErrorCode::kHeadersTooLarge : ErrorCode::kRequestSyntax,
+            too_long ? "a request head that is too large" : "not a well-formed HTTP/1.1 request");
       }
       if (parser.is_header_done()) co_return true;
       if (head_bytes + unread_.size() > limits::kMirrorHeadBytesMax) {
@@ -167,8 +167,8 @@ Task<void> Session<Stream>::serve() {
     Answer answer;
     std::string method;
     if (!arrived) {
-      answer = problem(arrived.error().code == ErrorCode::kHeadersTooLarge ? 431 : 400,
-                       arrived.error());
+      answer =
+          problem(arrived.error().code == ErrorCode::kHeadersTooLarge ? 431 : 400, arrived.error());
     } else if (has_body(parser)) {
       answer = problem(413, make_error(ErrorCode::kRequestTooLarge, "the mirror takes no bodies"));
     } else {
@@ -199,8 +199,8 @@ template <class Stream>
 Task<bool> Session<Stream>::respond(Answer answer, Connection connection, bool with_body) {
   const std::string head = head_of(answer, connection);
   const bool inline_body = with_body && answer.body != nullptr;
-  const std::array parts{asio::buffer(head), inline_body ? asio::buffer(*answer.body)
-                                                         : asio::const_buffer()};
+  const std::array parts{asio::buffer(head),
+                         inline_body ? asio::buffer(*answer.body) : asio::const_buffer()};
   allow(server_.options().write_timeout);
   const auto [error, count] = co_await asio::async_write(stream_, parts, kAwait);
   bool sent = !error;
@@ -231,8 +231,8 @@ Task<bool> Session<Stream>::send_file(const FileBody& file) {
   } else {
     std::vector<char> buffer(kCopyBytes);
     while (left > 0) {
-      const ssize_t count =
-          ::pread(file.fd->get(), buffer.data(), std::min<std::uint64_t>(left, buffer.size()), offset);
+      const ssize_t count = ::pread(file.fd->get(), buffer.data(),
+                                    std::min<std::uint64_t>(left, buffer.size()), offset);
       if (count <= 0) co_return false;
       allow(server_.options().write_timeout);
       const auto [error, written] = co_await asio::async_write(
@@ -245,8 +245,8 @@ Task<bool> Session<Stream>::send_file(const FileBody& file) {
   co_return true;
 }
 
-/// After an error a client may still be sending; closing at once could reset the connection before it
-/// has read why.
+/// After an error a client may still be sending; closing at once could reset the connection before
+/// it has read why.
 template <class Stream>
 Task<void> Session<Stream>::linger() {
   allow(kLingerTime);
@@ -289,7 +289,8 @@ Result<void> HttpServer::listen(UniqueFd listening_socket) {
     return make_error(ErrorCode::kListen, "expected a listening TCP socket");
   }
   boost::system::error_code error;
-  acceptor_.assign(address.ss_family == AF_INET ? Tcp::v4() : Tcp::v6(), listening_socket.get(), error);
+  acceptor_.assign(address.ss_family == AF_INET ? Tcp::v4() : Tcp::v6(), listening_socket.get(),
+                   error);
   if (error) return make_error(ErrorCode::kListen, "the listening socket cannot be used");
   (void)listening_socket.release();  // the acceptor owns it now
   asio::co_spawn(io_.get_executor(), [this] { return accept(); }, asio::detached);
@@ -324,7 +325,8 @@ void HttpServer::admit(Socket socket) {
     start(std::make_shared<Session<TlsStream>>(std::move(stream), *this, std::move(client)), io_,
           welcome);
   } else {
-    start(std::make_shared<Session<Socket>>(std::move(socket), *this, std::move(client)), io_, welcome);
+    start(std::make_shared<Session<Socket>>(std::move(socket), *this, std::move(client)), io_,
+          welcome);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections of installers: accepted within a bound, heads read within bounds of bytes and time, no
-// bodies taken, files sent by the kernel from the cache. Input: bytes from the network.
+// Connections of installers: accepted within a bound, heads read within bounds of bytes and time,
+// no bodies taken, files sent by the kernel from the cache. Input: bytes from the network.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>

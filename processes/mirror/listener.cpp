@@ -43,8 +43,8 @@ Result<Listener> listen_on(const config::ListenAddress& address) {
     return cannot_listen(address);
   }
   Listener listener;
-  listener.socket =
-      UniqueFd(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  listener.socket = UniqueFd(
+      ::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!listener.socket.is_open()) return cannot_listen(address);
   const int on = 1;
   ::setsockopt(listener.socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -59,8 +59,8 @@ Result<Listener> listen_on(const config::ListenAddress& address) {
   return listener;
 }
 
-Result<std::shared_ptr<boost::asio::ssl::context>> load_tls(const std::filesystem::path& certificate,
-                                                            const std::filesystem::path& private_key) {
+Result<std::shared_ptr<boost::asio::ssl::context>> load_tls(
+    const std::filesystem::path& certificate, const std::filesystem::path& private_key) {
   std::shared_ptr<boost::asio::ssl::context> context;
   if (certificate.empty() && private_key.empty()) return context;
   namespace ssl = boost::asio::ssl;

@@ -24,6 +24,7 @@ struct Listener {
 [[nodiscard]] Result<std::shared_ptr<boost::asio::ssl::context>> load_tls(
     const std::filesystem::path& certificate, const std::filesystem::path& private_key);
 /// Digests of the keys, one a line; lines with # are remarks. Errors: kApiKeyFile.
-[[nodiscard]] Result<std::vector<crypto::Sha256Digest>> load_api_keys(const std::filesystem::path& file);
+[[nodiscard]] Result<std::vector<crypto::Sha256Digest>> load_api_keys(
+    const std::filesystem::path& file);
 
 }  // namespace mlxguard::mirror

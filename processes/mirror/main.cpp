@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard-mirror: a package index that scans before it serves. Started as `mlxguard deps mirror serve`.
-// Talks to installers and to upstream; both are hostile. Locked once it has bound its socket and read
-// its keys: it can then start no program and write nowhere but below its state folder.
-#include <sys/stat.h>
+// mlxguard-mirror: a package index that scans before it serves. Started as `mlxguard deps mirror
+// serve`. Talks to installers and to upstream; both are hostile. Locked once it has bound its
+// socket and read its keys: it can then start no program and write nowhere but below its state
+// folder.
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/signal_set.hpp>
@@ -50,7 +51,8 @@ int fail(const Error& error, bool json) {
     writer.field("subject", error.subject).field("hint", error.hint).end_object().end_object();
     print(stdout, writer.text());
   }
-  const bool named = error.subject.empty() || error.message.find(error.subject) != std::string::npos;
+  const bool named =
+      error.subject.empty() || error.message.find(error.subject) != std::string::npos;
   print(stderr, "mlxguard: error: " + (named ? "" : error.subject + ": ") + error.message + " [" +
                     std::string(name_of(error.code)) + "]");
   print(stderr, "mlxguard: hint: " +
@@ -62,7 +64,8 @@ int fail(const Error& error, bool json) {
 Result<void> prepare_state(const fs::path& state) {
   std::error_code ignored;  // mkdir below reports what matters
   fs::create_directories(state.parent_path(), ignored);
-  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) return os_error("create", state.string());
+  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST)
+    return os_error("create", state.string());
   struct stat status {};
   if (::stat(state.c_str(), &status) != 0) return os_error("stat", state.string());
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 || status.st_uid != ::geteuid()) {
@@ -74,7 +77,8 @@ Result<void> prepare_state(const fs::path& state) {
   return {};
 }
 
-/// A mirror that cannot tell says so before it serves: each accepted reason is named by the operator.
+/// A mirror that cannot tell says so before it serves: each accepted reason is named by the
+/// operator.
 Result<void> check_scanner(const PackageScanner& scanner, const ServeOptions& options) {
   auto usable = scanner.check_database();
   if (usable) return {};
@@ -86,7 +90,8 @@ Result<void> check_scanner(const PackageScanner& scanner, const ServeOptions& op
       (old ? "old-database" : "no-database"));
 }
 
-events::Event start_event(const ServeOptions& options, const Scanner& scanner, const std::string& url) {
+events::Event start_event(const ServeOptions& options, const Scanner& scanner,
+                          const std::string& url) {
   events::Event event{.kind = events::Kind::kServerStarted};
   event.message = "the mirror is ready";
   event.with("process", std::string("mlxguard-mirror")).with("url", url);
@@ -119,7 +124,8 @@ void print_ready(const ServeOptions& options, const Scanner& scanner, const std:
 std::string url_of(const ServeOptions& options, std::uint16_t port) {
   const std::string& host = options.listen.host;
   return std::string(options.tls_certificate.empty() ? "http" : "https") + "://" +
-         (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+         (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" +
+         std::to_string(port);
 }
 
 Result<std::unique_ptr<Upstream>> make_upstream(const ServeOptions& options) {
@@ -155,7 +161,8 @@ Result<void> serve(const ServeOptions& options) {
   crypto::SystemRandom random;
   MLXGUARD_TRY_ASSIGN(const std::unique_ptr<events::EventLog> log,
                       events::open_state_log(options.state, "mlxguard-mirror", clock, random));
-  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Store> store, Store::open(options.state / "mirror", random));
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Store> store,
+                      Store::open(options.state / "mirror", random));
   const PackageScanner scanner({options.state, options.database_age_max}, clock);
   MLXGUARD_TRY(check_scanner(scanner, options));
   MLXGUARD_TRY(log->append(start_event(options, scanner, url)));
@@ -164,8 +171,8 @@ Result<void> serve(const ServeOptions& options) {
   asio::thread_pool pool(kPoolThreads);
   PageOptions page_options;
   page_options.fresh_for = options.fresh_for;
-  Mirror mirror({io, pool, *store, *upstream, scanner, policy, *log, clock}, std::move(mirror_options),
-                page_options);
+  Mirror mirror({io, pool, *store, *upstream, scanner, policy, *log, clock},
+                std::move(mirror_options), page_options);
   HttpServer server(io, {}, mirror, tls);
   MLXGUARD_TRY(server.listen(std::move(listener.socket)));
   asio::signal_set signals(io, SIGINT, SIGTERM);

@@ -102,8 +102,8 @@ Task<Answer> Mirror::answer(const Request& request, Patience& patience) {
     co_return refused;
   }
   if (!may_ask(request)) {
-    Answer refused = problem(
-        401, make_error(ErrorCode::kCredentialsInvalid, "expected an API key as password or bearer"));
+    Answer refused = problem(401, make_error(ErrorCode::kCredentialsInvalid,
+                                             "expected an API key as password or bearer"));
     refused.with("WWW-Authenticate", "Basic realm=\"mlxguard mirror\"");
     co_return refused;
   }
@@ -236,8 +236,8 @@ Task<Answer> Mirror::project_page(const Request& request, std::string project, P
   if (!view) co_return problem(status_of(view.error()), view.error());
   const Rendered rendered = render(*view, format);
   if (rendered.held + rendered.not_allowed > 0) {
-    const auto logged = co_await decisions_.report_hidden(project, rendered.held,
-                                                          rendered.not_allowed, rendered.newest_hidden);
+    const auto logged = co_await decisions_.report_hidden(
+        project, rendered.held, rendered.not_allowed, rendered.newest_hidden);
     if (!logged) co_return problem(503, logged.error());
   }
   Answer answer;
@@ -269,7 +269,8 @@ Task<Answer> Mirror::refuse(const Request& request, std::string project, Project
   co_return answer;
 }
 
-Task<Answer> Mirror::fail(const Request& request, std::string project, ProjectFile file, Error error) {
+Task<Answer> Mirror::fail(const Request& request, std::string project, ProjectFile file,
+                          Error error) {
   if (error.code == ErrorCode::kMirrorHeld) {
     Decision held;
     held.reason = error.message;
@@ -299,7 +300,8 @@ Result<Answer> Mirror::send(const Request& request, BlobKind kind, const Inspect
   if (!request.range.empty()) {
     const auto range = parse_range(request.range, found.size_bytes);
     if (!range) {
-      Answer refused = problem(416, make_error(ErrorCode::kRequestRange, "not one satisfiable range"));
+      Answer refused =
+          problem(416, make_error(ErrorCode::kRequestRange, "not one satisfiable range"));
       refused.with("Content-Range", "bytes */" + std::to_string(found.size_bytes));
       return refused;
     }
@@ -351,8 +353,8 @@ Task<Answer> Mirror::file(const Request& request, std::string project, std::stri
 }
 
 /// METADATA is a text that resolvers read, checked by its digest: it is served also where the file
-/// itself is not, so that it is the file which is refused, with its reason. Not for what the operator
-/// or a lock keeps out altogether.
+/// itself is not, so that it is the file which is refused, with its reason. Not for what the
+/// operator or a lock keeps out altogether.
 Task<Answer> Mirror::metadata(const Request& request, std::string project, std::string filename,
                               Patience& patience) {
   const auto view = co_await page_of(project, patience);
@@ -364,7 +366,8 @@ Task<Answer> Mirror::metadata(const Request& request, std::string project, std::
   }
   const auto list = said();
   if (!list) co_return problem(503, list.error());
-  Decision decision = parts_.policy.decide(project, *entry, **list, {}, nullptr, parts_.clock.now());
+  Decision decision =
+      parts_.policy.decide(project, *entry, **list, {}, nullptr, parts_.clock.now());
   if (decision.action == Action::kBlock) {
     co_return co_await refuse(request, project, *entry, std::move(decision));
   }
@@ -379,15 +382,16 @@ Task<Answer> Mirror::release_json(std::string project, std::string version, Pati
   const auto view = co_await page_of(project, patience);
   if (!view) co_return problem(status_of(view.error()), view.error());
   if (version.empty()) {
-    co_return problem(404, make_error(ErrorCode::kNotFound,
-                                      "vulnerabilities are told of a version: /pypi/NAME/VERSION/json"));
+    co_return problem(404,
+                      make_error(ErrorCode::kNotFound,
+                                 "vulnerabilities are told of a version: /pypi/NAME/VERSION/json"));
   }
   co_return release_answer(*view->page, version, parts_.scanner, parts_.policy);
 }
 
 Answer Mirror::projects(PageFormat format) const {
-  // Only those that have been asked for: the whole list of an upstream is large, and installers do not
-  // need it.
+  // Only those that have been asked for: the whole list of an upstream is large, and installers do
+  // not need it.
   const std::vector<std::string> names = parts_.store.projects();
   return text_answer(media_type(format), format == PageFormat::kJson ? render_projects_json(names)
                                                                      : render_projects_html(names));
@@ -406,8 +410,9 @@ Answer Mirror::status() const {
   json.end_array();
   json.field("allow_list_files",
              policy.allow_list ? static_cast<std::int64_t>(policy.allow_list->files()) : -1);
-  json.field("vulnerabilities", "/pypi/NAME/VERSION/json answers from the mirror's own database; 503 "
-                                "where it could not tell");
+  json.field("vulnerabilities",
+             "/pypi/NAME/VERSION/json answers from the mirror's own database; 503 "
+             "where it could not tell");
   json.end_object();
   return text_answer("application/json", std::move(json).take() + "\n");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mirror: a request's way to its answer. Index pages, files, metadata, vulnerability data. Every file
-// passes Policy twice: before it is fetched, and when it has been looked into.
+// Mirror: a request's way to its answer. Index pages, files, metadata, vulnerability data. Every
+// file passes Policy twice: before it is fetched, and when it has been looked into.
 #pragma once
 
 #include <map>

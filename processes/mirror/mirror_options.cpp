@@ -19,7 +19,8 @@ struct Given {
 };
 
 Error usage(std::string message) {
-  return make_error(ErrorCode::kUsage, std::move(message)).hinting("mlxguard deps mirror serve --help");
+  return make_error(ErrorCode::kUsage, std::move(message))
+      .hinting("mlxguard deps mirror serve --help");
 }
 
 std::string accepted_help() {
@@ -31,13 +32,15 @@ std::string accepted_help() {
 }
 
 void define(CLI::App& app, Given& given) {
-  app.add_option("--upstream", given.upstream, "simple index to stand in front of: https://HOST/simple/");
+  app.add_option("--upstream", given.upstream,
+                 "simple index to stand in front of: https://HOST/simple/");
   app.add_flag("--upstream-from-pip", given.upstream_from_pip,
                "take the index from PIP_INDEX_URL or pip's configuration file");
   app.add_option("--listen", given.listen, "ADDRESS:PORT")->capture_default_str();
   app.add_option("--cooldown", given.cooldown, "hold files younger than this; 0: none")
       ->capture_default_str();
-  app.add_option("--allow", given.allow_list, "serve only files of this lock: pylock.toml, requirements.txt");
+  app.add_option("--allow", given.allow_list,
+                 "serve only files of this lock: pylock.toml, requirements.txt");
   app.add_option("--accept", given.accepted, accepted_help())->allow_extra_args(false);
   app.add_option("--index-ttl", given.index_ttl, "ask upstream again for pages older than this")
       ->capture_default_str();
@@ -51,7 +54,8 @@ void define(CLI::App& app, Given& given) {
   app.add_option("--inner-host", given.inner_hosts,
                  "host, besides upstream's own, that links may lead to in the inner network")
       ->allow_extra_args(false);
-  app.add_flag("--plain-http", given.plain_http, "allow an http upstream that is not on this machine");
+  app.add_flag("--plain-http", given.plain_http,
+               "allow an http upstream that is not on this machine");
   app.add_option("--api-key-file", given.api_key_file, "file with one API key a line");
   app.add_option("--tls-certificate", given.tls_certificate, "PEM chain, leaf first");
   app.add_option("--tls-private-key", given.tls_private_key, "PEM key of the leaf");
@@ -74,7 +78,8 @@ std::string index_url_in(const fs::path& file) {
     const auto equals = line.find_first_of("=:");
     if (equals == std::string::npos) continue;
     const auto value = line.find_first_not_of(" \t", equals + 1);
-    if (value != std::string::npos) found = line.substr(value, line.find_last_not_of(" \t\r") - value + 1);
+    if (value != std::string::npos)
+      found = line.substr(value, line.find_last_not_of(" \t\r") - value + 1);
   }
   return found;
 }

@@ -44,9 +44,9 @@ struct Parsed {
 /// What main.cpp reads of the environment.
 struct MirrorEnvironment {
   config::Environment state;
-  std::string pip_index_url;   ///< PIP_INDEX_URL
-  std::string pip_config_file; ///< PIP_CONFIG_FILE
-  std::string ssl_cert_file;   ///< SSL_CERT_FILE
+  std::string pip_index_url;    ///< PIP_INDEX_URL
+  std::string pip_config_file;  ///< PIP_CONFIG_FILE
+  std::string ssl_cert_file;    ///< SSL_CERT_FILE
 };
 
 [[nodiscard]] Result<Parsed> parse_command_line(int argc, const char* const* argv,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The asynchronous vocabulary of the mirror: one thread runs the event loop and its coroutines; a pool
-// of threads does what blocks (upstream, disk, inspection) and posts back.
+// The asynchronous vocabulary of the mirror: one thread runs the event loop and its coroutines; a
+// pool of threads does what blocks (upstream, disk, inspection) and posts back.
 #pragma once
 
 #include <boost/asio/as_tuple.hpp>
@@ -34,9 +34,9 @@ inline constexpr auto kAwait = asio::as_tuple(asio::use_awaitable_t<Executor>{})
 }  // namespace mlxguard::mirror
 
 /// MLXGUARD_TRY_ASSIGN in a coroutine.
-#define MLXGUARD_CO_TRY_ASSIGN_INNER(temporary, declaration, expression)          \
-  auto temporary = (expression);                                                  \
-  if (!temporary.has_value()) co_return std::move(temporary).error();             \
+#define MLXGUARD_CO_TRY_ASSIGN_INNER(temporary, declaration, expression) \
+  auto temporary = (expression);                                         \
+  if (!temporary.has_value()) co_return std::move(temporary).error();    \
   declaration = *std::move(temporary) /* NOLINT(bugprone-macro-parentheses) */
 #define MLXGUARD_CO_TRY_ASSIGN(declaration, ...) \
   MLXGUARD_CO_TRY_ASSIGN_INNER(MLXGUARD_CONCAT(mlxguard_try_, __LINE__), declaration, (__VA_ARGS__))

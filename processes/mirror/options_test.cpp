@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mirror_options.h"
-
 #include <doctest/doctest.h>
+
+#include "mirror_options.h"
 
 using namespace mlxguard;
 using namespace mlxguard::mirror;
@@ -51,8 +51,8 @@ TEST_CASE("options: pip's own index is used only when asked for") {
 TEST_CASE("options: beyond this machine only with TLS and keys") {
   CHECK(refused({"--upstream", "https://x.example/", "--listen", "0.0.0.0:1"}) ==
         ErrorCode::kListenUnsafe);
-  CHECK(refused({"--upstream", "https://x.example/", "--listen", "0.0.0.0:1", "--api-key-file", "k"}) ==
-        ErrorCode::kListenUnsafe);
+  CHECK(refused({"--upstream", "https://x.example/", "--listen", "0.0.0.0:1", "--api-key-file",
+                 "k"}) == ErrorCode::kListenUnsafe);
   CHECK(parse({"--upstream", "https://x.example/", "--listen", "0.0.0.0:1", "--api-key-file", "k",
                "--tls-certificate", "c", "--tls-private-key", "p"}));
 }

@@ -12,7 +12,8 @@ constexpr std::size_t kFilesKnownMax = 1'000'000;
 
 bool is_json(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
-  return content_type == "application/vnd.pypi.simple.v1+json" || content_type == "application/json";
+  return content_type == "application/vnd.pypi.simple.v1+json" ||
+         content_type == "application/json";
 }
 
 bool is_html(std::string_view content_type) {
@@ -51,7 +52,8 @@ Task<Result<PageView>> Pages::get(std::string project, Patience& patience) {
   const bool missing = outcome->trouble->code == ErrorCode::kNotFound;
   if (missing) remember(project, {nullptr, now_ms() + options_.missing_for.count()});
   if (missing || !outcome->page) co_return *outcome->trouble;
-  co_return PageView{outcome->page, std::max<std::int64_t>(1, now_ms() - outcome->page->fetched_ms)};
+  co_return PageView{outcome->page,
+                     std::max<std::int64_t>(1, now_ms() - outcome->page->fetched_ms)};
 }
 
 void Pages::remember(const std::string& project, Known known) {
@@ -93,7 +95,8 @@ Result<Page> Pages::ask_upstream(const std::string& project, const Page& known) 
   }
   ProjectPage page;
   if (answer.status == 304) {
-    if (!known) return make_error(ErrorCode::kMirrorUpstream, "upstream answers 304 to a first request");
+    if (!known)
+      return make_error(ErrorCode::kMirrorUpstream, "upstream answers 304 to a first request");
     page = *known;
   } else if (is_json(answer.content_type)) {
     MLXGUARD_TRY_ASSIGN(page, parse_json_page(project, answer.url, answer.body));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages: the project pages that the mirror knows, each fetched once for all who ask, kept in memory and
-// on disk, revalidated when they are old, and served old when upstream does not answer.
-// Used on the event loop's thread; what blocks runs in the pool.
+// Pages: the project pages that the mirror knows, each fetched once for all who ask, kept in memory
+// and on disk, revalidated when they are old, and served old when upstream does not answer. Used on
+// the event loop's thread; what blocks runs in the pool.
 #pragma once
 
 #include <atomic>
@@ -38,8 +38,8 @@ class Pages {
   Pages(asio::io_context& io, asio::thread_pool& pool, Store& store, Upstream& upstream,
         const Clock& clock, PageOptions options);
 
-  /// Errors: kNotFound (upstream has no such project), kMirrorUpstream, kMirrorPage and kTooLarge (and
-  /// there is no older page), kMirrorHeld (still waiting).
+  /// Errors: kNotFound (upstream has no such project), kMirrorUpstream, kMirrorPage and kTooLarge
+  /// (and there is no older page), kMirrorHeld (still waiting).
   [[nodiscard]] Task<Result<PageView>> get(std::string project, Patience& patience);
 
  private:

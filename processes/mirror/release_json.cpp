@@ -8,7 +8,8 @@
 namespace mlxguard::mirror {
 namespace {
 
-void write_list(codec::JsonWriter& json, std::string_view key, const std::vector<std::string>& items) {
+void write_list(codec::JsonWriter& json, std::string_view key,
+                const std::vector<std::string>& items) {
   json.key(key).begin_array();
   for (const std::string& item : items) json.string(item);
   json.end_array();
@@ -27,10 +28,10 @@ void write_advisory(codec::JsonWriter& json, const Advisory& advisory) {
 
 Answer release_answer(const ProjectPage& page, const std::string& version, const Scanner& scanner,
                       const Policy& policy) {
-  const bool known = std::any_of(page.files.begin(), page.files.end(), [&](const ProjectFile& file) {
-    return file.version == version;
-  });
-  if (!known && std::find(page.versions.begin(), page.versions.end(), version) == page.versions.end()) {
+  const bool known = std::any_of(page.files.begin(), page.files.end(),
+                                 [&](const ProjectFile& file) { return file.version == version; });
+  if (!known &&
+      std::find(page.versions.begin(), page.versions.end(), version) == page.versions.end()) {
     return problem(404, make_error(ErrorCode::kNotFound, page.project + " has no such version"));
   }
   const Judgement judgement = scanner.judge_release(page.project, version);
@@ -38,10 +39,11 @@ Answer release_answer(const ProjectPage& page, const std::string& version, const
     const UnknownRow* row = find_unknown(finding.code);
     const bool accepted = row != nullptr && policy.options().accepted.contains(row->unknown);
     if (finding.verdict != Verdict::kCouldNotTell || accepted) continue;
-    return problem(503,
-                   make_error(ErrorCode::kDepsUnknown, "could not tell whether " + page.project + " " +
-                                                           version + " is vulnerable: " + finding.text),
-                   judgement.findings);
+    return problem(
+        503,
+        make_error(ErrorCode::kDepsUnknown, "could not tell whether " + page.project + " " +
+                                                version + " is vulnerable: " + finding.text),
+        judgement.findings);
   }
   codec::JsonWriter json;
   json.begin_object().key("info").begin_object().field("name", page.project);

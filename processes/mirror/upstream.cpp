@@ -70,9 +70,10 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   const std::string_view line(data, size * count);
   if (line.starts_with("HTTP/")) {
     const auto space = line.find(' ');
-    exchange.status = space == std::string_view::npos
-                          ? 0
-                          : std::strtol(std::string(line.substr(space + 1, 3)).c_str(), nullptr, 10);
+    exchange.status =
+        space == std::string_view::npos
+            ? 0
+            : std::strtol(std::string(line.substr(space + 1, 3)).c_str(), nullptr, 10);
     return line.size();
   }
   const auto colon = line.find(':');
@@ -209,7 +210,8 @@ Result<Url> Upstream::Impl::fetch(Url url, const std::vector<std::string>& heade
     MLXGUARD_TRY(exchange_once(easy.get(), url, headers, compressed, timeout, exchange));
     give_back(std::move(easy));
     const long status = exchange.status;
-    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) return url;
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+      return url;
     auto next = resolve_url(url, exchange.location);
     if (!next) return failed("refused a redirect of upstream: " + next.error().message);
     url = *std::move(next);
@@ -250,8 +252,8 @@ Result<PageAnswer> Upstream::fetch_page(const std::string& project, const std::s
     answer.body.append(as_text(bytes));
     return {};
   };
-  MLXGUARD_TRY_ASSIGN(answer.url,
-                      impl_->fetch(answer.url, headers, true, impl_->options.page_timeout, exchange));
+  MLXGUARD_TRY_ASSIGN(
+      answer.url, impl_->fetch(answer.url, headers, true, impl_->options.page_timeout, exchange));
   answer.status = static_cast<unsigned>(exchange.status);
   if (answer.status != 200 && answer.status != 304 && answer.status != 404) {
     return failed("upstream answers " + std::to_string(answer.status)).about(answer.url.host);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream: fetches from the index before which the mirror stands. Sole includer of the HTTP client.
-// Trusted: the operator's choice of the index. Not trusted: all that it answers, so redirects are
-// followed by hand, within a bound, never to another scheme, and never into the inner network unless
-// the operator's own URL leads there; answers are bounded in bytes (after decompression) and in time.
+// Upstream: fetches from the index before which the mirror stands. Sole includer of the HTTP
+// client. Trusted: the operator's choice of the index. Not trusted: all that it answers, so
+// redirects are followed by hand, within a bound, never to another scheme, and never into the inner
+// network unless the operator's own URL leads there; answers are bounded in bytes (after
+// decompression) and in time.
 #pragma once
 
 #include <chrono>
@@ -18,12 +19,13 @@
 namespace mlxguard::mirror {
 
 struct UpstreamOptions {
-  Url index;                        ///< ".../simple/"
-  std::string ca_bundle;            ///< PEM file; empty: the library's default
-  std::string proxy;                ///< empty: none, whatever the environment says
-  std::vector<std::string> inner_hosts;  ///< hosts besides the index's that may have inner addresses
+  Url index;              ///< ".../simple/"
+  std::string ca_bundle;  ///< PEM file; empty: the library's default
+  std::string proxy;      ///< empty: none, whatever the environment says
+  std::vector<std::string>
+      inner_hosts;  ///< hosts besides the index's that may have inner addresses
   std::chrono::seconds connect_timeout{10};
-  std::chrono::seconds stall_timeout{30};   ///< slower than 1 KiB/s for so long
+  std::chrono::seconds stall_timeout{30};  ///< slower than 1 KiB/s for so long
   std::chrono::seconds page_timeout{60};
   std::chrono::seconds file_timeout{3600};
 };
@@ -47,8 +49,8 @@ class Upstream {
   [[nodiscard]] Result<PageAnswer> fetch_page(const std::string& project, const std::string& etag,
                                               const std::string& last_modified);
   using Write = std::function<Result<void>(Bytes)>;
-  /// A file's bytes as they come. Thread-safe, blocks. Errors: kMirrorUpstream (also for a body that
-  /// ends early), and those of `write`.
+  /// A file's bytes as they come. Thread-safe, blocks. Errors: kMirrorUpstream (also for a body
+  /// that ends early), and those of `write`.
   [[nodiscard]] Result<void> fetch_file(const std::string& url, const Write& write);
 
   [[nodiscard]] const Url& index() const;

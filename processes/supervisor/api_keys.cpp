@@ -77,7 +77,8 @@ Result<ipc::ApiKeyHash> parse_line(const std::string& line, int number, mode_t m
 }
 
 Result<void> write_new(const std::filesystem::path& file, const std::string& text) {
-  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const UniqueFd fd(
+      ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.is_open()) return os_error("create", file.string());
   if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       ::fsync(fd.get()) != 0) {

@@ -20,8 +20,9 @@ struct ApiKeys {
   std::optional<std::string> created;
 };
 
-/// Reads `file`. Lines: `NAME sha256:<hex>`, `NAME KEY`, or `KEY` alone; '#' starts a comment. A file
-/// that holds a key itself must not be readable by others. Errors: kApiKeyFile, kUnsafePermissions.
+/// Reads `file`. Lines: `NAME sha256:<hex>`, `NAME KEY`, or `KEY` alone; '#' starts a comment. A
+/// file that holds a key itself must not be readable by others. Errors: kApiKeyFile,
+/// kUnsafePermissions.
 [[nodiscard]] Result<ApiKeys> load_api_keys(const std::filesystem::path& file);
 
 /// Reads $STATE/api-keys; when it is absent, makes one key and stores its hash there (0600).

@@ -11,8 +11,8 @@ namespace mlxguard::supervisor {
 struct EventRelay::Shared {
   std::mutex mutex;
   UniqueFd notify;
-  std::uint64_t contiguous = 0;             ///< all up to here are durable
-  std::set<std::uint64_t> durable_ahead;    ///< durable, with a gap before them
+  std::uint64_t contiguous = 0;           ///< all up to here are durable
+  std::set<std::uint64_t> durable_ahead;  ///< durable, with a gap before them
   std::map<std::uint64_t, events::Event> failed;
 
   void mark_durable(std::uint64_t sequence) {
@@ -59,8 +59,7 @@ Result<void> EventRelay::submit(std::uint64_t sequence, events::Event event) {
 
 std::optional<std::uint64_t> EventRelay::take_acknowledged() {
   std::uint64_t drained = 0;
-  [[maybe_unused]] const auto ignored =
-      ::read(shared_->notify.get(), &drained, sizeof(drained));
+  [[maybe_unused]] const auto ignored = ::read(shared_->notify.get(), &drained, sizeof(drained));
   const std::lock_guard lock(shared_->mutex);
   if (shared_->contiguous == acknowledged_) return std::nullopt;
   acknowledged_ = shared_->contiguous;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventRelay: the gateway's events on their way to the log. Each has a sequence number; the relay says up
-// to which number everything is durable. An event whose write failed (disk full) is kept and tried
-// again: nothing is acknowledged that is not on disk, and nothing is dropped.
+// EventRelay: the gateway's events on their way to the log. Each has a sequence number; the relay
+// says up to which number everything is durable. An event whose write failed (disk full) is kept
+// and tried again: nothing is acknowledged that is not on disk, and nothing is dropped.
 #pragma once
 
 #include <cstdint>

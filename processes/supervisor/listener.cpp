@@ -50,8 +50,8 @@ Error cannot_listen(const config::ListenAddress& address) {
 Result<Listener> listen_on(const config::ListenAddress& address) {
   SocketAddress wanted = to_socket_address(address);
   Listener listener;
-  listener.socket = UniqueFd(::socket(wanted.storage.ss_family,
-                                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  listener.socket = UniqueFd(
+      ::socket(wanted.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!listener.socket.is_open()) return cannot_listen(address);
   const int on = 1;
   ::setsockopt(listener.socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));

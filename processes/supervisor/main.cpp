@@ -15,8 +15,8 @@
 #include "admission/model_line.h"
 #include "base/os_error.h"
 #include "codec/json.h"
-#include "launch/inspector_program.h"
 #include "environment_check.h"
+#include "launch/inspector_program.h"
 #include "serve_options.h"
 #include "supervisor.h"
 
@@ -47,11 +47,12 @@ int fail(const Error& error, Output output) {
     writer.end_object().end_object();
     print(stdout, writer.text());
   }
-  const bool named = error.subject.empty() || error.message.find(error.subject) != std::string::npos;
+  const bool named =
+      error.subject.empty() || error.message.find(error.subject) != std::string::npos;
   print(stderr, "mlxguard: error: " + (named ? "" : error.subject + ": ") + error.message + " [" +
                     std::string(name_of(error.code)) + "]");
-  print(stderr, "mlxguard: hint: " + (error.hint.empty() ? std::string(describe(error.code).meaning)
-                                                         : error.hint));
+  print(stderr, "mlxguard: hint: " +
+                    (error.hint.empty() ? std::string(describe(error.code).meaning) : error.hint));
   return static_cast<int>(describe(error.code).exit_class);
 }
 
@@ -91,7 +92,8 @@ Result<std::string> read_pem(const fs::path& file) {
 Result<void> prepare_state(const fs::path& state) {
   std::error_code ignored;  // mkdir below reports what matters
   fs::create_directories(state.parent_path(), ignored);
-  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) return os_error("create", state.string());
+  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST)
+    return os_error("create", state.string());
   struct stat status {};
   if (::stat(state.c_str(), &status) != 0) return os_error("stat", state.string());
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 || status.st_uid != ::geteuid()) {
@@ -146,12 +148,14 @@ void print_ready(const Supervisor& supervisor, const ServeOptions& options,
 
 Result<void> serve(const ServeOptions& options, int signal_fd) {
   MLXGUARD_TRY(prepare_state(options.config.state));
-  MLXGUARD_TRY(check_environment(options.config));  // before the log is ours: the check writes to it
+  MLXGUARD_TRY(
+      check_environment(options.config));  // before the log is ours: the check writes to it
   MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
   const SystemClock clock;
   crypto::SystemRandom random;
-  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<events::EventLog> log,
-                      events::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
+  MLXGUARD_TRY_ASSIGN(
+      const std::unique_ptr<events::EventLog> log,
+      events::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
 
   Parts parts;
   parts.config = options.config;
@@ -202,7 +206,8 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
 int main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::signal(SIGPIPE, SIG_IGN);
-  // Blocked before any thread exists, so that every thread inherits it and only the signalfd sees them.
+  // Blocked before any thread exists, so that every thread inherits it and only the signalfd sees
+  // them.
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGINT);

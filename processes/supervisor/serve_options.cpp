@@ -19,8 +19,10 @@ struct Given {
 };
 
 void define(CLI::App& app, Given& given) {
-  app.add_option("MODEL", given.model_folders, "signed model folders; each is served by its folder's name");
-  app.add_option("--models", given.named_models, "NAME=FOLDER: a signed model and the name to serve it by")
+  app.add_option("MODEL", given.model_folders,
+                 "signed model folders; each is served by its folder's name");
+  app.add_option("--models", given.named_models,
+                 "NAME=FOLDER: a signed model and the name to serve it by")
       ->allow_extra_args(false);
   app.add_option("-c,--config", given.config_file, "configuration file (mlxguard.toml)");
   app.add_option("--state", given.state, "folder for keys and log");
@@ -36,7 +38,8 @@ void define(CLI::App& app, Given& given) {
                  "refuse to start below: full, no-cgroup or container");
   app.add_option("--worker-memory-bytes", given.worker_memory_bytes, "memory limit of one worker");
   app.add_option("--worker-threads", given.worker_threads, "processor cores a worker may use");
-  app.add_option("--request-timeout-ms", given.request_timeout_ms, "time from a request to its answer");
+  app.add_option("--request-timeout-ms", given.request_timeout_ms,
+                 "time from a request to its answer");
   app.add_flag("--json", given.json, "one JSON line on standard output when ready");
 }
 

@@ -99,14 +99,15 @@ Supervisor::~Supervisor() = default;
 void Supervisor::report(const events::Event& event) {
   // Durable before the supervisor goes on. A log that cannot be written must be seen by people too.
   if (auto appended = parts_.log->append(event); !appended) {
-    const std::string text = "mlxguard: error: an event could not be logged: " +
-                             appended.error().message + " [" +
-                             std::string(name_of(appended.error().code)) + "]\n";
+    const std::string text =
+        "mlxguard: error: an event could not be logged: " + appended.error().message + " [" +
+        std::string(name_of(appended.error().code)) + "]\n";
     [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
   }
 }
 
-// ---- workers -------------------------------------------------------------------------------------
+// ---- workers
+// -------------------------------------------------------------------------------------
 
 Result<void> Supervisor::start_worker(Model& model) {
   launch::WorkerPlan plan;
@@ -146,8 +147,8 @@ void Supervisor::worker_ready(Model& model) {
       .with("load_us", std::int64_t{model.worker->load_time().count()})
       .with("root_digest", model.verified->root_digest());
   report(loaded);
-  events::Event started{.kind = again ? events::Kind::kWorkerRestarted
-                                      : events::Kind::kWorkerStarted};
+  events::Event started{.kind =
+                            again ? events::Kind::kWorkerRestarted : events::Kind::kWorkerStarted};
   started.model = model.verified->name();
   started.message = "a locked worker is ready";
   started.with("pid", std::int64_t{model.worker->pid()})
@@ -187,8 +188,8 @@ void Supervisor::handle_worker(Model& model) {
     worker_ready(model);
     if (gateway_ && gateway_->ready) {
       if (auto announced = announce(model); !announced) {
-        report(events::event_of(events::Kind::kWorkerDied, announced.error(),
-                                model.verified->name()));
+        report(
+            events::event_of(events::Kind::kWorkerDied, announced.error(), model.verified->name()));
       }
     }
   } else if (model.worker->stage() == launch::Stage::kFailed) {
@@ -211,8 +212,8 @@ void Supervisor::worker_ended(Model& model) {
   down.name = model.verified->name();
   down.generation = model.generation;
   down.reason = ipc::WireError::of(error);
-  down.retry_after_ms = std::max<std::int64_t>(
-      1000, std::chrono::ceil<milliseconds>(decision.delay).count());
+  down.retry_after_ms =
+      std::max<std::int64_t>(1000, std::chrono::ceil<milliseconds>(decision.delay).count());
   if (auto packet = ipc::pack(down)) send_to_gateway(*std::move(packet));
 
   events::Event died = events::event_of(events::Kind::kWorkerDied, error, model.verified->name());
@@ -224,7 +225,8 @@ void Supervisor::worker_ended(Model& model) {
   report(died);
 }
 
-// ---- gateway -------------------------------------------------------------------------------------
+// ---- gateway
+// -------------------------------------------------------------------------------------
 
 Result<void> Supervisor::start_gateway() {
   MLXGUARD_TRY_ASSIGN(auto ends, ipc::Channel::pair());
@@ -236,9 +238,12 @@ Result<void> Supervisor::start_gateway() {
   plan.limits = limits::gateway_limits(static_cast<std::uint64_t>(parts_.config.connections_max));
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*parts_.host, plan));
   MLXGUARD_TRY_ASSIGN(auto relay, EventRelay::create(*parts_.log));
-  gateway_ = std::make_unique<Gateway>(Gateway{std::move(child), std::move(ends.first),
-                                               std::move(relay), false,
-                                               steady_clock::now() + kGatewayStart, {}});
+  gateway_ = std::make_unique<Gateway>(Gateway{std::move(child),
+                                               std::move(ends.first),
+                                               std::move(relay),
+                                               false,
+                                               steady_clock::now() + kGatewayStart,
+                                               {}});
   const config::ServeConfig& from = parts_.config;
   ipc::GatewayConfig config;
   config.api_keys = parts_.api_keys.hashes;
@@ -299,7 +304,8 @@ Result<void> Supervisor::handle_gateway_message(const ipc::Received& received) {
       MLXGUARD_TRY_ASSIGN(const auto message, received.as<ipc::ReportEvent>());
       MLXGUARD_TRY_ASSIGN(events::Event event, message.to_event());
       if (events::describe(event.kind).line != events::Line::kRequest) {
-        return make_error(ErrorCode::kWorkerProtocol, "the gateway reported an event that is not its own")
+        return make_error(ErrorCode::kWorkerProtocol,
+                          "the gateway reported an event that is not its own")
             .about(message.kind);
       }
       return gateway_->relay->submit(message.sequence, std::move(event));
@@ -361,7 +367,8 @@ void Supervisor::acknowledge_events() {
   }
 }
 
-// ---- life ----------------------------------------------------------------------------------------
+// ---- life
+// ----------------------------------------------------------------------------------------
 
 Result<void> Supervisor::start() {
   for (const auto& model : models_) MLXGUARD_TRY(start_worker(*model));
@@ -379,9 +386,11 @@ Result<void> Supervisor::start() {
     auto received = gateway_->control.receive(gateway_->start_until);
     if (!received) {
       Error error = std::move(received).error();
-      if (error.code != ErrorCode::kWorkerUnavailable) return std::move(error).with("starting the gateway");
-      return make_error(ErrorCode::kWorkerStart, "the gateway died while it started: " +
-                                                     sandbox::describe(judged(gateway_->child.wait())));
+      if (error.code != ErrorCode::kWorkerUnavailable)
+        return std::move(error).with("starting the gateway");
+      return make_error(ErrorCode::kWorkerStart,
+                        "the gateway died while it started: " +
+                            sandbox::describe(judged(gateway_->child.wait())));
     }
     MLXGUARD_TRY(handle_gateway_message(*received));
   }
@@ -481,9 +490,8 @@ Result<void> Supervisor::run(int signal_fd) {
         ::poll(waits.data(), waits.size(), milliseconds_until_due(steady_clock::now()));
     if (ready < 0 && errno != EINTR) return os_error("poll");
     const auto is_ready = [&](int fd) {
-      return std::any_of(waits.begin(), waits.end(), [fd](const pollfd& wait) {
-        return wait.fd == fd && wait.revents != 0;
-      });
+      return std::any_of(waits.begin(), waits.end(),
+                         [fd](const pollfd& wait) { return wait.fd == fd && wait.revents != 0; });
     };
     if (is_ready(signal_fd)) break;
     for (const auto& model : models_) {
@@ -506,17 +514,17 @@ Result<void> Supervisor::run(int signal_fd) {
 void Supervisor::drain(int signal_fd) {
   const auto until = steady_clock::now() + kDrainGrace;
   if (gateway_) {
-    if (auto packet = ipc::pack(ipc::Drain{kDrainGrace.count()})) send_to_gateway(*std::move(packet));
+    if (auto packet = ipc::pack(ipc::Drain{kDrainGrace.count()}))
+      send_to_gateway(*std::move(packet));
   }
-  // The gateway finishes what it holds and ends; its last events are acknowledged on the way. A second
-  // signal cuts this short.
+  // The gateway finishes what it holds and ends; its last events are acknowledged on the way. A
+  // second signal cuts this short.
   signalfd_siginfo first{};
   [[maybe_unused]] const auto ignored = ::read(signal_fd, &first, sizeof(first));
   while (gateway_ && steady_clock::now() < until) {
-    std::array<pollfd, 4> waits{pollfd{gateway_->child.pidfd(), POLLIN, 0},
-                                pollfd{gateway_->relay->notify_fd(), POLLIN, 0},
-                                pollfd{gateway_->control.fd(), POLLIN, 0},
-                                pollfd{signal_fd, POLLIN, 0}};
+    std::array<pollfd, 4> waits{
+        pollfd{gateway_->child.pidfd(), POLLIN, 0}, pollfd{gateway_->relay->notify_fd(), POLLIN, 0},
+        pollfd{gateway_->control.fd(), POLLIN, 0}, pollfd{signal_fd, POLLIN, 0}};
     ::poll(waits.data(), waits.size(), 100);
     if (waits[3].revents != 0) break;
     if (waits[2].revents != 0) handle_gateway();

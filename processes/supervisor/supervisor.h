@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Supervisor: owns the verified models, the log, the gateway and the workers; keeps them running.
-// It never reads a request or a tensor header: what it passes between gateway and worker stays opaque.
-// One thread; everything it waits for is a descriptor.
+// It never reads a request or a tensor header: what it passes between gateway and worker stays
+// opaque. One thread; everything it waits for is a descriptor.
 #pragma once
 
 #include <chrono>

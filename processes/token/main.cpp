@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlxguard-token: the process in which a PKCS#11 module runs. It is given a URI, a PIN and digests over
-// its standard input, and answers on its standard output. It holds nothing else of ours: no files, no
-// keys, no log. The module is foreign code that may do what the user may do; what it cannot do is reach
-// into the memory of the process that asked, or keep it waiting for ever.
+// mlxguard-token: the process in which a PKCS#11 module runs. It is given a URI, a PIN and digests
+// over its standard input, and answers on its standard output. It holds nothing else of ours: no
+// files, no keys, no log. The module is foreign code that may do what the user may do; what it
+// cannot do is reach into the memory of the process that asked, or keep it waiting for ever.
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>

@@ -22,9 +22,10 @@ int complain(const mlxguard::Error& error, int status) {
   return status;
 }
 
-/// The worker is the first process of its namespace, and the kernel shields such a process from signals
-/// it has no handler for: a SIGSEGV sent to it from outside, or its own abort(), would be ignored. A real
-/// fault is not: the handler is gone when it runs (SA_RESETHAND), so touching nothing ends the process.
+/// The worker is the first process of its namespace, and the kernel shields such a process from
+/// signals it has no handler for: a SIGSEGV sent to it from outside, or its own abort(), would be
+/// ignored. A real fault is not: the handler is gone when it runs (SA_RESETHAND), so touching
+/// nothing ends the process.
 extern "C" void end_by_fault(int /*number*/) {
   volatile std::uintptr_t nowhere = 0;
   *reinterpret_cast<volatile int*>(nowhere) = 0;

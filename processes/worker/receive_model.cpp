@@ -47,8 +47,8 @@ Result<ReceivedModel> receive_model(ipc::Channel& control) {
       files.push_back(std::move(file));
     }
   }
-  MLXGUARD_TRY_ASSIGN(auto model, signature::VerifiedModel::receive(load.name, load.root_digest,
-                                                                    std::move(files)));
+  MLXGUARD_TRY_ASSIGN(
+      auto model, signature::VerifiedModel::receive(load.name, load.root_digest, std::move(files)));
   return ReceivedModel{std::move(model), load.threads};
 }
 

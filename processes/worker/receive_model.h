@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes the model that the supervisor sends over the control channel. The supervisor verified it; that
-// every descriptor is sealed is checked here again, since everything later rests on it.
+// Takes the model that the supervisor sends over the control channel. The supervisor verified it;
+// that every descriptor is sealed is checked here again, since everything later rests on it.
 #pragma once
 
 #include "base/result.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The worker's part of the request line, one function: a message from the gateway becomes the packet
-// that answers it. The gateway validated the request; it may be compromised, so nothing is believed.
+// The worker's part of the request line, one function: a message from the gateway becomes the
+// packet that answers it. The gateway validated the request; it may be compromised, so nothing is
+// believed.
 #pragma once
 
 #include "base/clock.h"

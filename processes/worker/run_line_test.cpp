@@ -160,9 +160,8 @@ TEST_CASE("run line: an answer that comes after the deadline is not sent") {
   Line line;
   line.model.run_time = std::chrono::seconds(2);
   CHECK(line.code_for(request_of({1}, line.in_seconds(1))) == "deadline.exceeded");
-  CHECK(line.code_for(
-            ipc::EmbedRequest{.id = 7, .deadline_ns = line.in_seconds(1), .texts = {"a"}}) ==
-        "deadline.exceeded");
+  CHECK(line.code_for(ipc::EmbedRequest{
+            .id = 7, .deadline_ns = line.in_seconds(1), .texts = {"a"}}) == "deadline.exceeded");
   CHECK(line.model.runs == 2);
 }
 

@@ -84,8 +84,8 @@ class Server {
 
 Result<void> serve(ipc::Channel control, const sandbox::IsolationReport& isolation,
                    const Clock& clock) {
-  MLXGUARD_TRY(control.send(ipc::WorkerLocked{
-      .isolation = to_json(isolation), .mechanisms = isolation.bits()}));
+  MLXGUARD_TRY(control.send(
+      ipc::WorkerLocked{.isolation = to_json(isolation), .mechanisms = isolation.bits()}));
   MLXGUARD_TRY_ASSIGN(const ReceivedModel received, receive_model(control));
   const auto start = clock.steady();
   auto model = load(received);

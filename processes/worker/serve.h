@@ -9,8 +9,8 @@
 
 namespace mlxguard::worker {
 
-/// Returns when the supervisor is gone. An error is a breach of the control protocol; a model that cannot
-/// be loaded is told to the supervisor and is none.
+/// Returns when the supervisor is gone. An error is a breach of the control protocol; a model that
+/// cannot be loaded is told to the supervisor and is none.
 [[nodiscard]] Result<void> serve(ipc::Channel control, const sandbox::IsolationReport& isolation,
                                  const Clock& clock);
 

@@ -56,10 +56,13 @@ sandbox::SeccompPolicy worker_policy() {
       .allow_if("fcntl", {argument_is(1, F_DUPFD_CLOEXEC)})
       // What libraries ask and can do without. Paths have no place here: stat(2) would tell about
       // files that Landlock hides. All that is not named, exec and fork and socket first, kills.
-      .refuse(EPERM, {"open", "openat", "stat", "lstat", "newfstatat", "statx", "access",
-                      "faccessat", "readlink", "readlinkat", "getcwd", "ioctl", "prlimit64",
-                      "sysinfo", "uname", "rt_sigaction", "sigaltstack", "prctl", "mbind",
-                      "get_mempolicy", "sched_setaffinity"});
+      .refuse(EPERM, {"open",         "openat",        "stat",
+                      "lstat",        "newfstatat",    "statx",
+                      "access",       "faccessat",     "readlink",
+                      "readlinkat",   "getcwd",        "ioctl",
+                      "prlimit64",    "sysinfo",       "uname",
+                      "rt_sigaction", "sigaltstack",   "prctl",
+                      "mbind",        "get_mempolicy", "sched_setaffinity"});
 }
 
 Result<sandbox::IsolationReport> lock_this_worker(const WorkerSandboxOptions& options) {

@@ -119,7 +119,8 @@ ipc::EmbedRequest request(std::uint64_t id) {
 
 }  // namespace
 
-TEST_CASE("worker: locks itself, takes a model, says what it takes, answers, ends with its supervisor") {
+TEST_CASE(
+    "worker: locks itself, takes a model, says what it takes, answers, ends with its supervisor") {
   Worker worker;
   const auto locked = worker.expect<ipc::WorkerLocked>();
   CHECK(locked.isolation.find(R"("seccomp":"active")") != std::string::npos);

@@ -113,7 +113,8 @@ trust::Receipts PolicyStation::receipts() const {
 }
 
 /// A gap is kept, not hidden: the policy refuses what could not be told.
-Result<void> PolicyStation::inspect(const ContentBytes& bytes, const OpenInspector& open_inspector) {
+Result<void> PolicyStation::inspect(const ContentBytes& bytes,
+                                    const OpenInspector& open_inspector) {
   if (!open_inspector) {
     claim_.content->inspection_gap = "there is no inspector here";
     return {};

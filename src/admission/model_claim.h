@@ -31,23 +31,25 @@ struct Origin {
 /// Without content.
 [[nodiscard]] trust::Claim claim_of(const Origin& origin, const signature::VerifyReport& report);
 
-/// Makes whoever looks into files for what is dangerous; asked for only where a source refuses findings.
-/// Empty: nobody here can, and such a source refuses.
+/// Makes whoever looks into files for what is dangerous; asked for only where a source refuses
+/// findings. Empty: nobody here can, and such a source refuses.
 using OpenInspector = std::function<Result<std::unique_ptr<inspect::Inspector>>()>;
 
 /// Bytes whose digests were checked: how to read and to inspect them.
 struct ContentBytes {
   /// The first bytes of a file, at most so many.
-  std::function<Result<std::vector<std::uint8_t>>(const std::string& name, std::size_t bytes_max)> head;
+  std::function<Result<std::vector<std::uint8_t>>(const std::string& name, std::size_t bytes_max)>
+      head;
   std::function<Result<inspect::Report>(inspect::Inspector& inspector)> inspect;
 };
 /// The sealed bytes of a verifier.
 [[nodiscard]] ContentBytes sealed_bytes(const signature::Verifier& verifier);
 /// Files that lie at `path`: for answers to people, and for folders that nobody else can write.
-[[nodiscard]] ContentBytes bytes_at(const artifact::ModelFolder& folder, std::filesystem::path path);
+[[nodiscard]] ContentBytes bytes_at(const artifact::ModelFolder& folder,
+                                    std::filesystem::path path);
 
-/// The decision, or what it takes for it to be refused: the policy is asked twice, before any file but
-/// the bundle is read and when the digests were checked.
+/// The decision, or what it takes for it to be refused: the policy is asked twice, before any file
+/// but the bundle is read and when the digests were checked.
 class PolicyStation {
  public:
   PolicyStation(const trust::Policy& policy, const Origin& origin,
@@ -69,7 +71,8 @@ class PolicyStation {
   [[nodiscard]] const trust::Claim& claim() const { return claim_; }
 
  private:
-  [[nodiscard]] Result<void> inspect(const ContentBytes& bytes, const OpenInspector& open_inspector);
+  [[nodiscard]] Result<void> inspect(const ContentBytes& bytes,
+                                     const OpenInspector& open_inspector);
   const trust::Policy& policy_;
   trust::Claim claim_;
   WallTime now_;
@@ -77,7 +80,8 @@ class PolicyStation {
   std::optional<inspect::Report> inspection_;
 };
 
-/// Formats and notes, of bytes whose digests were checked. Errors: kManifestInvalid, kTooLarge, kIo.
+/// Formats and notes, of bytes whose digests were checked. Errors: kManifestInvalid, kTooLarge,
+/// kIo.
 [[nodiscard]] Result<trust::Content> content_of(const signature::Verifier& verifier,
                                                 const ContentBytes& bytes);
 

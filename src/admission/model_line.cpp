@@ -44,8 +44,9 @@ Result<VerifiedModel> walk(const AdmitRequest& request, const Trust& trust, Mode
                              request.progress));
   MLXGUARD_TRY(record.snapshot(verifier.report()));
   MLXGUARD_TRY(keep(verifier.check_digests()));
-  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(record.decide(policy, verifier, sealed_bytes(verifier),
-                                         request.open_inspector)));
+  MLXGUARD_TRY_ASSIGN(
+      const trust::Approval approval,
+      keep(record.decide(policy, verifier, sealed_bytes(verifier), request.open_inspector)));
   MLXGUARD_TRY_ASSIGN(VerifiedModel model, verifier.verify(record.model(), approval));
   model.keep(std::move(source.hold));
   VerifyReport report = verifier.report();
@@ -71,8 +72,8 @@ Result<VerifyReport> look(const AdmitRequest& request, const Trust& trust, Model
   };
   MLXGUARD_TRY(keep(policy.ask_early()));
   MLXGUARD_TRY(keep(verifier.check_in_place(request.progress)));
-  MLXGUARD_TRY_ASSIGN(const trust::Approval approval, keep(record.decide(policy, verifier,
-                                         bytes_at(verifier.folder(), source.path),
+  MLXGUARD_TRY_ASSIGN(const trust::Approval approval,
+                      keep(record.decide(policy, verifier, bytes_at(verifier.folder(), source.path),
                                          request.open_inspector)));
   VerifyReport report = verifier.report();
   report.judgement = approval.judgement();
@@ -95,8 +96,8 @@ Findings refusals_in(const std::optional<trust::Judgement>& judgement, const Err
 
 }  // namespace
 
-Result<VerifiedModel> admit(const AdmitRequest& request, const Trust& trust,
-                            events::Sink& sink, const Clock& clock) {
+Result<VerifiedModel> admit(const AdmitRequest& request, const Trust& trust, events::Sink& sink,
+                            const Clock& clock) {
   ModelRecord record(model_name(request.name, request.path), sink, clock);
   Walked walked;
   auto model = walk(request, trust, record, clock.now(), walked);
@@ -105,8 +106,8 @@ Result<VerifiedModel> admit(const AdmitRequest& request, const Trust& trust,
 }
 
 Result<std::variant<VerifyReport, Refusal>> verify_only(const AdmitRequest& request,
-                                                        const Trust& trust,
-                                                        events::Sink& sink, const Clock& clock) {
+                                                        const Trust& trust, events::Sink& sink,
+                                                        const Clock& clock) {
   using Answer = std::variant<VerifyReport, Refusal>;
   ModelRecord record(model_name(request.name, request.path), sink, clock);
   Walked walked;

@@ -105,7 +105,8 @@ TEST_CASE("model line: whatever stops it early is on record too") {
   CHECK(model.sink.events().back().outcome == Outcome::kFailed);
   CHECK(model.sink.events().back().model == "nothing");
   CHECK(code_of_last(model.path(), Trust::of_keys({})) == ErrorCode::kNoTrustedKeys);
-  CHECK(code_of_last(model.path(), Trust::of_keys(test::trusting(test::new_key()))) == ErrorCode::kSignerUntrusted);
+  CHECK(code_of_last(model.path(), Trust::of_keys(test::trusting(test::new_key()))) ==
+        ErrorCode::kSignerUntrusted);
   fs::create_symlink("model", model.root() / "link");
   CHECK(code_of_last(model.root() / "link", model.trusted) == ErrorCode::kArtifactSymlink);
   fs::remove(model.path() / "model.sig");

@@ -86,7 +86,8 @@ Result<void> ModelRecord::verified(const signature::VerifyReport& report) {
 Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
   for (const trust::Condition& condition : judgement.conditions) {
     if (condition.state != trust::Condition::State::kFailed) continue;
-    Event event = events::event_of(Kind::kModelWarned, trust::error_of(condition, judgement), model_);
+    Event event =
+        events::event_of(Kind::kModelWarned, trust::error_of(condition, judgement), model_);
     event.outcome = events::Outcome::kSuccess;  // the model passes
     with_judgement(event, judgement).with("rule", condition.rule);
     MLXGUARD_TRY(sink_.append(event));
@@ -96,7 +97,8 @@ Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
 
 Error ModelRecord::refused(Error error, const Walked& walked) {
   Event event = events::event_of(Kind::kModelRefused, error, model_);
-  event.with("findings", static_cast<std::int64_t>(walked.findings.empty() ? 1 : walked.findings.size()));
+  event.with("findings",
+             static_cast<std::int64_t>(walked.findings.empty() ? 1 : walked.findings.size()));
   if (walked.judgement) {
     with_judgement(event, *walked.judgement);
     const trust::Condition* failed = walked.judgement->first_failed();

@@ -23,8 +23,8 @@ using signature::VerifyReport;
 Result<void> check_store_name(const std::string& name) {
   constexpr std::size_t kBytesMax = 128;
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   });
   const bool like_digest =
       name.size() >= 8 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -85,12 +85,12 @@ Result<StoredModel> walk_in(const StoreRequest& request, const Store& store, con
   MLXGUARD_TRY(store.check_free(record.model(), verifier.report().root_digest));
   MLXGUARD_TRY_ASSIGN(auto incoming, store.begin());
   MLXGUARD_TRY(keep(verifier.copy_verified(incoming.folder(), request.progress)));
-  MLXGUARD_TRY_ASSIGN(const trust::Approval approval,
-                      keep(decide_incoming(record, station, verifier, incoming, request.open_inspector)));
+  MLXGUARD_TRY_ASSIGN(
+      const trust::Approval approval,
+      keep(decide_incoming(record, station, verifier, incoming, request.open_inspector)));
   StoredModel model = describe_model(station, verifier, record.model(), clock);
   model.policy = trust.version();
-  model.bundle_digest =
-      codec::to_hex(crypto::sha256(as_bytes(verifier.bundles().front().text)));
+  model.bundle_digest = codec::to_hex(crypto::sha256(as_bytes(verifier.bundles().front().text)));
   for (const signature::BundleText& bundle : verifier.bundles()) {
     MLXGUARD_TRY(store.put_bundle(incoming, bundle.name, bundle.text));
   }
@@ -121,8 +121,7 @@ bool is_stored(const std::filesystem::path& path) {
 }  // namespace
 
 Result<StoredModel> add_to_store(const StoreRequest& request, const Store& store,
-                                 const Trust& trust, events::Sink& sink,
-                                 const Clock& clock) {
+                                 const Trust& trust, events::Sink& sink, const Clock& clock) {
   ModelRecord record(model_name(request.name, request.path), sink, clock);
   Walked walked;
   auto model = walk_in(request, store, trust, record, clock, walked);
@@ -162,9 +161,10 @@ Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_stored(
   const auto* report = std::get_if<signature::VerifyReport>(&outcome);
   if (report == nullptr) return outcome;
   if (report->root_digest != model.root_digest) {
-    Error error = make_error(ErrorCode::kStoreCorrupt, "the store holds another model than it admitted")
-                      .about(model.name)
-                      .compared(model.root_digest, report->root_digest);
+    Error error =
+        make_error(ErrorCode::kStoreCorrupt, "the store holds another model than it admitted")
+            .about(model.name)
+            .compared(model.root_digest, report->root_digest);
     return std::variant<signature::VerifyReport, signature::Refusal>(
         signature::Refusal{error, {error}});
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store's lines: a model is verified and copied in one pass and then stands in the store by its
-// digest; it is listed, checked and removed; and it is found again as `store:NAME` when it is loaded.
-// Each leaves its event. Input: a path to anything. Trusted: the operator's keys, and the state folder.
+// digest; it is listed, checked and removed; and it is found again as `store:NAME` when it is
+// loaded. Each leaves its event. Input: a path to anything. Trusted: the operator's keys, and the
+// state folder.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +19,7 @@ namespace mlxguard::admission {
 
 struct StoreRequest {
   std::filesystem::path path;
-  std::string name{};  ///< empty: the folder's name
+  std::string name{};          ///< empty: the folder's name
   std::string hugging_face{};  ///< ORG/NAME that the caller asked for, or empty
   artifact::Progress progress{};
   OpenInspector open_inspector{};
@@ -26,12 +27,12 @@ struct StoreRequest {
   std::function<void(const trust::Judgement&)> judged{};
 };
 
-/// Verifies the model and copies it into the store; each byte is read once. Errors: those of admit();
-/// kAlreadyExists; kNoSpace. Every one is an event.
+/// Verifies the model and copies it into the store; each byte is read once. Errors: those of
+/// admit(); kAlreadyExists; kNoSpace. Every one is an event.
 [[nodiscard]] Result<artifact::StoredModel> add_to_store(const StoreRequest& request,
                                                          const artifact::Store& store,
-                                                         const Trust& trust,
-                                                         events::Sink& sink, const Clock& clock);
+                                                         const Trust& trust, events::Sink& sink,
+                                                         const Clock& clock);
 
 /// Errors: kStoreMissing, kStoreInUse.
 [[nodiscard]] Result<artifact::StoredModel> remove_from_store(std::string_view name_or_digest,
@@ -48,7 +49,7 @@ struct StoreRequest {
 /// Where the bytes of a request come from: a path, or a model of the store, held while it is read.
 struct Source {
   std::filesystem::path path;
-  std::optional<artifact::Store> store{};       ///< set together with `stored`
+  std::optional<artifact::Store> store{};  ///< set together with `stored`
   std::optional<artifact::StoredModel> stored{};
   UniqueFd hold{};
 };

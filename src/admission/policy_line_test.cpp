@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trust policy on the model line: where it is asked, what it keeps from being loaded, and what of it
-// is on record.
+// The trust policy on the model line: where it is asked, what it keeps from being loaded, and what
+// of it is on record.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -35,7 +35,8 @@ struct Place : test::ModelOnDisk {
   void policy(const std::string& in_source, const std::string& rest = {}) {
     std::ofstream(root() / "state/trust.toml")
         << "version = " << ++version << "\n[sources.s]\npath = '" << root().string() << "'\n"
-        << in_source << "\n[[sources.s.signers]]\nkey = '" << key.public_key().fingerprint() << "'\n"
+        << in_source << "\n[[sources.s.signers]]\nkey = '" << key.public_key().fingerprint()
+        << "'\n"
         << rest << "\n";
   }
   Result<Trust> trust() {
@@ -134,7 +135,8 @@ TEST_CASE("policy line: a refusal is on record with source, rule, expected and a
   CHECK(field(last, "actual") == "safetensors");
 }
 
-TEST_CASE("policy line: a source that warns admits, with an event for every condition that failed") {
+TEST_CASE(
+    "policy line: a source that warns admits, with an event for every condition that failed") {
   Place place;
   place.policy("mode = 'warn'\nformats = ['gguf']\nmin_version = '9'");
   int told = 0;
@@ -217,7 +219,8 @@ TEST_CASE("policy line: where a model really is decides about its source") {
   CHECK(place.refused_by_all(through_link) == ErrorCode::kTrustNoSource);
 }
 
-TEST_CASE("policy line: a further signature counts if it lists the same files, and if it verifies") {
+TEST_CASE(
+    "policy line: a further signature counts if it lists the same files, and if it verifies") {
   Place place;
   const auto second = test::new_key();
   std::ofstream(place.root() / "state/keys/second.pub") << second.public_key().pem();
@@ -251,8 +254,8 @@ TEST_CASE("policy line: an approval is good for its own model only") {
   other.signers = {signer};
   const auto approval = trust::Policy::implicit().decide(other, place.clock.now());
   REQUIRE(approval.has_value());
-  auto verifier = signature::Verifier::open(*artifact::ModelFolder::open(place.path()), place.path(),
-                                            test::trusting(place.key));
+  auto verifier = signature::Verifier::open(*artifact::ModelFolder::open(place.path()),
+                                            place.path(), test::trusting(place.key));
   REQUIRE(verifier.has_value());
   REQUIRE(verifier->check_names().has_value());
   REQUIRE(verifier->take_snapshot({}).has_value());

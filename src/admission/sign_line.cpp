@@ -27,15 +27,15 @@ Result<std::unique_ptr<crypto::Signer>> open_key(const SignRequest& request,
   return trust::open_to_sign(keys, ring, request.key_name, secrets, clock.now());
 }
 
-Event key_used(const SignRequest& request, const std::string& model,
-               const crypto::Signer& key) {
+Event key_used(const SignRequest& request, const std::string& model, const crypto::Signer& key) {
   Event used{.kind = Kind::kKeyUsed};
   used.model = model;
   used.message = "opened to sign a model";
   return used.with("key", request.key_name).with("fingerprint", key.public_key().fingerprint());
 }
 
-/// What the first signer's bundle lists. It is not believed: the files are hashed, and must be that.
+/// What the first signer's bundle lists. It is not believed: the files are hashed, and must be
+/// that.
 Result<signature::Statement> first_statement(const SignRequest& request,
                                              const artifact::ModelFolder& folder) {
   MLXGUARD_TRY_ASSIGN(const std::string text, signature::read_bundle_file(folder, request.path));
@@ -103,11 +103,11 @@ Result<Signed> sign_and_put(const SignRequest& request, artifact::ModelFolder& f
       .with("hashed_bytes", static_cast<std::int64_t>(result.hashed_bytes))
       .with("duration_us", std::int64_t{elapsed.count()});
   MLXGUARD_TRY(sink.append(done));
-  MLXGUARD_TRY_ASSIGN(result.signature_file,
-                      request.scope.place == SignScope::Place::kFirst
-                          ? signature::put_bundle_file(folder, request.path, model.bundle)
-                          : signature::put_further_bundle(folder, request.path, request.key_name,
-                                                          model.bundle));
+  MLXGUARD_TRY_ASSIGN(
+      result.signature_file,
+      request.scope.place == SignScope::Place::kFirst
+          ? signature::put_bundle_file(folder, request.path, model.bundle)
+          : signature::put_further_bundle(folder, request.path, request.key_name, model.bundle));
   return result;
 }
 

@@ -30,8 +30,8 @@ std::string crl_in_pem(std::string text) {
   return pem + "-----END X509 CRL-----\n";
 }
 
-/// Each authority with the revocation lists of every source that names it: a list that one source knows of
-/// cannot be passed over by way of another.
+/// Each authority with the revocation lists of every source that names it: a list that one source
+/// knows of cannot be passed over by way of another.
 Result<void> add_authorities(const trust::PolicyFile& policy, WallTime now,
                              signature::TrustedKeys& keys) {
   std::map<std::string, crypto::ChainTrust> by_digest;
@@ -48,7 +48,8 @@ Result<void> add_authorities(const trust::PolicyFile& policy, WallTime now,
         // The digest was taken when the policy was read; the file may be another one by now.
         if (authority.authorities.size() != 1 ||
             authority.authorities.front().fingerprint() != signer.authority_digest) {
-          return make_error(ErrorCode::kTrustPolicy, "the authority's file changed while it was read")
+          return make_error(ErrorCode::kTrustPolicy,
+                            "the authority's file changed while it was read")
               .about(signer.authority.string());
         }
       }

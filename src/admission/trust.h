@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trust: what a model is held against, the operator's keys and policy, read once. Everything that loads or
-// verifies a model takes it, and there is no other way to the model line. Trusted: the state folder and
-// the configuration; the policy only as far as it is authentic.
+// Trust: what a model is held against, the operator's keys and policy, read once. Everything that
+// loads or verifies a model takes it, and there is no other way to the model line. Trusted: the
+// state folder and the configuration; the policy only as far as it is authentic.
 #pragma once
 
 #include <string>
@@ -17,7 +17,8 @@ namespace mlxguard::admission {
 
 class Trust {
  public:
-  /// Errors: those of trust::Policy::load and TrustedKeys::load; each is an event `trust.refused` first.
+  /// Errors: those of trust::Policy::load and TrustedKeys::load; each is an event `trust.refused`
+  /// first.
   [[nodiscard]] static Result<Trust> load(const trust::PolicyPlaces& places, events::Sink& sink,
                                           const Clock& clock);
   /// As it is without a trust.toml: whatever one of these keys signed.

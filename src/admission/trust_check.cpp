@@ -76,7 +76,8 @@ Result<TrustAnswer> answer_for(const AdmitRequest& request, const Trust& trust, 
   if (!files) {
     note(Error(files.error()));
   } else if (auto decided = station.decide(verifier, bytes_at(verifier.folder(), source.path),
-                                            request.open_inspector); !decided) {
+                                           request.open_inspector);
+             !decided) {
     if (station.judgement().first_failed() == nullptr) content = decided.error();
     note(std::move(decided).error());
   }
@@ -91,7 +92,8 @@ Result<TrustAnswer> answer_for(const AdmitRequest& request, const Trust& trust, 
   return answer;
 }
 
-Result<void> put_on_record(const TrustAnswer& answer, const std::string& model, events::Sink& sink) {
+Result<void> put_on_record(const TrustAnswer& answer, const std::string& model,
+                           events::Sink& sink) {
   events::Event event{.kind = events::Kind::kTrustChecked};
   if (answer.refusal) event = events::event_of(events::Kind::kTrustChecked, *answer.refusal, model);
   event.model = model;
@@ -110,8 +112,7 @@ Result<TrustAnswer> check_trust(const AdmitRequest& request, const Trust& trust,
   const std::string name = model_name(request.name, request.path);
   auto answer = answer_for(request, trust, clock.now());
   if (!answer) {
-    MLXGUARD_TRY(
-        sink.append(events::event_of(events::Kind::kTrustChecked, answer.error(), name)));
+    MLXGUARD_TRY(sink.append(events::event_of(events::Kind::kTrustChecked, answer.error(), name)));
     return answer;
   }
   MLXGUARD_TRY(put_on_record(*answer, name, sink));

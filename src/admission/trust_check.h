@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the trust policy says of a model, for people who ask: every condition with its outcome, also of
-// models that pass, and also where the signature is bad. Makes nothing that can be loaded.
+// What the trust policy says of a model, for people who ask: every condition with its outcome, also
+// of models that pass, and also where the signature is bad. Makes nothing that can be loaded.
 #pragma once
 
 #include <optional>
@@ -16,8 +16,8 @@ struct TrustAnswer {
   std::optional<Error> refusal{};  ///< absent: the model would be admitted
 };
 
-/// Hashes the files where they are. Its event is `trust.checked`. An Error means that it could not be
-/// found out.
+/// Hashes the files where they are. Its event is `trust.checked`. An Error means that it could not
+/// be found out.
 [[nodiscard]] Result<TrustAnswer> check_trust(const AdmitRequest& request, const Trust& trust,
                                               events::Sink& sink, const Clock& clock);
 

@@ -52,7 +52,8 @@ TEST_CASE("match: last_affected is inclusive, events may come in any order, line
   CHECK(standing(one, "3.1.1") == Standing::kUnaffected);
 }
 
-TEST_CASE("match: listed versions are compared, not spelled, and an entry that is none is passed over") {
+TEST_CASE(
+    "match: listed versions are compared, not spelled, and an entry that is none is passed over") {
   Affected one;
   one.versions = {"not a version", "1.0-alpha.1", "1!2"};
   CHECK(standing(one, "1.0a1") == Standing::kAffected);
@@ -127,20 +128,22 @@ TEST_CASE("cvss: base scores of the specifications' own examples") {
   CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H/E:P/RL:O") == doctest::Approx(10.0));
   CHECK(score("AV:N/AC:L/Au:N/C:N/I:N/A:C") == doctest::Approx(7.8));
   CHECK(score("AV:N/AC:L/Au:N/C:C/I:C/A:C") == doctest::Approx(10.0));
-  for (const char* none : {"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
-                           "CVSS:3.1/AV:N", "CVSS:3.1/AV:N/AV:N", "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
-                           "", "nonsense", "CVSS:3.1/"}) {
+  for (const char* none :
+       {"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", "CVSS:3.1/AV:N",
+        "CVSS:3.1/AV:N/AV:N", "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "", "nonsense",
+        "CVSS:3.1/"}) {
     CAPTURE(none);
     CHECK_FALSE(cvss_base_score(none).has_value());
   }
 }
 
 TEST_CASE("osv: what is no record is refused") {
-  for (const char* text : {"", "[]", "{}", R"({"id":"X"})", R"({"id":1,"modified":"2024-01-01T00:00:00Z"})",
-                           R"({"id":"X","modified":"x","affected":{}})",
-                           R"({"id":"X","modified":"x","affected":[{"ranges":[{"type":"SPACE"}]}]})",
-                           R"({"id":"X","modified":"x","affected":[{"ranges":[{"type":"GIT","events":[{}]}]}]})",
-                           R"({"id":"X","modified":"x","affected":[{"versions":[1]}]})"}) {
+  for (const char* text :
+       {"", "[]", "{}", R"({"id":"X"})", R"({"id":1,"modified":"2024-01-01T00:00:00Z"})",
+        R"({"id":"X","modified":"x","affected":{}})",
+        R"({"id":"X","modified":"x","affected":[{"ranges":[{"type":"SPACE"}]}]})",
+        R"({"id":"X","modified":"x","affected":[{"ranges":[{"type":"GIT","events":[{}]}]}]})",
+        R"({"id":"X","modified":"x","affected":[{"versions":[1]}]})"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_record(text).has_value());
   }
@@ -209,11 +212,14 @@ TEST_CASE("database: what was built is found again, and every changed byte is no
   }
 }
 
-TEST_CASE("database: a broken record is never taken for clean, and a date to come makes nothing younger") {
+TEST_CASE(
+    "database: a broken record is never taken for clean, and a date to come makes nothing "
+    "younger") {
   const Folder folder;
   const WallTime now(std::chrono::milliseconds(1'700'000'000'000));  // in 2023
   Builder builder(now);
-  std::string early = sample("A", "alpha"), broken = sample("B", "Alpha"), other = sample("C", "beta");
+  std::string early = sample("A", "alpha"), broken = sample("B", "Alpha"),
+              other = sample("C", "beta");
   early.replace(early.find("2024-"), 5, "2022-");
   other.replace(other.find("2024-"), 5, "2999-");
   broken.replace(broken.find("ECOSYSTEM"), 9, "NONSENSE!");

@@ -19,9 +19,11 @@ std::optional<Metrics> metrics_of(std::string_view vector) {
     const std::string_view part = vector.substr(0, slash);
     vector = slash == std::string_view::npos ? std::string_view() : vector.substr(slash + 1);
     const std::size_t colon = part.find(':');
-    if (colon == 0 || colon == std::string_view::npos || colon + 1 == part.size()) return std::nullopt;
+    if (colon == 0 || colon == std::string_view::npos || colon + 1 == part.size())
+      return std::nullopt;
     const bool added =
-        metrics.emplace(std::string(part.substr(0, colon)), std::string(part.substr(colon + 1))).second;
+        metrics.emplace(std::string(part.substr(0, colon)), std::string(part.substr(colon + 1)))
+            .second;
     if (!added) return std::nullopt;
   }
   return metrics;
@@ -72,8 +74,8 @@ std::optional<double> base_3(const Metrics& metrics, bool exact) {
              ui = weight(metrics, "UI", kInteraction3);
   if (!c || !i || !a || !av || !ac || !pr || !ui) return std::nullopt;
   const double subscore = 1 - (1 - *c) * (1 - *i) * (1 - *a);
-  const double impact = changed ? 7.52 * (subscore - 0.029) - 3.25 * std::pow(subscore - 0.02, 15)
-                                : 6.42 * subscore;
+  const double impact =
+      changed ? 7.52 * (subscore - 0.029) - 3.25 * std::pow(subscore - 0.02, 15) : 6.42 * subscore;
   if (impact <= 0) return 0.0;
   const double sum = impact + 8.22 * *av * *ac * *pr * *ui;
   return round_up(std::min((changed ? 1.08 : 1.0) * sum, 10.0), exact);
@@ -100,8 +102,10 @@ std::optional<double> base_2(const Metrics& metrics) {
 std::optional<double> cvss_base_score(std::string_view vector) {
   const bool is_31 = vector.starts_with("CVSS:3.1/");
   const bool is_30 = vector.starts_with("CVSS:3.0/");
-  if (is_31 || is_30) vector.remove_prefix(9);
-  else if (vector.starts_with("CVSS:")) return std::nullopt;
+  if (is_31 || is_30)
+    vector.remove_prefix(9);
+  else if (vector.starts_with("CVSS:"))
+    return std::nullopt;
   const auto metrics = metrics_of(vector);
   if (!metrics) return std::nullopt;
   return is_31 || is_30 ? base_3(*metrics, is_31) : base_2(*metrics);

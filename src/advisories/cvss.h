@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// CVSS base scores. Source: FIRST, CVSS v2.0 guide and CVSS v3.1 specification (equations of section 7.1,
-// Roundup of appendix A); v3.0 differs in the rounding only. CVSS v4.0 scores come from a table of 270
-// macro vectors that is not here: such a vector is shown without a number.
+// CVSS base scores. Source: FIRST, CVSS v2.0 guide and CVSS v3.1 specification (equations of
+// section 7.1, Roundup of appendix A); v3.0 differs in the rounding only. CVSS v4.0 scores come
+// from a table of 270 macro vectors that is not here: such a vector is shown without a number.
 #pragma once
 
 #include <optional>

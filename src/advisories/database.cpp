@@ -27,14 +27,16 @@ constexpr std::size_t kRowBytes = 4 * sizeof(std::uint64_t);
 constexpr std::size_t kSkippedKept = 100;
 
 Error damaged(std::string what) {
-  return make_error(ErrorCode::kAdvisoryDatabase, "the advisory database is damaged: " + std::move(what))
+  return make_error(ErrorCode::kAdvisoryDatabase,
+                    "the advisory database is damaged: " + std::move(what))
       .hinting("mlxguard deps db update makes it anew");
 }
 
 template <class Number>
 void put(std::string& out, Number value) {
   std::array<char, sizeof(Number)> bytes{};
-  std::memcpy(bytes.data(), &value, sizeof(Number));  // little-endian on every machine that mlx runs on
+  std::memcpy(bytes.data(), &value,
+              sizeof(Number));  // little-endian on every machine that mlx runs on
   out.append(bytes.data(), bytes.size());
 }
 
@@ -93,8 +95,8 @@ void Builder::skip(std::string item, Error error) {
   if (skipped_.size() < kSkippedKept) skipped_.push_back({std::move(item), std::move(error)});
 }
 
-/// The packages that a broken record is about get a record without versions in its place, which match()
-/// cannot evaluate. One that is no JSON, or was withdrawn, names none.
+/// The packages that a broken record is about get a record without versions in its place, which
+/// match() cannot evaluate. One that is no JSON, or was withdrawn, names none.
 void Builder::mark_broken(std::string_view item, std::string_view json) {
   const auto document = codec::JsonDocument::parse(json, {limits::kAdvisoryRecordBytesMax, 32});
   if (!document || !document->root().is(codec::JsonKind::kObject)) return;
@@ -110,7 +112,8 @@ void Builder::mark_broken(std::string_view item, std::string_view json) {
     const auto name = package ? package->find("name") : std::nullopt;
     const auto ecosystem = package ? package->find("ecosystem") : std::nullopt;
     const auto text = name ? name->as_string() : Result<std::string_view>(std::string_view());
-    const auto in = ecosystem ? ecosystem->as_string() : Result<std::string_view>(std::string_view());
+    const auto in =
+        ecosystem ? ecosystem->as_string() : Result<std::string_view>(std::string_view());
     if (!text || text->empty() || !in || *in != "PyPI") return {};
     Affected affected;
     affected.name = *text;
@@ -141,7 +144,8 @@ void Builder::add(std::string_view item, std::string_view json) {
     return;
   }
   if (info_.records >= limits::kAdvisoryRecordsMax) {
-    return skip(std::string(item), make_error(ErrorCode::kTooLarge, "more records than any database"));
+    return skip(std::string(item),
+                make_error(ErrorCode::kTooLarge, "more records than any database"));
   }
   bool used = false;
   for (const Affected& affected : parsed->affected) {
@@ -256,8 +260,10 @@ std::optional<std::size_t> Database::Impl::find(std::string_view wanted) const {
   std::size_t low = 0, high = count();
   while (low < high) {
     const std::size_t middle = low + (high - low) / 2;
-    if (key(middle) < wanted) low = middle + 1;
-    else high = middle;
+    if (key(middle) < wanted)
+      low = middle + 1;
+    else
+      high = middle;
   }
   if (low == count() || key(low) != wanted) return std::nullopt;
   return low;
@@ -311,13 +317,12 @@ Result<std::vector<Record>> Database::find(std::string_view key) const {
   MLXGUARD_TRY_ASSIGN(const codec::JsonDocument document,
                       codec::JsonDocument::parse(text, {text.size(), 32}));
   std::vector<Record> records;
-  MLXGUARD_TRY(document.root().each_element(
-      [&](std::size_t, codec::JsonValue one) -> Result<void> {
-        MLXGUARD_TRY_ASSIGN(Record record, read_record(one));
-        for (Affected& affected : record.affected) affected.key = key;
-        records.push_back(std::move(record));
-        return {};
-      }));
+  MLXGUARD_TRY(document.root().each_element([&](std::size_t, codec::JsonValue one) -> Result<void> {
+    MLXGUARD_TRY_ASSIGN(Record record, read_record(one));
+    for (Affected& affected : record.affected) affected.key = key;
+    records.push_back(std::move(record));
+    return {};
+  }));
   return records;
 }
 

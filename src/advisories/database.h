@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Database: advisories by package, in one immutable file that is mapped and searched. Its whole content is
-// hashed when it is opened. Input of a build: records that anyone may have written; a broken one is
-// skipped, counted and named, and what it may have said is never taken for "clean".
-//   "MLXGADV1", u32 header bytes, header (JSON), u64 packages, packages x (key offset, key bytes, data
-//   offset, data bytes: u64 each), keys, data (JSON arrays of records), SHA-256 of all that
+// Database: advisories by package, in one immutable file that is mapped and searched. Its whole
+// content is hashed when it is opened. Input of a build: records that anyone may have written; a
+// broken one is skipped, counted and named, and what it may have said is never taken for "clean".
+//   "MLXGADV1", u32 header bytes, header (JSON), u64 packages, packages x (key offset, key bytes,
+//   data offset, data bytes: u64 each), keys, data (JSON arrays of records), SHA-256 of all that
 #pragma once
 
 #include <filesystem>
@@ -37,17 +37,17 @@ struct DatabaseInfo {
   std::uint64_t withdrawn = 0;  ///< left out
   std::uint64_t foreign = 0;    ///< left out: of ecosystems that are not looked at
   std::uint64_t packages = 0;
-  std::uint64_t skipped = 0;    ///< broken
-  std::int64_t version = 0;     ///< of a feed
-  std::string digest{};           ///< of the database file itself, hex
+  std::uint64_t skipped = 0;  ///< broken
+  std::int64_t version = 0;   ///< of a feed
+  std::string digest{};       ///< of the database file itself, hex
 };
 
 class Builder {
  public:
   /// A record that was changed after `now` does not make the database younger.
   explicit Builder(WallTime now = WallTime::max()) : now_(now) {}
-  /// One OSV record in JSON. A broken one is noted, and for the packages that it still names it could not
-  /// be told whether they are vulnerable.
+  /// One OSV record in JSON. A broken one is noted, and for the packages that it still names it
+  /// could not be told whether they are vulnerable.
   void add(std::string_view item, std::string_view json);
   void skip(std::string item, Error error);
   [[nodiscard]] const std::vector<Skipped>& skipped() const { return skipped_; }
@@ -74,8 +74,8 @@ class Database {
 
   [[nodiscard]] const DatabaseInfo& info() const;
   [[nodiscard]] bool knows(std::string_view key) const;
-  /// Its records, each with the one Affected of this key (several where it names the package twice).
-  /// Thread-safe. Errors: kAdvisoryDatabase.
+  /// Its records, each with the one Affected of this key (several where it names the package
+  /// twice). Thread-safe. Errors: kAdvisoryDatabase.
   [[nodiscard]] Result<std::vector<Record>> find(std::string_view key) const;
   [[nodiscard]] std::vector<std::string> keys() const;
 

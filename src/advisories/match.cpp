@@ -23,7 +23,8 @@ bool before(const Bound& left, const Bound& right) {
   return false;  // equal ones stay in their order
 }
 
-/// The range's events in order, or nothing if one of them is no version, or nothing begins the range.
+/// The range's events in order, or nothing if one of them is no version, or nothing begins the
+/// range.
 std::optional<std::vector<Bound>> bounds_of(const Range& range) {
   std::vector<Bound> bounds;
   bool begins = false;
@@ -71,7 +72,8 @@ bool in_range(const std::vector<Bound>& bounds, const Version& version) {
       case Event::Kind::kLastAffected:
         if (version > *bound.version) vulnerable = false;
         break;
-      case Event::Kind::kLimit: break;
+      case Event::Kind::kLimit:
+        break;
     }
   }
   return vulnerable;
@@ -82,8 +84,8 @@ bool affected_between(const std::vector<Bound>& bounds, const Version& version,
   return in_range(bounds, version) || (published && in_range(bounds, *published));
 }
 
-/// A local version (`2.0+cpu`) is the public one built by somebody else, and as affected as that is; only an
-/// advisory that names local versions itself tells them apart.
+/// A local version (`2.0+cpu`) is the public one built by somebody else, and as affected as that
+/// is; only an advisory that names local versions itself tells them apart.
 std::optional<Version> public_version(const Affected& affected, const Version& version) {
   if (version.local().empty()) return std::nullopt;
   for (const Range& range : affected.ranges) {

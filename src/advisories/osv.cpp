@@ -30,11 +30,13 @@ Result<void> each(JsonValue object, std::string_view key, std::size_t most,
   const auto value = object.find(key);
   if (!value || value->is(JsonKind::kNull)) return {};
   if (!value->is(JsonKind::kArray)) return broken("expected an array: " + std::string(key));
-  if (value->size() > most) return broken("more elements than any real record has: " + std::string(key));
+  if (value->size() > most)
+    return broken("more elements than any real record has: " + std::string(key));
   return value->each_element([&](std::size_t, JsonValue element) { return visit(element); });
 }
 
-Result<void> read_severities(JsonValue object, std::string_view source, std::vector<Severity>& out) {
+Result<void> read_severities(JsonValue object, std::string_view source,
+                             std::vector<Severity>& out) {
   return each(object, "severity", limits::kAdvisoryItemsMax, [&](JsonValue one) -> Result<void> {
     MLXGUARD_TRY_ASSIGN(std::string type, text_of(one, "type"));
     MLXGUARD_TRY_ASSIGN(std::string score, text_of(one, "score"));
@@ -109,11 +111,12 @@ Result<Affected> read_affected(JsonValue one) {
     affected.ranges.push_back(std::move(read));
     return {};
   }));
-  MLXGUARD_TRY(each(one, "versions", limits::kAdvisoryVersionsMax, [&](JsonValue version) -> Result<void> {
-    MLXGUARD_TRY_ASSIGN(const std::string_view text, version.as_string("versions"));
-    affected.versions.emplace_back(text);
-    return {};
-  }));
+  MLXGUARD_TRY(
+      each(one, "versions", limits::kAdvisoryVersionsMax, [&](JsonValue version) -> Result<void> {
+        MLXGUARD_TRY_ASSIGN(const std::string_view text, version.as_string("versions"));
+        affected.versions.emplace_back(text);
+        return {};
+      }));
   MLXGUARD_TRY(read_severities(one, "package", affected.severities));
   return affected;
 }
@@ -121,12 +124,13 @@ Result<Affected> read_affected(JsonValue one) {
 /// The advisory's own page before any other reference.
 Result<std::string> read_link(JsonValue root) {
   std::string link;
-  MLXGUARD_TRY(each(root, "references", limits::kAdvisoryItemsMax, [&](JsonValue one) -> Result<void> {
-    MLXGUARD_TRY_ASSIGN(const std::string type, text_of(one, "type"));
-    MLXGUARD_TRY_ASSIGN(std::string url, text_of(one, "url"));
-    if (link.empty() || type == "ADVISORY") link = std::move(url);
-    return {};
-  }));
+  MLXGUARD_TRY(
+      each(root, "references", limits::kAdvisoryItemsMax, [&](JsonValue one) -> Result<void> {
+        MLXGUARD_TRY_ASSIGN(const std::string type, text_of(one, "type"));
+        MLXGUARD_TRY_ASSIGN(std::string url, text_of(one, "url"));
+        if (link.empty() || type == "ADVISORY") link = std::move(url);
+        return {};
+      }));
   return link;
 }
 
@@ -167,19 +171,21 @@ Result<Record> read_record(JsonValue root) {
   if (record.modified.empty()) return broken("a record without the time of its last change");
   MLXGUARD_TRY_ASSIGN(const std::string withdrawn, text_of(root, "withdrawn"));
   record.withdrawn = !withdrawn.empty();
-  MLXGUARD_TRY(each(root, "aliases", limits::kAdvisoryItemsMax, [&](JsonValue alias) -> Result<void> {
-    MLXGUARD_TRY_ASSIGN(const std::string_view text, alias.as_string("aliases"));
-    record.aliases.emplace_back(text);
-    return {};
-  }));
+  MLXGUARD_TRY(
+      each(root, "aliases", limits::kAdvisoryItemsMax, [&](JsonValue alias) -> Result<void> {
+        MLXGUARD_TRY_ASSIGN(const std::string_view text, alias.as_string("aliases"));
+        record.aliases.emplace_back(text);
+        return {};
+      }));
   MLXGUARD_TRY_ASSIGN(record.link, read_link(root));
   MLXGUARD_TRY(read_severities(root, "record", record.severities));
   MLXGUARD_TRY(read_word(root, record.severities));
-  MLXGUARD_TRY(each(root, "affected", limits::kAdvisoryItemsMax, [&](JsonValue one) -> Result<void> {
-    MLXGUARD_TRY_ASSIGN(Affected affected, read_affected(one));
-    record.affected.push_back(std::move(affected));
-    return {};
-  }));
+  MLXGUARD_TRY(
+      each(root, "affected", limits::kAdvisoryItemsMax, [&](JsonValue one) -> Result<void> {
+        MLXGUARD_TRY_ASSIGN(Affected affected, read_affected(one));
+        record.affected.push_back(std::move(affected));
+        return {};
+      }));
   cut(record.summary);
   cut(record.details);
   return record;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// OSV records (OSV schema 1.x): what an advisory says, kept as far as it is needed to judge and to show.
-// Input: JSON from an advisory database, which anyone may have written.
+// OSV records (OSV schema 1.x): what an advisory says, kept as far as it is needed to judge and to
+// show. Input: JSON from an advisory database, which anyone may have written.
 #pragma once
 
 #include <string>
@@ -44,7 +44,7 @@ struct Record {
   std::string id;
   std::vector<std::string> aliases;
   std::string summary;
-  std::string details;    ///< cut at limits::kAdvisoryTextBytesMax
+  std::string details;  ///< cut at limits::kAdvisoryTextBytesMax
   std::string link;
   std::string published;  ///< RFC 3339, as written
   std::string modified;

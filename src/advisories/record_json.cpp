@@ -8,19 +8,26 @@ namespace {
 
 std::string_view name_of(Range::Kind kind) {
   switch (kind) {
-    case Range::Kind::kGit: return "GIT";
-    case Range::Kind::kSemver: return "SEMVER";
-    case Range::Kind::kEcosystem: return "ECOSYSTEM";
+    case Range::Kind::kGit:
+      return "GIT";
+    case Range::Kind::kSemver:
+      return "SEMVER";
+    case Range::Kind::kEcosystem:
+      return "ECOSYSTEM";
   }
   return {};
 }
 
 std::string_view name_of(Event::Kind kind) {
   switch (kind) {
-    case Event::Kind::kIntroduced: return "introduced";
-    case Event::Kind::kFixed: return "fixed";
-    case Event::Kind::kLastAffected: return "last_affected";
-    case Event::Kind::kLimit: return "limit";
+    case Event::Kind::kIntroduced:
+      return "introduced";
+    case Event::Kind::kFixed:
+      return "fixed";
+    case Event::Kind::kLastAffected:
+      return "last_affected";
+    case Event::Kind::kLimit:
+      return "limit";
   }
   return {};
 }
@@ -54,7 +61,8 @@ void write_ranges(codec::JsonWriter& json, const Affected& affected) {
   json.end_array();
 }
 
-void write_texts(codec::JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
+void write_texts(codec::JsonWriter& json, std::string_view key,
+                 const std::vector<std::string>& texts) {
   json.key(key).begin_array();
   for (const std::string& text : texts) json.string(text);
   json.end_array();

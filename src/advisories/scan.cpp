@@ -112,10 +112,12 @@ std::vector<Finding> merge(const std::vector<Hit>& hits) {
 void complete(std::vector<Finding>& findings, const std::string& purl, const Knowledge& knowledge) {
   for (Finding& finding : findings) {
     for (const std::string& id : finding.ids) {
-      const auto at = std::lower_bound(
-          knowledge.exploited.begin(), knowledge.exploited.end(), id,
-          [](const ExploitedEntry& entry, const std::string& wanted) { return entry.cve < wanted; });
-      if (at != knowledge.exploited.end() && at->cve == id) finding.exploited_since = at->date_added;
+      const auto at = std::lower_bound(knowledge.exploited.begin(), knowledge.exploited.end(), id,
+                                       [](const ExploitedEntry& entry, const std::string& wanted) {
+                                         return entry.cve < wanted;
+                                       });
+      if (at != knowledge.exploited.end() && at->cve == id)
+        finding.exploited_since = at->date_added;
     }
     const VexStatement* statement = find_suppression(knowledge.vex, finding.ids, purl);
     if (statement != nullptr) finding.suppressed = *statement;
@@ -238,9 +240,12 @@ void take_observations(const inventory::Inventory& inventory, Report& report) {
 
 std::string_view name_of(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kClean: return "clean";
-    case Verdict::kCouldNotTell: return "could-not-tell";
-    case Verdict::kVulnerable: return "vulnerable";
+    case Verdict::kClean:
+      return "clean";
+    case Verdict::kCouldNotTell:
+      return "could-not-tell";
+    case Verdict::kVulnerable:
+      return "vulnerable";
   }
   return {};
 }
@@ -252,7 +257,9 @@ const std::vector<ReasonRow>& reason_rows() {
   return rows;
 }
 
-std::string_view name_of(Reason reason) { return reason_rows()[static_cast<std::size_t>(reason)].name; }
+std::string_view name_of(Reason reason) {
+  return reason_rows()[static_cast<std::size_t>(reason)].name;
+}
 
 std::size_t Report::count(Verdict wanted) const {
   return static_cast<std::size_t>(
@@ -306,7 +313,8 @@ Result<Report> scan(const inventory::Inventory& inventory, const Knowledge& know
     report.verdict = std::max(report.verdict, one.verdict);
     report.components.push_back(std::move(one));
   }
-  if (report.components.empty()) {  // the wrong folder is more likely than an environment of nothing
+  if (report.components
+          .empty()) {  // the wrong folder is more likely than an environment of nothing
     report.unknowns.push_back({Reason::kEmpty, "there is no package in it"});
   }
   for (Unknown& unknown : report.unknowns) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scan: what an inventory consists of, held against the advisories. Three verdicts, and "could not
-// tell" is one of them: an unknown package, a version that cannot be compared, a part without data. Nothing
-// here makes it "clean" but the operator, who accepts it by name.
+// The scan: what an inventory consists of, held against the advisories. Three verdicts, and "could
+// not tell" is one of them: an unknown package, a version that cannot be compared, a part without
+// data. Nothing here makes it "clean" but the operator, who accepts it by name.
 #pragma once
 
 #include <chrono>
@@ -20,16 +20,18 @@ namespace mlxguard::advisories {
 enum class Verdict : std::uint8_t { kClean, kCouldNotTell, kVulnerable };
 [[nodiscard]] std::string_view name_of(Verdict verdict);
 
-// Row: X(enumerator, "name", "meaning"). The names are what --accept takes beside names of packages.
-#define MLXGUARD_UNKNOWN_REASON_TABLE(X)                                                              \
-  X(kNoDatabase, "no-database", "there is no advisory database")                                      \
-  X(kOldDatabase, "old-database", "the advisory database is older than allowed")                      \
-  X(kUnlisted, "unlisted-package", "no advisory database knows the package")                          \
-  X(kNoVersion, "no-version", "which version it is could not be told")                                \
-  X(kVersion, "version", "a version that is not one of PEP 440 cannot be compared")                   \
-  X(kRange, "unevaluated-range", "an advisory names no versions that can be compared, or only commits") \
-  X(kNativePart, "native-part", "no advisory database covers this native part")                       \
-  X(kEmpty, "empty", "there is no package in it")                                                     \
+// Row: X(enumerator, "name", "meaning"). The names are what --accept takes beside names of
+// packages.
+#define MLXGUARD_UNKNOWN_REASON_TABLE(X)                                            \
+  X(kNoDatabase, "no-database", "there is no advisory database")                    \
+  X(kOldDatabase, "old-database", "the advisory database is older than allowed")    \
+  X(kUnlisted, "unlisted-package", "no advisory database knows the package")        \
+  X(kNoVersion, "no-version", "which version it is could not be told")              \
+  X(kVersion, "version", "a version that is not one of PEP 440 cannot be compared") \
+  X(kRange, "unevaluated-range",                                                    \
+    "an advisory names no versions that can be compared, or only commits")          \
+  X(kNativePart, "native-part", "no advisory database covers this native part")     \
+  X(kEmpty, "empty", "there is no package in it")                                   \
   X(kUnreadable, "unreadable", "a part of the environment could not be read")
 
 enum class Reason : std::uint8_t {
@@ -65,9 +67,9 @@ struct Finding {
   std::string summary;
   std::string details;
   std::string link;
-  std::vector<Rating> ratings;         ///< each with its source
-  std::vector<std::string> fixed_in;   ///< versions that end it
-  std::string exploited_since;         ///< date of CISA's catalog; empty: not in it
+  std::vector<Rating> ratings;        ///< each with its source
+  std::vector<std::string> fixed_in;  ///< versions that end it
+  std::string exploited_since;        ///< date of CISA's catalog; empty: not in it
   std::optional<VexStatement> suppressed;
 };
 
@@ -101,7 +103,8 @@ struct ScanOptions {
   std::chrono::milliseconds age_max{std::chrono::hours(30 * 24)};
 };
 
-/// The inventory must outlive the report. Errors: kAdvisoryDatabase for a database that cannot be read.
+/// The inventory must outlive the report. Errors: kAdvisoryDatabase for a database that cannot be
+/// read.
 [[nodiscard]] Result<Report> scan(const inventory::Inventory& inventory, const Knowledge& knowledge,
                                   const ScanOptions& options, WallTime now);
 

@@ -85,13 +85,14 @@ Result<std::string> digest_of(int fd) {
 Result<void> check_digest(const fs::path& from, const std::string& expected,
                           const std::string& found) {
   if (expected.empty() || expected == found) return {};
-  return make_error(ErrorCode::kAdvisoryDigest, "the advisory file has another digest than expected")
+  return make_error(ErrorCode::kAdvisoryDigest,
+                    "the advisory file has another digest than expected")
       .about(from.string())
       .compared(expected, found);
 }
 
-/// Reads every record of a file or folder. `sha256` becomes the file's digest, which must be `expected`
-/// unless that is empty.
+/// Reads every record of a file or folder. `sha256` becomes the file's digest, which must be
+/// `expected` unless that is empty.
 Result<void> read_source(const fs::path& from, const std::string& expected, std::string& sha256,
                          const Take& take, const Progress& progress) {
   const UniqueFd fd(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -105,7 +106,8 @@ Result<void> read_source(const fs::path& from, const std::string& expected, std:
     return read_folder(from, take, progress);
   }
   if (!S_ISREG(status.st_mode)) {
-    return make_error(ErrorCode::kAdvisoryDatabase, "expected a file or a folder").about(from.string());
+    return make_error(ErrorCode::kAdvisoryDatabase, "expected a file or a folder")
+        .about(from.string());
   }
   const std::string name = from.filename().string();
   if (!is_record(name)) {
@@ -131,9 +133,7 @@ Result<void> prepare_folder(const fs::path& state) {
   return {};
 }
 
-Error refused_feed(std::string why) {
-  return make_error(ErrorCode::kAdvisoryFeed, std::move(why));
-}
+Error refused_feed(std::string why) { return make_error(ErrorCode::kAdvisoryFeed, std::move(why)); }
 
 Result<std::int64_t> number_in(codec::JsonValue object, std::string_view key) {
   MLXGUARD_TRY_ASSIGN(const codec::JsonValue value, object.member(key));
@@ -146,12 +146,14 @@ Result<Updated> update_database(const fs::path& state, const fs::path& from,
                                 const std::string& sha256, WallTime now, const Progress& progress) {
   Builder builder(now);
   DatabaseInfo named;
-  named.source = from.filename().empty() ? from.parent_path().filename().string()
-                                         : from.filename().string();
+  named.source =
+      from.filename().empty() ? from.parent_path().filename().string() : from.filename().string();
   named.built_ms = now.time_since_epoch().count();
   const auto take = [&](const std::string& item, Result<std::string> text) {
-    if (text) builder.add(item, *text);
-    else builder.skip(item, std::move(text).error());
+    if (text)
+      builder.add(item, *text);
+    else
+      builder.skip(item, std::move(text).error());
   };
   MLXGUARD_TRY(read_source(from, sha256, named.source_sha256, take, progress));
   Updated updated;
@@ -168,13 +170,17 @@ Result<std::string> write_feed(const fs::path& from, std::int64_t version, WallT
                                const crypto::Signer& signer) {
   codec::JsonWriter json;
   json.begin_object().field("version", version);
-  json.field("date", codec::to_rfc3339(now.time_since_epoch().count())).key("records").begin_array();
+  json.field("date", codec::to_rfc3339(now.time_since_epoch().count()))
+      .key("records")
+      .begin_array();
   std::optional<Error> problem;
   std::string ignored;
   const auto take = [&](const std::string& item, Result<std::string> text) {
     auto parsed = text ? parse_record(*text) : Result<Record>(text.error());
-    if (parsed) json.raw(*text);
-    else if (!problem) problem = std::move(parsed).error().about(item);
+    if (parsed)
+      json.raw(*text);
+    else if (!problem)
+      problem = std::move(parsed).error().about(item);
   };
   MLXGUARD_TRY(read_source(from, {}, ignored, take, {}));
   if (problem) return *std::move(problem);
@@ -184,7 +190,8 @@ Result<std::string> write_feed(const fs::path& from, std::int64_t version, WallT
 
 Result<Updated> update_feed(const fs::path& state, const fs::path& from,
                             const crypto::EcPublicKey& key, WallTime now) {
-  MLXGUARD_TRY_ASSIGN(const std::string text, inventory::read_file(from, limits::kDepsFileBytesMax));
+  MLXGUARD_TRY_ASSIGN(const std::string text,
+                      inventory::read_file(from, limits::kDepsFileBytesMax));
   auto envelope = trust::SignedRecord::parse(text, kFeedType, limits::kDepsFileBytesMax);
   if (!envelope) return refused_feed("not a signed feed: " + envelope.error().message);
   if (auto verified = envelope->verify({&key}); !verified) {

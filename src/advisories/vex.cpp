@@ -63,7 +63,8 @@ void add_product(JsonValue product, std::vector<std::string>& out) {
     }));
     return;
   }
-  if (std::string id = text_of(product, "@id"); id.starts_with("pkg:")) out.push_back(std::move(id));
+  if (std::string id = text_of(product, "@id"); id.starts_with("pkg:"))
+    out.push_back(std::move(id));
   const auto named = product.find("identifiers");
   if (!named || !named->is(JsonKind::kObject)) return;
   if (std::string purl = text_of(*named, "purl"); !purl.empty()) out.push_back(std::move(purl));
@@ -95,15 +96,18 @@ Result<VexStatement> read_statement(JsonValue one) {
   const bool justified = std::find(kJustifications.begin(), kJustifications.end(),
                                    statement.justification) != kJustifications.end();
   if (!statement.justification.empty() && !justified) {
-    return broken("a justification that the specification does not have").about(first)
+    return broken("a justification that the specification does not have")
+        .about(first)
         .compared("one of component_not_present, vulnerable_code_not_present, ...",
                   statement.justification);
   }
   if (statement.status == "not_affected" && !justified) {
-    return broken("not_affected without a justification").about(first)
-        .hinting("add \"justification\": one of component_not_present, vulnerable_code_not_present, "
-                 "vulnerable_code_not_in_execute_path, "
-                 "vulnerable_code_cannot_be_controlled_by_adversary, inline_mitigations_already_exist");
+    return broken("not_affected without a justification")
+        .about(first)
+        .hinting(
+            "add \"justification\": one of component_not_present, vulnerable_code_not_present, "
+            "vulnerable_code_not_in_execute_path, "
+            "vulnerable_code_cannot_be_controlled_by_adversary, inline_mitigations_already_exist");
   }
   return statement;
 }
@@ -112,11 +116,12 @@ Result<VexStatement> read_statement(JsonValue one) {
 bool names_product(const VexStatement& statement, std::string_view purl) {
   const auto wanted = packaging::Purl::parse(purl);
   if (!wanted) return false;
-  return std::any_of(statement.products.begin(), statement.products.end(), [&](const auto& product) {
-    const auto named = packaging::Purl::parse(product);
-    return named && key_of_purl(product) == key_of_purl(purl) &&
-           (named->version.empty() || named->version == wanted->version);
-  });
+  return std::any_of(statement.products.begin(), statement.products.end(),
+                     [&](const auto& product) {
+                       const auto named = packaging::Purl::parse(product);
+                       return named && key_of_purl(product) == key_of_purl(purl) &&
+                              (named->version.empty() || named->version == wanted->version);
+                     });
 }
 
 }  // namespace
@@ -157,7 +162,8 @@ const VexStatement* find_suppression(const std::vector<VexStatement>& statements
 
 Result<std::vector<ExploitedEntry>> parse_kev(std::string_view json) {
   const auto refused = [](std::string why) {
-    return make_error(ErrorCode::kAdvisoryRecord, "expected CISA's catalog in JSON: " + std::move(why));
+    return make_error(ErrorCode::kAdvisoryRecord,
+                      "expected CISA's catalog in JSON: " + std::move(why));
   };
   auto document = codec::JsonDocument::parse(json, {limits::kDepsFileBytesMax, 32});
   if (!document) return refused(document.error().message);

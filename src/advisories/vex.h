@@ -16,7 +16,7 @@ namespace mlxguard::advisories {
 struct VexStatement {
   std::vector<std::string> vulnerabilities;  ///< name, @id and aliases
   std::vector<std::string> products;         ///< purls; without a version: every version
-  std::string status;                        ///< "not_affected", "affected", "fixed", "under_investigation"
+  std::string status;  ///< "not_affected", "affected", "fixed", "under_investigation"
   std::string justification;
   std::string impact;  ///< impact_statement or status_notes
   std::string author;

@@ -19,7 +19,8 @@ Error broken(std::string message) {
 class Converter {
  public:
   Result<void> write(const YAML::Node& node, std::size_t depth) {
-    if (depth > kDepthMax || ++visited_ > kNodesMax) return broken("YAML nested deeper than any record");
+    if (depth > kDepthMax || ++visited_ > kNodesMax)
+      return broken("YAML nested deeper than any record");
     if (node.IsSequence()) {
       json_.begin_array();
       for (const YAML::Node& one : node) MLXGUARD_TRY(write(one, depth + 1));
@@ -36,8 +37,10 @@ class Converter {
       json_.end_object();
       return {};
     }
-    if (node.IsScalar()) json_.string(node.Scalar());
-    else json_.null();
+    if (node.IsScalar())
+      json_.string(node.Scalar());
+    else
+      json_.null();
     return {};
   }
   [[nodiscard]] std::string take() && { return std::move(json_).take(); }
@@ -47,8 +50,8 @@ class Converter {
   std::size_t visited_ = 0;
 };
 
-/// The parser recurses for each level of nesting: what could be deep is refused by its indentation and
-/// brackets before it is parsed.
+/// The parser recurses for each level of nesting: what could be deep is refused by its indentation
+/// and brackets before it is parsed.
 bool may_be_deep(std::string_view yaml) {
   std::size_t open = 0, indent = 0;
   bool at_start = true;

@@ -46,8 +46,8 @@ std::vector<v1::Error> warnings_in(const trust::Judgement& judgement) {
 namespace {
 
 std::string environment_value(const char* name) {
-  // A library has no main() that could pass it in; only the default of Options::state depends on it.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe)
+  // A library has no main() that could pass it in; only the default of Options::state depends on
+  // it. NOLINTNEXTLINE(concurrency-mt-unsafe)
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
@@ -59,8 +59,8 @@ Result<config::ServeConfig> read_config(const v1::Options& options) {
   }
   if (!options.state.empty()) config.state = options.state;
   if (config.state.empty()) {
-    config.state = config::default_state({environment_value("XDG_STATE_HOME"),
-                                          environment_value("HOME"), ::geteuid() == 0});
+    config.state = config::default_state(
+        {environment_value("XDG_STATE_HOME"), environment_value("HOME"), ::geteuid() == 0});
   }
   config.public_keys.insert(config.public_keys.end(), options.public_keys.begin(),
                             options.public_keys.end());
@@ -91,10 +91,11 @@ struct Guard::Impl {
   std::mutex mutex;
   std::unique_ptr<events::EventLog> log;
 
-  /// Read anew for every model: a key that is revoked or a policy that changes meanwhile counts at once.
+  /// Read anew for every model: a key that is revoked or a policy that changes meanwhile counts at
+  /// once.
   [[nodiscard]] mlxguard::Result<admission::Trust> trust() const {
-    return admission::Trust::load({config.state, config.policy, config.root_key, config.public_keys},
-                                  *log, clock);
+    return admission::Trust::load(
+        {config.state, config.policy, config.root_key, config.public_keys}, *log, clock);
   }
   [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path,
                                                 std::string name) const {

@@ -24,7 +24,8 @@ std::optional<FileIdentity> identity_of_json(const JsonValue& entry) {
   std::vector<std::int64_t> numbers;
   const auto listed = entry.find("identity");
   if (!listed || !listed->flatten_int64s(numbers, 5) || numbers.size() != 5) return std::nullopt;
-  return FileIdentity{static_cast<std::uint64_t>(numbers[0]), static_cast<std::uint64_t>(numbers[1]),
+  return FileIdentity{static_cast<std::uint64_t>(numbers[0]),
+                      static_cast<std::uint64_t>(numbers[1]),
                       static_cast<std::uint64_t>(numbers[2]), numbers[3], numbers[4]};
 }
 

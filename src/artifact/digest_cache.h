@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// DigestCache: digests that this installation computed when it signed a model, so that signing again
-// hashes only what changed. Kept in $STATE/digests under the key of the installation. It serves the signer
-// alone, who could sign anything anyway: verification never reads it.
+// DigestCache: digests that this installation computed when it signed a model, so that signing
+// again hashes only what changed. Kept in $STATE/digests under the key of the installation. It
+// serves the signer alone, who could sign anything anyway: verification never reads it.
 #pragma once
 
 #include <filesystem>

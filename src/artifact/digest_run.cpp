@@ -41,8 +41,8 @@ struct Chain {
   bool any_order = false;  ///< blocks may be worked on in any order, by any thread
   std::atomic<std::uint32_t> next{0};
   std::atomic<std::uint32_t> done{0};
-  std::vector<crypto::Blake3Value> values{};             ///< of pieces, if the digest is a tree
-  std::unique_ptr<std::atomic<bool>[]> landed{};         ///< of blocks, if hashing follows filling
+  std::vector<crypto::Blake3Value> values{};      ///< of pieces, if the digest is a tree
+  std::unique_ptr<std::atomic<bool>[]> landed{};  ///< of blocks, if hashing follows filling
 };
 
 struct FileState {
@@ -77,8 +77,8 @@ class Run {
   using Buffer = std::vector<std::uint8_t>;
 
   Result<void> plan() {
-    // Large files first, so that no thread is left with one at the end; the shards of a file together,
-    // so that few files are open at once.
+    // Large files first, so that no thread is left with one at the end; the shards of a file
+    // together, so that few files are open at once.
     std::vector<std::size_t> order(task_.files.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -137,7 +137,8 @@ class Run {
   void work() {
     Buffer buffer(static_cast<std::size_t>(
         std::min<std::uint64_t>(kStepBytes, std::max<std::uint64_t>(total_, 1))));
-    for (std::size_t i = next_++; i < chain_count_ && !stop_; i = next_++) take(own(chains_[i], buffer));
+    for (std::size_t i = next_++; i < chain_count_ && !stop_; i = next_++)
+      take(own(chains_[i], buffer));
     // No chain is left to own: help those that are not finished.
     for (std::size_t i = 0; i < chain_count_ && !stop_; ++i) take(help(chains_[i], buffer));
   }
@@ -235,7 +236,8 @@ class Run {
       if (stop_) return {};
       if (chain.landed[hashed].load()) {
         const std::uint64_t begin_at = chain.start + hashed * chain.block_bytes;
-        const std::uint64_t end_at = std::min(begin_at + chain.block_bytes, chain.start + chain.size);
+        const std::uint64_t end_at =
+            std::min(begin_at + chain.block_bytes, chain.start + chain.size);
         hasher.update(memory.mapped().subspan(begin_at, end_at - begin_at));
         ++hashed;
         continue;
@@ -304,10 +306,12 @@ class Run {
   }
 
   Result<void> keep(const FileState& state, Bytes bytes, std::uint64_t at) {
-    if (const auto* memory = std::get_if<SealedMemory>(&state.target)) return memory->write(bytes, at);
+    if (const auto* memory = std::get_if<SealedMemory>(&state.target))
+      return memory->write(bytes, at);
     const auto* file = std::get_if<UniqueFd>(&state.target);
     while (file != nullptr && !bytes.empty()) {
-      const ssize_t count = ::pwrite(file->get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
+      const ssize_t count =
+          ::pwrite(file->get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return os_error("write", "a copy");
       bytes = bytes.subspan(static_cast<std::size_t>(count));
@@ -317,7 +321,8 @@ class Run {
   }
 
   void set_digest(const Chain& chain, std::vector<std::uint8_t> digest) {
-    FileDigest& out = outcome_.digests[digest_of_[static_cast<std::size_t>(&chain - chains_.get())]];
+    FileDigest& out =
+        outcome_.digests[digest_of_[static_cast<std::size_t>(&chain - chains_.get())]];
     out = {task_.files[chain.file].name, chain.size, std::move(digest), chain.start};
   }
 
@@ -338,7 +343,8 @@ class Run {
       state.closed = true;
       target = std::move(state.target);
     }
-    return task_.sink == nullptr ? Result<void>() : task_.sink->finish(chain.file, std::move(target));
+    return task_.sink == nullptr ? Result<void>()
+                                 : task_.sink->finish(chain.file, std::move(target));
   }
 
   const DigestTask& task_;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// DigestRun: one pass over the files of a model, on every core. Each byte is read once, hashed while it
-// is in the cache, and given to a sink (sealed memory, a file of the store, or nothing). Parallel over
-// files, over the shards of a file, and inside one BLAKE3 file; a file whose digest is one serial chain
-// (SHA-256, BLAKE2b) is hashed by one thread while others fill memory ahead of it.
+// DigestRun: one pass over the files of a model, on every core. Each byte is read once, hashed
+// while it is in the cache, and given to a sink (sealed memory, a file of the store, or nothing).
+// Parallel over files, over the shards of a file, and inside one BLAKE3 file; a file whose digest
+// is one serial chain (SHA-256, BLAKE2b) is hashed by one thread while others fill memory ahead of
+// it.
 #pragma once
 
 #include <functional>

@@ -35,8 +35,7 @@ Result<FileIdentity> identity_of(int fd) {
 }
 
 bool is_settled(const FileIdentity& identity, std::int64_t now_ns) {
-  const bool coarse =
-      identity.modified_ns % kSecondNs == 0 && identity.changed_ns % kSecondNs == 0;
+  const bool coarse = identity.modified_ns % kSecondNs == 0 && identity.changed_ns % kSecondNs == 0;
   const std::int64_t latest = std::max(identity.modified_ns, identity.changed_ns);
   return latest <= now_ns - (coarse ? kCoarseStepNs : kFineStepNs);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// FileIdentity: what the file system says of a file without reading it. Equal identities mean that the
-// kernel recorded no change in between; that is a hint, never a proof: whoever may set the clock, or
-// write the disk below the file system, can forge it. Receipts and caches say where it is believed.
+// FileIdentity: what the file system says of a file without reading it. Equal identities mean that
+// the kernel recorded no change in between; that is a hint, never a proof: whoever may set the
+// clock, or write the disk below the file system, can forge it. Receipts and caches say where it is
+// believed.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ struct FileIdentity {
 /// Errors: kIo.
 [[nodiscard]] Result<FileIdentity> identity_of(int fd);
 
-/// Whether a change after `now_ns` is sure to give another identity: file systems keep times in steps,
-/// so a file that changed just now could change again within the same step.
+/// Whether a change after `now_ns` is sure to give another identity: file systems keep times in
+/// steps, so a file that changed just now could change again within the same step.
 [[nodiscard]] bool is_settled(const FileIdentity& identity, std::int64_t now_ns);
 
 }  // namespace mlxguard::artifact

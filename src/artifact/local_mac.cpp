@@ -110,7 +110,8 @@ std::string LocalMac::seal(std::string_view context, std::string_view text) cons
 Result<std::string_view> LocalMac::unseal(std::string_view context,
                                           std::string_view untrusted) const {
   const auto refused = [] {
-    return make_error(ErrorCode::kStoreReceipt, "not written by this installation, or changed since");
+    return make_error(ErrorCode::kStoreReceipt,
+                      "not written by this installation, or changed since");
   };
   if (untrusted.size() <= kMacHexBytes || untrusted[kMacHexBytes] != '\n') return refused();
   const std::string_view text = untrusted.substr(kMacHexBytes + 1);
@@ -122,7 +123,8 @@ Result<std::string_view> LocalMac::unseal(std::string_view context,
 }
 
 Result<void> replace_file(const fs::path& path, std::string_view text) {
-  const UniqueFd folder(::open((path.parent_path() / ".").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd folder(
+      ::open((path.parent_path() / ".").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.is_open()) return os_error("open", path.parent_path().string());
   const std::string name = path.filename().string();
   const std::string unfinished = "." + name + ".new" + std::to_string(::getpid());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// LocalMac: recognises texts that this installation wrote itself: receipts, records of the store, digests
-// remembered for signing again. The key is made here, never leaves the state folder (0600), and means
-// nothing elsewhere. What verifies was written by someone who can read that key; nothing else is parsed.
+// LocalMac: recognises texts that this installation wrote itself: receipts, records of the store,
+// digests remembered for signing again. The key is made here, never leaves the state folder (0600),
+// and means nothing elsewhere. What verifies was written by someone who can read that key; nothing
+// else is parsed.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +17,8 @@ namespace mlxguard::artifact {
 
 class LocalMac {
  public:
-  /// Reads the key file of the folder, or makes it. Errors: kKeyPermissions if others may read it or it
-  /// is not this user's; kKeyFormat; kIo.
+  /// Reads the key file of the folder, or makes it. Errors: kKeyPermissions if others may read it
+  /// or it is not this user's; kKeyFormat; kIo.
   [[nodiscard]] static Result<LocalMac> open(const std::filesystem::path& keys_folder,
                                              crypto::Random& random);
 
@@ -36,6 +37,7 @@ class LocalMac {
 /// Writes a file so that after a crash the old or the new one is there, whole; mode 0600.
 [[nodiscard]] Result<void> replace_file(const std::filesystem::path& path, std::string_view text);
 /// Bounded; refuses links. Errors: kNotFound, kTooLarge, kIo.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max);
+[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
+                                            std::size_t bytes_max);
 
 }  // namespace mlxguard::artifact

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies a model into a folder of ours: each byte is read once, hashed, and written; the copy is durable
-// and read-only before it counts.
+// Copies a model into a folder of ours: each byte is read once, hashed, and written; the copy is
+// durable and read-only before it counts.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,7 +33,8 @@ class FolderSink final : public ByteSink {
   [[nodiscard]] Result<Target> begin(std::size_t file) override {
     const std::string& name = files_[file].name == "." ? single_name_ : files_[file].name;
     MLXGUARD_TRY(make_folders(root_, name));
-    UniqueFd fd(::openat(root_, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    UniqueFd fd(
+        ::openat(root_, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd.is_open()) return os_error("create", name);
     return Target(std::move(fd));
   }
@@ -53,7 +54,8 @@ class FolderSink final : public ByteSink {
 }  // namespace
 
 Result<std::vector<FileDigest>> ModelFolder::copy_to(const UniqueFd& destination,
-                                                     std::span<const FileEntry> files, HashPlan plan,
+                                                     std::span<const FileEntry> files,
+                                                     HashPlan plan,
                                                      const Progress& progress) const {
   FolderSink sink(destination.get(), files, base_name_);
   DigestTask task;

@@ -33,13 +33,13 @@ bool is_portable(std::string_view name) {
 /// The path itself or anything below it.
 bool is_ignored(const std::string& name, std::span<const std::string> ignored) {
   return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& path) {
-    return name == path || (name.size() > path.size() && name.starts_with(path) &&
-                            name[path.size()] == '/');
+    return name == path ||
+           (name.size() > path.size() && name.starts_with(path) && name[path.size()] == '/');
   });
 }
 
-/// The bundle of a further signer, or what a killed one left of it. What else lies in their folder is a
-/// file of the model like any other.
+/// The bundle of a further signer, or what a killed one left of it. What else lies in their folder
+/// is a file of the model like any other.
 bool is_further_bundle(std::string_view name) {
   if (!name.starts_with(kMoreSignaturesFolder) || name.size() < kMoreSignaturesFolder.size() + 2) {
     return false;
@@ -49,8 +49,8 @@ bool is_further_bundle(std::string_view name) {
   return name.ends_with(".sig") || (name[1] == '.' && name.ends_with(".sig.new"));
 }
 
-/// One walk over the tree, without recursion: what is still to be read is a list, so depth costs memory
-/// that is bounded and no stack.
+/// One walk over the tree, without recursion: what is still to be read is a list, so depth costs
+/// memory that is bounded and no stack.
 class Walk {
  public:
   Walk(int root, std::span<const std::string> ignored, Links links,
@@ -122,7 +122,8 @@ class Walk {
             .about(name);
       }
       Folder below{name, folder.depth + 1, {}};
-      if (links_ == Links::kFollowedInside) MLXGUARD_TRY(check_no_circle(folder_fd, folder, status, below));
+      if (links_ == Links::kFollowedInside)
+        MLXGUARD_TRY(check_no_circle(folder_fd, folder, status, below));
       pending_.push_back(std::move(below));
     } else if (S_ISREG(status.st_mode)) {
       files_.push_back({name, static_cast<std::uint64_t>(status.st_size)});
@@ -137,8 +138,8 @@ class Walk {
   }
 
   /// A folder that is reached again below itself has no end.
-  static Result<void> check_no_circle(int folder_fd, const Folder& folder, const struct stat& status,
-                                      Folder& below) {
+  static Result<void> check_no_circle(int folder_fd, const Folder& folder,
+                                      const struct stat& status, Folder& below) {
     struct stat here {};
     if (::fstat(folder_fd, &here) != 0) return os_error("stat", folder.name);
     below.above = folder.above;
@@ -196,8 +197,8 @@ Result<ModelFolder> ModelFolder::open(const std::filesystem::path& path) {
       path.has_filename() || path == path.root_path() ? path : path.parent_path();
   ModelFolder folder;
   folder.base_name_ = base_name_of(path);
-  folder.root_ = UniqueFd(
-      ::open(named.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  folder.root_ =
+      UniqueFd(::open(named.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (!folder.root_.is_open()) return root_error(path);
   struct stat status {};
   if (::fstat(folder.root_.get(), &status) != 0) return os_error("stat", path.string());
@@ -255,8 +256,8 @@ Result<std::vector<std::uint8_t>> ModelFolder::read_head(const std::string& name
   std::vector<std::uint8_t> head(bytes_max);
   std::size_t filled = 0;
   while (filled < head.size()) {
-    const ssize_t count = ::pread(fd.get(), head.data() + filled, head.size() - filled,
-                                  static_cast<off_t>(filled));
+    const ssize_t count =
+        ::pread(fd.get(), head.data() + filled, head.size() - filled, static_cast<off_t>(filled));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return os_error("read", name);
     if (count == 0) break;

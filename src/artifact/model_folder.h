@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModelFolder: a model opened safely and enumerated; the first station of the model line. Everything is
-// opened below the root without following links; nothing here is trusted.
+// ModelFolder: a model opened safely and enumerated; the first station of the model line.
+// Everything is opened below the root without following links; nothing here is trusted.
 #pragma once
 
 #include <cstdint>
@@ -59,8 +59,8 @@ class ModelFolder {
   void set_links(Links links) { links_ = links; }
   [[nodiscard]] Links links() const { return links_; }
 
-  /// Whether a file named kSignatureFile at the top is the bundle. Where the bundle is elsewhere it is a
-  /// file like others. For enumerate().
+  /// Whether a file named kSignatureFile at the top is the bundle. Where the bundle is elsewhere it
+  /// is a file like others. For enumerate().
   enum class OwnBundle : std::uint8_t { kSkipped, kListed };
   void set_own_bundle(OwnBundle own_bundle) { own_bundle_ = own_bundle; }
 
@@ -74,30 +74,32 @@ class ModelFolder {
   /// A small file of the model (the bundle), bounded. kNotFound if it is not there.
   [[nodiscard]] Result<std::string> read_small(std::string_view name, std::size_t bytes_max) const;
 
-  /// The first bytes of a file of the model, at most `bytes_max`; with the name "." of a single file.
+  /// The first bytes of a file of the model, at most `bytes_max`; with the name "." of a single
+  /// file.
   [[nodiscard]] Result<std::vector<std::uint8_t>> read_head(const std::string& name,
                                                             std::size_t bytes_max) const;
 
-  /// Names (without the folder) of what lies in a folder of the model, sorted; none if it is not there.
-  /// Errors: kArtifactSymlink, kArtifactTooMany for more than `count_max`.
+  /// Names (without the folder) of what lies in a folder of the model, sorted; none if it is not
+  /// there. Errors: kArtifactSymlink, kArtifactTooMany for more than `count_max`.
   [[nodiscard]] Result<std::vector<std::string>> list_small(const std::string& folder,
                                                             std::size_t count_max) const;
 
   /// Every regular file, sorted by UTF-8 bytes, without the ignored paths (exact relative paths and
-  /// their subtrees) and without the bundles. Errors: kArtifactSymlink, kArtifactSpecial, kArtifactName,
-  /// kArtifactTooMany, kArtifactEmpty.
-  [[nodiscard]] Result<std::vector<FileEntry>> enumerate(std::span<const std::string> ignored) const;
+  /// their subtrees) and without the bundles. Errors: kArtifactSymlink, kArtifactSpecial,
+  /// kArtifactName, kArtifactTooMany, kArtifactEmpty.
+  [[nodiscard]] Result<std::vector<FileEntry>> enumerate(
+      std::span<const std::string> ignored) const;
 
-  /// Hashes the files where they are, each read once in bounded buffers, on all cores. Digests by file
-  /// in the given order, shards by their start; `identities` (by file) says what was hashed.
+  /// Hashes the files where they are, each read once in bounded buffers, on all cores. Digests by
+  /// file in the given order, shards by their start; `identities` (by file) says what was hashed.
   /// kArtifactChanged if a file's size changed meanwhile.
   [[nodiscard]] Result<std::vector<FileDigest>> hash(
       std::span<const FileEntry> files, HashPlan plan, const Progress& progress = {},
       std::vector<std::optional<FileIdentity>>* identities = nullptr) const;
 
-  /// Copies the files into sealed memory; the digests are of exactly the bytes held there. `digests`
-  /// receives them as hash() gives them (SnapshotFile::digest is the file's SHA-256 if the plan is
-  /// that, zero otherwise).
+  /// Copies the files into sealed memory; the digests are of exactly the bytes held there.
+  /// `digests` receives them as hash() gives them (SnapshotFile::digest is the file's SHA-256 if
+  /// the plan is that, zero otherwise).
   [[nodiscard]] Result<std::vector<SnapshotFile>> snapshot(std::span<const FileEntry> files,
                                                            HashPlan plan,
                                                            std::vector<FileDigest>& digests,

@@ -62,8 +62,8 @@ TEST_CASE("enumerate: every file in byte order, without ignored paths and the bu
   const auto files = ModelFolder::open(folder.path)->enumerate(kIgnored).value();
   std::vector<std::string> names;
   for (const auto& file : files) names.push_back(file.name);
-  CHECK(names == std::vector<std::string>{"a-b", "a/b", "b", "gr\xc3\xbc\xc3\x9f e:1", "sub/.gitignore",
-                                          "sub/model.sig", "z/y/x"});
+  CHECK(names == std::vector<std::string>{"a-b", "a/b", "b", "gr\xc3\xbc\xc3\x9f e:1",
+                                          "sub/.gitignore", "sub/model.sig", "z/y/x"});
 }
 
 TEST_CASE("enumerate: refuses links, special files, odd names and an empty model") {
@@ -187,7 +187,8 @@ TEST_CASE("single file: one entry named '.'") {
   CHECK(model.hash(files, crypto::HashAlgorithm::kSha256).value()[0].digest == digests[0].digest);
 }
 
-TEST_CASE("race: whatever others do to the files, a digest is that of the bytes that are held (T3)") {
+TEST_CASE(
+    "race: whatever others do to the files, a digest is that of the bytes that are held (T3)") {
   const TempFolder folder;
   const std::string good(300'000, 'g');
   const std::string evil(300'000, 'e');
@@ -201,7 +202,8 @@ TEST_CASE("race: whatever others do to the files, a digest is that of the bytes 
       switch (round % 5) {
         case 0: {  // in place, byte by byte in the middle of a read
           const UniqueFd fd(::open(target.c_str(), O_WRONLY));
-          if (fd.is_open()) [[maybe_unused]] auto n = ::pwrite(fd.get(), evil.data(), 4096, 150'000);
+          if (fd.is_open()) [[maybe_unused]]
+            auto n = ::pwrite(fd.get(), evil.data(), 4096, 150'000);
           break;
         }
         case 1: {  // by rename
@@ -215,7 +217,8 @@ TEST_CASE("race: whatever others do to the files, a digest is that of the bytes 
         }
         case 3: {  // a link in its place
           ::unlink(prepared.c_str());
-          if (::symlink("/etc/passwd", prepared.c_str()) == 0) ::rename(prepared.c_str(), target.c_str());
+          if (::symlink("/etc/passwd", prepared.c_str()) == 0)
+            ::rename(prepared.c_str(), target.c_str());
           break;
         }
         default: {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Snapshot: a file's bytes are read once, into memory that only this process can reach, hashed there, and
-// sealed. What was hashed is what is kept: nobody else holds the memory before it is immutable.
+// Snapshot: a file's bytes are read once, into memory that only this process can reach, hashed
+// there, and sealed. What was hashed is what is kept: nobody else holds the memory before it is
+// immutable.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -14,8 +15,8 @@ namespace {
 /// Descriptors for everything that a process has open besides the files of a model.
 constexpr rlim_t kOtherDescriptors = 256;
 
-/// Every file of a snapshot is a descriptor. A process may raise its own soft limit up to the hard one;
-/// where that does not do, making the memory says so.
+/// Every file of a snapshot is a descriptor. A process may raise its own soft limit up to the hard
+/// one; where that does not do, making the memory says so.
 void make_room_for_descriptors(std::size_t count) {
   rlimit open_files{};
   if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0) return;
@@ -29,7 +30,8 @@ class MemorySink final : public ByteSink {
   explicit MemorySink(std::span<const FileEntry> files) : files_(files), sealed_(files.size()) {}
   [[nodiscard]] bool keeps_in_memory() const override { return true; }
   [[nodiscard]] Result<Target> begin(std::size_t file) override {
-    MLXGUARD_TRY_ASSIGN(auto memory, SealedMemory::create(files_[file].name, files_[file].size_bytes));
+    MLXGUARD_TRY_ASSIGN(auto memory,
+                        SealedMemory::create(files_[file].name, files_[file].size_bytes));
     return Target(std::move(memory));
   }
   [[nodiscard]] Result<void> finish(std::size_t file, Target target) override {

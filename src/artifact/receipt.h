@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receipt: proof that this installation hashed these very files when it admitted them to its store, and
-// that nobody but the operator could have written them since. It exists only if its text verified under
-// the key of the installation and the files' permissions were checked (artifact/store.h makes it). It
-// stands for hashing alone: the signature and the trust policy are asked every time.
+// Receipt: proof that this installation hashed these very files when it admitted them to its store,
+// and that nobody but the operator could have written them since. It exists only if its text
+// verified under the key of the installation and the files' permissions were checked
+// (artifact/store.h makes it). It stands for hashing alone: the signature and the trust policy are
+// asked every time.
 #pragma once
 
 #include <optional>

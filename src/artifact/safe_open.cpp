@@ -12,8 +12,7 @@
 namespace mlxguard::artifact {
 namespace {
 
-Result<UniqueFd> open_below(int root, const std::string& name, std::uint64_t flags,
-                            Links links) {
+Result<UniqueFd> open_below(int root, const std::string& name, std::uint64_t flags, Links links) {
   open_how how{};
   // O_NONBLOCK: opening a fifo must not wait for a writer; it has no effect on regular files.
   how.flags = flags | O_RDONLY | O_CLOEXEC;
@@ -29,8 +28,9 @@ Result<UniqueFd> open_below(int root, const std::string& name, std::uint64_t fla
     if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: a rename raced with the walk
     if (errno == ELOOP || errno == EXDEV) {
       return make_error(ErrorCode::kArtifactSymlink,
-                        links == Links::kRefused ? "a symbolic link inside the model"
-                                                 : "a symbolic link that leaves the model, or a loop")
+                        links == Links::kRefused
+                            ? "a symbolic link inside the model"
+                            : "a symbolic link that leaves the model, or a loop")
           .about(name);
     }
     if (errno == ENXIO || errno == ENODEV) {

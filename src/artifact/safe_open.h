@@ -18,12 +18,12 @@ enum class Links : std::uint8_t { kRefused, kFollowedInside };
 /// A regular file below `root`, for reading. Errors: kArtifactSymlink, kArtifactSpecial, kNotFound,
 /// kPermission, kUnsupportedPlatform (a kernel without openat2).
 [[nodiscard]] Result<UniqueFd> open_regular(int root, const std::string& name,
-                                             Links links = Links::kRefused);
+                                            Links links = Links::kRefused);
 /// Whatever is below `root` under this name, only to look at (O_PATH), links inside followed.
 /// Errors: kArtifactSymlink for a link that leaves the root, leads nowhere or in a circle.
 [[nodiscard]] Result<UniqueFd> open_below_any(int root, const std::string& name);
 /// A folder below `root`; "." is the root itself.
 [[nodiscard]] Result<UniqueFd> open_folder(int root, const std::string& name,
-                                            Links links = Links::kRefused);
+                                           Links links = Links::kRefused);
 
 }  // namespace mlxguard::artifact

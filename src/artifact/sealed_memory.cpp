@@ -42,7 +42,8 @@ std::size_t rounded_up(std::size_t size) { return rounded_down(size + kHugePageB
 /// Maps `fd` at an address that huge pages can lie at; nullptr if there is no room.
 std::uint8_t* map_aligned(int fd, std::size_t size) {
   const std::size_t reserved = size + kHugePageBytes;
-  void* room = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* room =
+      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return nullptr;
   const auto begin = reinterpret_cast<std::uintptr_t>(room);  // NOLINT: arithmetic on an address
   auto* const wanted = static_cast<std::uint8_t*>(room) + (rounded_up(begin) - begin);
@@ -117,7 +118,8 @@ bool SealedMemory::prepare(std::uint64_t offset, std::uint64_t size) const {
 
 Result<void> SealedMemory::write(std::span<const std::uint8_t> bytes, std::uint64_t offset) const {
   while (!bytes.empty()) {
-    const ssize_t count = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const ssize_t count =
+        ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return os_error("fill memory for", name_);
     bytes = bytes.subspan(static_cast<std::size_t>(count));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SealedMemory: a memory file that is filled by several threads and then sealed by the kernel against
-// every change. Nobody else holds it before it is immutable: what was hashed is what is kept.
+// SealedMemory: a memory file that is filled by several threads and then sealed by the kernel
+// against every change. Nobody else holds it before it is immutable: what was hashed is what is
+// kept.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace mlxguard::artifact {
 class SealedMemory {
  public:
   /// Errors: kIo, kNoSpace.
-  [[nodiscard]] static Result<SealedMemory> create(const std::string& name, std::uint64_t size_bytes);
+  [[nodiscard]] static Result<SealedMemory> create(const std::string& name,
+                                                   std::uint64_t size_bytes);
 
   SealedMemory(SealedMemory&& other) noexcept;
   SealedMemory& operator=(SealedMemory&& other) noexcept;

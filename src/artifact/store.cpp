@@ -235,7 +235,8 @@ Result<StoredModel> Store::finish(IncomingModel incoming, StoredModel model) con
   MLXGUARD_TRY(protect_folders(incoming.path_));
   const fs::path place = folder_of(model.root_digest);
   remove_tree(place);  // without a record it is what a kill left of a removal
-  if (::rename(incoming.path_.c_str(), place.c_str()) != 0) return os_error("rename", place.string());
+  if (::rename(incoming.path_.c_str(), place.c_str()) != 0)
+    return os_error("rename", place.string());
   incoming.path_ = place;  // until the record stands, it is removed again
   MLXGUARD_TRY(sync_folder(root_ / "models"));
   MLXGUARD_TRY_ASSIGN(model.files, identities_of(path_of(model)));
@@ -267,7 +268,8 @@ Result<StoredModel> Store::remove(std::string_view name_or_digest) const {
 
 Result<void> Store::renew(StoredModel model) const {
   MLXGUARD_TRY_ASSIGN(const UniqueFd locked, lock());
-  MLXGUARD_TRY_ASSIGN(const StoredModel known, read_record(model.root_digest));  // not removed since
+  MLXGUARD_TRY_ASSIGN(const StoredModel known,
+                      read_record(model.root_digest));  // not removed since
   MLXGUARD_TRY_ASSIGN(model.files, identities_of(path_of(known)));
   return write_record(model);
 }
@@ -291,13 +293,14 @@ Result<Receipt> Store::receipt(const StoredModel& model, std::string_view policy
       MLXGUARD_TRY(check_guarded(path_of(model), 0222, ErrorCode::kStoreReceipt));
       continue;
     }
-    for (std::size_t end = name.find('/'); end != std::string::npos; end = name.find('/', end + 1)) {
+    for (std::size_t end = name.find('/'); end != std::string::npos;
+         end = name.find('/', end + 1)) {
       MLXGUARD_TRY(check_guarded(folder / name.substr(0, end), 0222, ErrorCode::kStoreReceipt));
     }
     MLXGUARD_TRY(check_guarded(folder / name, 0222, ErrorCode::kStoreReceipt));
   }
-  const fs::path bundle = model.single_file.empty() ? folder / kSignatureFile
-                                                    : folder / (model.single_file + ".sig");
+  const fs::path bundle =
+      model.single_file.empty() ? folder / kSignatureFile : folder / (model.single_file + ".sig");
   MLXGUARD_TRY_ASSIGN(const std::string text, read_file(bundle, limits::kBundleBytesMax));
   if (codec::to_hex(crypto::sha256(as_bytes(text))) != model.bundle_digest) {
     return make_error(ErrorCode::kStoreReceipt, "admitted with another signature")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Store: verified models by digest below $STATE/store, read-only files of the operator (0400, folders
-// 0500), each with a keyed record of what was admitted. A model appears whole or not at all; a kill leaves
-// at most an unfinished folder, which the next one removes. Layout: models/DIGEST/..., records/DIGEST.
+// Store: verified models by digest below $STATE/store, read-only files of the operator (0400,
+// folders 0500), each with a keyed record of what was admitted. A model appears whole or not at
+// all; a kill leaves at most an unfinished folder, which the next one removes. Layout:
+// models/DIGEST/..., records/DIGEST.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +31,9 @@ struct StoredModel {
   std::string policy;           ///< version of the trust policy that admitted it
   std::string signer;
   std::string signer_name;
-  std::string origin;       ///< where it was admitted from: the trust policy judges it by this
-  std::string hugging_face; ///< ORG/NAME, if it was admitted as that
-  std::string single_file;  ///< its name, if the model is one file
+  std::string origin;        ///< where it was admitted from: the trust policy judges it by this
+  std::string hugging_face;  ///< ORG/NAME, if it was admitted as that
+  std::string single_file;   ///< its name, if the model is one file
   std::int64_t admitted_ms = 0;
   std::uint64_t bytes = 0;
   std::vector<std::pair<std::string, FileIdentity>> files;  ///< sorted by name
@@ -69,7 +70,8 @@ class Store {
     Result<StoredModel> model;
   };
   [[nodiscard]] Result<std::vector<Listed>> list() const;
-  /// By name, digest, or the first 8 or more characters of one. Errors: kStoreMissing, kStoreReceipt.
+  /// By name, digest, or the first 8 or more characters of one. Errors: kStoreMissing,
+  /// kStoreReceipt.
   [[nodiscard]] Result<StoredModel> find(std::string_view name_or_digest) const;
   /// Where it can be opened as a model.
   [[nodiscard]] std::filesystem::path path_of(const StoredModel& model) const;
@@ -91,8 +93,8 @@ class Store {
 
   /// Held as long as the model's files are read: it cannot be removed meanwhile.
   [[nodiscard]] Result<UniqueFd> hold(const StoredModel& model) const;
-  /// Proof that hashing may be left out. Errors: kStoreReceipt if the bundle or the policy is another
-  /// one, or if anybody but this user could have written the files.
+  /// Proof that hashing may be left out. Errors: kStoreReceipt if the bundle or the policy is
+  /// another one, or if anybody but this user could have written the files.
   [[nodiscard]] Result<Receipt> receipt(const StoredModel& model, std::string_view policy) const;
 
  private:

@@ -42,9 +42,9 @@ TEST_CASE("error: context stands before the message, source line is the maker's"
 
 TEST_CASE("error codes: numbers and names are unique, each name finds its row") {
   std::set<std::string_view> names;
-#define MLXGUARD_CHECK_ROW(number, enumerator, row_name, exit_class, row_meaning)  \
-  CHECK(names.insert(row_name).second);                                            \
-  CHECK(find_error_code(row_name)->code == ErrorCode::enumerator);                 \
+#define MLXGUARD_CHECK_ROW(number, enumerator, row_name, exit_class, row_meaning) \
+  CHECK(names.insert(row_name).second);                                           \
+  CHECK(find_error_code(row_name)->code == ErrorCode::enumerator);                \
   CHECK(describe(ErrorCode::enumerator).meaning.size() > 8);
   MLXGUARD_ERROR_TABLE(MLXGUARD_CHECK_ROW)
 #undef MLXGUARD_CHECK_ROW

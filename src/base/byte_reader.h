@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ByteReader: little-endian reads from bytes that an attacker may have chosen. Each read is bounded;
-// the first failure is kTruncated and the reader does not move.
+// ByteReader: little-endian reads from bytes that an attacker may have chosen. Each read is
+// bounded; the first failure is kTruncated and the reader does not move.
 #pragma once
 
 #include <bit>

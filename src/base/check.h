@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MLXGUARD_CHECK: a broken invariant of our own code aborts, in every build. Never used to judge input.
+// MLXGUARD_CHECK: a broken invariant of our own code aborts, in every build. Never used to judge
+// input.
 #pragma once
 
 namespace mlxguard {

@@ -36,7 +36,7 @@ inline constexpr std::int64_t kEmbeddingDimensionMax = 65'536;
 
 // Dependencies: what is read of environments, wheels, lock files and SBOMs
 inline constexpr std::size_t kAdvisoryRecordBytesMax = 8u << 20;
-inline constexpr std::size_t kAdvisoryItemsMax = 20'000;       // aliases, ranges, events, references
+inline constexpr std::size_t kAdvisoryItemsMax = 20'000;  // aliases, ranges, events, references
 inline constexpr std::size_t kAdvisoryVersionsMax = 200'000;
 inline constexpr std::size_t kAdvisoryTextBytesMax = 4096;     // of summary and details, each
 inline constexpr std::size_t kAdvisoryRecordsMax = 2'000'000;  // of a database
@@ -53,7 +53,7 @@ inline constexpr std::size_t kEnvironmentDepthMax = 64;
 inline constexpr std::size_t kPathFileBytesMax = 1u << 20;
 inline constexpr std::size_t kWheelEntriesMax = 200'000;
 inline constexpr std::uint64_t kWheelBytesMax = 16ull << 30;  // unpacked
-inline constexpr std::uint64_t kWheelRatioMax = 200;          // unpacked to packed bytes, as a whole
+inline constexpr std::uint64_t kWheelRatioMax = 200;  // unpacked to packed bytes, as a whole
 inline constexpr std::uint64_t kNativeFileBytesMax = 2ull << 30;
 inline constexpr std::size_t kNativeSymbolsMax = 8'000'000;
 inline constexpr std::size_t kNativeSectionsMax = 70'000;
@@ -66,12 +66,12 @@ inline constexpr std::size_t kSbomComponentsMax = 200'000;
 inline constexpr std::size_t kInspectEvidenceBytesMax = 240;
 inline constexpr std::size_t kInspectFileFindingsMax = 1000;
 inline constexpr std::size_t kInspectFindingsMax = 100'000;
-inline constexpr std::size_t kInspectTextBytesMax = 64u << 20;   // a JSON, YAML or text file
+inline constexpr std::size_t kInspectTextBytesMax = 64u << 20;  // a JSON, YAML or text file
 inline constexpr std::size_t kInspectTemplateBytesMax = 4u << 20;
 inline constexpr std::size_t kInspectTemplateTokensMax = 1'000'000;
-inline constexpr std::int64_t kInspectLoopMax = 100'000;         // turns of a template's range()
-inline constexpr std::size_t kInspectDepthMax = 16;              // folders of a model that are nested
-inline constexpr std::size_t kInspectCrashesMax = 32;            // files that killed the inspector
+inline constexpr std::int64_t kInspectLoopMax = 100'000;  // turns of a template's range()
+inline constexpr std::size_t kInspectDepthMax = 16;       // folders of a model that are nested
+inline constexpr std::size_t kInspectCrashesMax = 32;     // files that killed the inspector
 
 // Messages between our processes
 inline constexpr std::size_t kIpcInlineBytesMax = 64u << 10;
@@ -101,7 +101,8 @@ inline constexpr std::size_t kRevocationsMax = 4096;
 inline constexpr std::size_t kRevocationListBytesMax = 16u << 20;
 inline constexpr std::size_t kTokenUriBytesMax = 4096;
 inline constexpr std::size_t kTokenSlotsMax = 256;
-inline constexpr std::size_t kTokenMessageBytesMax = 8u << 10;  // between a token's process and ours
+inline constexpr std::size_t kTokenMessageBytesMax = 8u
+                                                     << 10;  // between a token's process and ours
 
 // Trust policy
 inline constexpr std::size_t kPolicyBytesMax = 1u << 20;

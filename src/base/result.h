@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Result<T>: a value or an Error. Member names follow std::expected, which libstdc++ 12 offers only in
-// C++23 and hides from older clang (docs/adr/0001-result.md); it can replace this class later.
+// Result<T>: a value or an Error. Member names follow std::expected, which libstdc++ 12 offers only
+// in C++23 and hides from older clang (docs/adr/0001-result.md); it can replace this class later.
 #pragma once
 
 #include <optional>
@@ -152,18 +152,19 @@ class [[nodiscard]] Result<void> {
 #define MLXGUARD_CONCAT(a, b) MLXGUARD_CONCAT_INNER(a, b)
 
 /// Returns the error of `expression` from the enclosing function, if it has one.
-#define MLXGUARD_TRY(expression)                                                  \
-  do {                                                                            \
-    if (auto mlxguard_result = (expression); !mlxguard_result.has_value()) {      \
-      return std::move(mlxguard_result).error();                                  \
-    }                                                                             \
+#define MLXGUARD_TRY(expression)                                             \
+  do {                                                                       \
+    if (auto mlxguard_result = (expression); !mlxguard_result.has_value()) { \
+      return std::move(mlxguard_result).error();                             \
+    }                                                                        \
   } while (false)
 
-#define MLXGUARD_TRY_ASSIGN_INNER(temporary, declaration, expression)             \
-  auto temporary = (expression);                                                  \
-  if (!temporary.has_value()) return std::move(temporary).error();                \
+#define MLXGUARD_TRY_ASSIGN_INNER(temporary, declaration, expression) \
+  auto temporary = (expression);                                      \
+  if (!temporary.has_value()) return std::move(temporary).error();    \
   declaration = *std::move(temporary) /* NOLINT(bugprone-macro-parentheses) */
 
-/// Declares or assigns from a Result, or returns its error: MLXGUARD_TRY_ASSIGN(auto fd, open(...));
+/// Declares or assigns from a Result, or returns its error: MLXGUARD_TRY_ASSIGN(auto fd,
+/// open(...));
 #define MLXGUARD_TRY_ASSIGN(declaration, ...) \
   MLXGUARD_TRY_ASSIGN_INNER(MLXGUARD_CONCAT(mlxguard_try_, __LINE__), declaration, (__VA_ARGS__))

@@ -59,8 +59,8 @@ Result<void> check_keys(dom::object object) {
   return {};
 }
 
-/// simdjson accepts duplicate keys, and its depth bound counts otherwise than ours: both are checked
-/// here. The recursion is bounded by the parser's own depth bound.
+/// simdjson accepts duplicate keys, and its depth bound counts otherwise than ours: both are
+/// checked here. The recursion is bounded by the parser's own depth bound.
 Result<void> check_tree(dom::element element, std::size_t depth_left) {
   switch (element.type()) {
     case dom::element_type::OBJECT: {
@@ -145,7 +145,8 @@ JsonKind JsonValue::kind() const {
 
 Result<bool> JsonValue::as_bool(std::string_view path) const {
   bool value = false;
-  if (of(*this).get_bool().get(value) != simdjson::SUCCESS) return type_error("true or false", path);
+  if (of(*this).get_bool().get(value) != simdjson::SUCCESS)
+    return type_error("true or false", path);
   return value;
 }
 
@@ -245,7 +246,8 @@ std::string JsonValue::dump() const { return simdjson::minify(of(*this)); }
 Result<void> JsonValue::flatten_doubles(std::vector<double>& out, std::size_t elements_max,
                                         JsonNesting nesting) const {
   dom::array array;
-  if (of(*this).get_array().get(array) != simdjson::SUCCESS) return type_error("an array of numbers", {});
+  if (of(*this).get_array().get(array) != simdjson::SUCCESS)
+    return type_error("an array of numbers", {});
   return flatten(array, out, elements_max, nesting, [](dom::element item, double& value) {
     return item.get_double().get(value) == simdjson::SUCCESS;
   });
@@ -254,7 +256,8 @@ Result<void> JsonValue::flatten_doubles(std::vector<double>& out, std::size_t el
 Result<void> JsonValue::flatten_floats(std::vector<float>& out, std::size_t elements_max,
                                        JsonNesting nesting) const {
   dom::array array;
-  if (of(*this).get_array().get(array) != simdjson::SUCCESS) return type_error("an array of numbers", {});
+  if (of(*this).get_array().get(array) != simdjson::SUCCESS)
+    return type_error("an array of numbers", {});
   // Half a step above the largest float: from here on a number rounds to infinity.
   constexpr double kBeyond = 0x1.ffffffp127;
   bool fits = true;
@@ -272,12 +275,12 @@ Result<void> JsonValue::flatten_floats(std::vector<float>& out, std::size_t elem
 Result<void> JsonValue::flatten_int64s(std::vector<std::int64_t>& out, std::size_t elements_max,
                                        JsonNesting nesting) const {
   dom::array array;
-  if (of(*this).get_array().get(array) != simdjson::SUCCESS) return type_error("an array of integers", {});
-  return flatten(array, out, elements_max, nesting,
-                 [](dom::element item, std::int64_t& value) {
-                   return (item.is_int64() || item.is_uint64()) &&
-                          item.get_int64().get(value) == simdjson::SUCCESS;
-                 });
+  if (of(*this).get_array().get(array) != simdjson::SUCCESS)
+    return type_error("an array of integers", {});
+  return flatten(array, out, elements_max, nesting, [](dom::element item, std::int64_t& value) {
+    return (item.is_int64() || item.is_uint64()) &&
+           item.get_int64().get(value) == simdjson::SUCCESS;
+  });
 }
 
 struct JsonDocument::Impl {
@@ -309,8 +312,8 @@ Result<JsonDocument> JsonDocument::parse(std::string_view text, JsonLimits limit
     problem = impl->parser.parse(text.data(), text.size()).get(impl->root);
   }
   if (problem != simdjson::SUCCESS) {
-    return make_error(code_of(problem), std::string("expected JSON: ") +
-                                            simdjson::error_message(problem));
+    return make_error(code_of(problem),
+                      std::string("expected JSON: ") + simdjson::error_message(problem));
   }
   MLXGUARD_TRY(check_tree(impl->root, limits.depth_max));
   return JsonDocument(std::move(impl));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strict JSON: RFC 8259, valid UTF-8, no duplicate keys, bounded depth and size. Sole includer of the
-// JSON library. Input: bytes chosen by an attacker.
+// Strict JSON: RFC 8259, valid UTF-8, no duplicate keys, bounded depth and size. Sole includer of
+// the JSON library. Input: bytes chosen by an attacker.
 #pragma once
 
 #include <array>
@@ -62,8 +62,9 @@ class JsonValue {
   /// Serialised again, compactly.
   [[nodiscard]] std::string dump() const;
 
-  /// For numeric arrays on the hot path: appends every number of an array (row-major, if arrays inside
-  /// it are allowed) to `out`. Errors: kJsonType for a non-number, kTooLarge beyond `elements_max`.
+  /// For numeric arrays on the hot path: appends every number of an array (row-major, if arrays
+  /// inside it are allowed) to `out`. Errors: kJsonType for a non-number, kTooLarge beyond
+  /// `elements_max`.
   [[nodiscard]] Result<void> flatten_doubles(std::vector<double>& out, std::size_t elements_max,
                                              JsonNesting nesting = JsonNesting::kAllowed) const;
   /// Rounded to nearest; kJsonRange for a number that rounds to infinity.
@@ -98,9 +99,9 @@ class JsonDocument {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Writes compact JSON, one token after another; commas and escapes are its business. Misuse (a value
-/// without a key inside an object) is a broken invariant. Strings are written as valid UTF-8: invalid
-/// bytes become U+FFFD, control characters are escaped.
+/// Writes compact JSON, one token after another; commas and escapes are its business. Misuse (a
+/// value without a key inside an object) is a broken invariant. Strings are written as valid UTF-8:
+/// invalid bytes become U+FFFD, control characters are escaped.
 class JsonWriter {
  public:
   JsonWriter& begin_object();

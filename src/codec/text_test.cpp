@@ -16,8 +16,8 @@ TEST_CASE("base64: the vectors of RFC 4648 both ways") {
 }
 
 TEST_CASE("base64: refuses every other spelling of the same bytes") {
-  for (const std::string_view text : {"Zg", "Zg=", "Zh==", "Zm9=", "Z g==", "Zg==\n", "Zg==Zg==",
-                                      "Zm-v", "====", "=Zg=", "Zg=a"}) {
+  for (const std::string_view text : {"Zg", "Zg=", "Zh==", "Zm9=", "Z g==", "Zg==\n",
+                                      "Zg==Zg==", "Zm-v", "====", "=Zg=", "Zg=a"}) {
     INFO(std::string(text));
     CHECK(from_base64(text).error().code == ErrorCode::kBase64);
   }

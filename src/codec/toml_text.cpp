@@ -54,7 +54,9 @@ bool follows_line_ending_backslash(std::string_view text, std::size_t at) {
 
 std::optional<std::size_t> find_stray_character(std::string_view toml) {
   const auto line_of = [&](std::size_t at) {
-    return static_cast<std::size_t>(std::count(toml.begin(), toml.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+    return static_cast<std::size_t>(
+               std::count(toml.begin(), toml.begin() + static_cast<std::ptrdiff_t>(at), '\n')) +
+           1;
   };
   if (is_ascii(toml)) return {};
   if (!is_utf8(toml)) return line_of(toml.size());
@@ -75,7 +77,8 @@ std::optional<std::size_t> find_stray_character(std::string_view toml) {
 std::string toml_in_ascii(std::string_view toml) {
   std::string plain(toml);
   std::replace_if(
-      plain.begin(), plain.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+      plain.begin(), plain.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; },
+      '?');
   return plain;
 }
 

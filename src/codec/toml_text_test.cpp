@@ -9,9 +9,9 @@ namespace mlxguard::codec {
 namespace {
 
 TEST_CASE("toml text: characters beyond ascii may stand in strings and comments") {
-  for (const char* text :
-       {"", "a = 1\n", "# \u00fc\na = 1", "a = '\u00fc'", "a = \"\\\"\u00fc\" # \u0157\n",
-        "a = '''\n'\u00fc''\n'''\n", "a = \"\"\"\\\"\"\"\u00fc\"\"\"\"\"\n# \u00fc", "'\u00fc' = 1"}) {
+  for (const char* text : {"", "a = 1\n", "# \u00fc\na = 1", "a = '\u00fc'",
+                           "a = \"\\\"\u00fc\" # \u0157\n", "a = '''\n'\u00fc''\n'''\n",
+                           "a = \"\"\"\\\"\"\"\u00fc\"\"\"\"\"\n# \u00fc", "'\u00fc' = 1"}) {
     CHECK_MESSAGE(!find_stray_character(text).has_value(), text);
   }
 }

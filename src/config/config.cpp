@@ -22,7 +22,8 @@
 namespace mlxguard::config {
 namespace {
 
-using Setter = Result<void> (*)(ServeConfig&, const toml::node&, const std::filesystem::path& folder);
+using Setter = Result<void> (*)(ServeConfig&, const toml::node&,
+                                const std::filesystem::path& folder);
 
 Error wrong_type(std::string_view expected) {
   return make_error(ErrorCode::kConfig, "expected " + std::string(expected));
@@ -55,7 +56,8 @@ Result<void> set_flag(ServeConfig& config, const toml::node& node, const std::fi
 
 /// Bounds are inclusive.
 template <auto Member, std::int64_t Min, std::int64_t Max>
-Result<void> set_integer(ServeConfig& config, const toml::node& node, const std::filesystem::path&) {
+Result<void> set_integer(ServeConfig& config, const toml::node& node,
+                         const std::filesystem::path&) {
   const auto number = node.value_exact<std::int64_t>();
   if (!number || *number < Min || *number > Max) {
     return wrong_type("an integer from " + std::to_string(Min) + " to " + std::to_string(Max));
@@ -210,17 +212,16 @@ Result<ServeConfig> parse(std::string_view text, const std::filesystem::path& fo
   toml::parse_result parsed = toml::parse(codec::toml_in_ascii(text));
   if (parsed) parsed = toml::parse(text);
   if (!parsed) {
-    return make_error(ErrorCode::kConfig,
-                      "line " + std::to_string(parsed.error().source().begin.line) + ": " +
-                          std::string(parsed.error().description()));
+    return make_error(ErrorCode::kConfig, "line " +
+                                              std::to_string(parsed.error().source().begin.line) +
+                                              ": " + std::string(parsed.error().description()));
   }
   for (const auto& [name, node] : parsed.table()) {
     const toml::table* table = node.as_table();
     const std::string_view table_name = name.str();
-    const bool known =
-        table_name == "models" ||
-        std::any_of(std::begin(kRows), std::end(kRows),
-                    [&](const Row& row) { return row.key.table == table_name; });
+    const bool known = table_name == "models" ||
+                       std::any_of(std::begin(kRows), std::end(kRows),
+                                   [&](const Row& row) { return row.key.table == table_name; });
     if (table == nullptr || !known) {
       return make_error(ErrorCode::kConfigUnknownKey,
                         at(node) + ": no such table: " + std::string(table_name))
@@ -285,8 +286,8 @@ Result<ListenAddress> parse_listen(std::string_view text) {
   if (::inet_pton(AF_INET, host.c_str(), raw.data()) == 1) {
     address.loopback = raw[0] == 127;
   } else if (::inet_pton(AF_INET6, host.c_str(), raw.data()) == 1) {
-    address.loopback = std::all_of(raw.begin(), raw.end() - 1, [](auto b) { return b == 0; }) &&
-                       raw.back() == 1;
+    address.loopback =
+        std::all_of(raw.begin(), raw.end() - 1, [](auto b) { return b == 0; }) && raw.back() == 1;
   } else {
     return make_error(ErrorCode::kConfig, "expected an IPv4 or IPv6 address to listen on")
         .about("listen")
@@ -306,9 +307,9 @@ Result<void> check_exposure(const ServeConfig& config) {
   MLXGUARD_TRY_ASSIGN(const ListenAddress address, parse_listen(config.listen));
   if (address.loopback) return {};
   if (config.tls_certificate.empty() || config.allow_anonymous) {
-    return make_error(ErrorCode::kListenUnsafe,
-                      "refusing to listen on " + config.listen + " without " +
-                          (config.allow_anonymous ? "API keys" : "TLS"))
+    return make_error(ErrorCode::kListenUnsafe, "refusing to listen on " + config.listen +
+                                                    " without " +
+                                                    (config.allow_anonymous ? "API keys" : "TLS"))
         .about("listen")
         .hinting(
             "set [tls] certificate and private_key and keep API keys on, or listen on 127.0.0.1");

@@ -33,9 +33,11 @@ struct ServeConfig {
 
   // [trust]
   std::vector<std::filesystem::path> public_keys;  ///< besides those in $STATE/keys
-  std::filesystem::path policy;  ///< trust policy; empty: trust.toml in the state folder, if it is there
-  std::string root_key;          ///< fingerprint of the key that signs the policy; empty: it need not be
-  bool receipts = false;  ///< without a policy: a stored model that was not touched is not hashed again
+  std::filesystem::path
+      policy;            ///< trust policy; empty: trust.toml in the state folder, if it is there
+  std::string root_key;  ///< fingerprint of the key that signs the policy; empty: it need not be
+  bool receipts =
+      false;  ///< without a policy: a stored model that was not touched is not hashed again
 
   // [limits]
   std::int64_t body_bytes_max = 64 << 20;
@@ -55,8 +57,9 @@ struct ServeConfig {
   std::int64_t worker_start_timeout_ms = 120'000;
 
   // [dependencies]
-  std::filesystem::path dependencies_require;      ///< lock file; empty: nothing is required
-  std::filesystem::path dependencies_environment;  ///< the Python environment that must be as locked
+  std::filesystem::path dependencies_require;  ///< lock file; empty: nothing is required
+  std::filesystem::path
+      dependencies_environment;  ///< the Python environment that must be as locked
 
   // [isolation]
   IsolationLevel isolation_minimum = IsolationLevel::kContainer;

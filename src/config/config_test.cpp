@@ -20,7 +20,9 @@ TEST_CASE("config: values replace defaults, relative paths are the file's") {
     queue_max = 3
     [isolation]
     minimum = "full"
-  )", "/etc/mlxguard").value();
+  )",
+                            "/etc/mlxguard")
+                          .value();
   CHECK(config.listen == "127.0.0.1:9000");
   CHECK(config.state == "/etc/mlxguard/state");
   CHECK(config.models.at(0).second == "/etc/mlxguard/models/minilm");

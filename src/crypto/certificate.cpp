@@ -78,11 +78,13 @@ constexpr Verdict kVerdicts[] = {
     {X509_V_ERR_CERT_NOT_YET_VALID, ErrorCode::kCertificateNotYetValid,
      "a certificate is not valid yet"},
     {X509_V_ERR_CERT_REVOKED, ErrorCode::kCertificateRevoked, "a certificate is revoked"},
-    {X509_V_ERR_UNABLE_TO_GET_CRL, ErrorCode::kCertificateCrl, "expected a revocation list of the issuer"},
+    {X509_V_ERR_UNABLE_TO_GET_CRL, ErrorCode::kCertificateCrl,
+     "expected a revocation list of the issuer"},
     {X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER, ErrorCode::kCertificateCrl,
      "a revocation list whose issuer is not known"},
     {X509_V_ERR_CRL_HAS_EXPIRED, ErrorCode::kCertificateCrl, "a revocation list is out of date"},
-    {X509_V_ERR_CRL_NOT_YET_VALID, ErrorCode::kCertificateCrl, "a revocation list is not valid yet"},
+    {X509_V_ERR_CRL_NOT_YET_VALID, ErrorCode::kCertificateCrl,
+     "a revocation list is not valid yet"},
     {X509_V_ERR_CRL_SIGNATURE_FAILURE, ErrorCode::kCertificateCrl,
      "a revocation list is wrongly signed"},
     {X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD, ErrorCode::kCertificateCrl,
@@ -91,7 +93,8 @@ constexpr Verdict kVerdicts[] = {
      "a revocation list is malformed"},
     {X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, ErrorCode::kCertificateCrl,
      "a revocation list has an extension that is not understood"},
-    {X509_V_ERR_DIFFERENT_CRL_SCOPE, ErrorCode::kCertificateCrl, "a revocation list is of another scope"},
+    {X509_V_ERR_DIFFERENT_CRL_SCOPE, ErrorCode::kCertificateCrl,
+     "a revocation list is of another scope"},
     {X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, ErrorCode::kCertificateCrl,
      "the issuer of a revocation list may not sign one"},
     {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, ErrorCode::kCertificateUntrusted, ""},
@@ -118,10 +121,11 @@ Error error_of(int status) {
   for (const Verdict& row : kVerdicts) {
     if (row.status != status) continue;
     const std::string message = row.message;
-    return make_error(row.code, message.empty() ? "the chain does not end in a trusted authority" : message);
+    return make_error(row.code,
+                      message.empty() ? "the chain does not end in a trusted authority" : message);
   }
-  return make_error(ErrorCode::kCertificateInvalid,
-                    std::string("the chain does not verify: ") + X509_verify_cert_error_string(status));
+  return make_error(ErrorCode::kCertificateInvalid, std::string("the chain does not verify: ") +
+                                                        X509_verify_cert_error_string(status));
 }
 
 /// The specification: the key usage of a signer, or the extended one of code signing.
@@ -159,10 +163,12 @@ Result<void> add_lists(X509_STORE* store, const std::vector<std::string>& crls) 
         if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) count = 0;
         break;
       }
-      if (X509_STORE_add_crl(store, list.get()) != 1) return invalid("a revocation list that cannot be used");
+      if (X509_STORE_add_crl(store, list.get()) != 1)
+        return invalid("a revocation list that cannot be used");
     }
     ERR_clear_error();
-    if (count == 0) return make_error(ErrorCode::kCertificateCrl, "expected a revocation list in PEM");
+    if (count == 0)
+      return make_error(ErrorCode::kCertificateCrl, "expected a revocation list in PEM");
   }
   return {};
 }
@@ -212,8 +218,7 @@ Result<std::vector<Certificate>> Certificate::from_pem(std::string_view pem) {
     char* header = nullptr;
     unsigned char* data = nullptr;
     long size = 0;
-    const bool read =
-        in != nullptr && PEM_read_bio(in.get(), &name, &header, &data, &size) == 1;
+    const bool read = in != nullptr && PEM_read_bio(in.get(), &name, &header, &data, &size) == 1;
     std::vector<std::uint8_t> der;
     if (read) der.assign(data, data + size);
     OPENSSL_free(name);
@@ -261,9 +266,9 @@ std::vector<std::string> Certificate::identities() const {
                                                : nullptr;
     if (kind == nullptr) continue;
     const ASN1_IA5STRING* text = name->d.ia5;
-    const std::string value(
-        reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),  // bytes of the library's own string
-        static_cast<std::size_t>(ASN1_STRING_length(text)));
+    const std::string value(reinterpret_cast<const char*>(
+                                ASN1_STRING_get0_data(text)),  // bytes of the library's own string
+                            static_cast<std::size_t>(ASN1_STRING_length(text)));
     // A NUL inside has fooled comparisons before; such a name is nobody's.
     if (value.find('\0') == value.npos) found.push_back(kind + value);
   }
@@ -285,7 +290,8 @@ Result<void> Certificate::check_may_sign(WallTime now) const {
 Result<EcPublicKey> Certificate::public_key() const {
   const Bio out(BIO_new(BIO_s_mem()));
   EVP_PKEY* key = X509_get0_pubkey(impl_->parsed.get());
-  const bool written = out != nullptr && key != nullptr && PEM_write_bio_PUBKEY(out.get(), key) == 1;
+  const bool written =
+      out != nullptr && key != nullptr && PEM_write_bio_PUBKEY(out.get(), key) == 1;
   ERR_clear_error();
   if (!written) return make_error(ErrorCode::kKeyFormat, "a certificate without a readable key");
   return EcPublicKey::from_pem(text_of(out));
@@ -339,7 +345,8 @@ Result<std::vector<Certificate>> verify_chain(const Certificate& leaf,
 
 bool verify_hashed_with_sha256(const EcPublicKey& key, Bytes message, Bytes signature) {
   const Bio in = reading(key.pem());
-  const Key read(in == nullptr ? nullptr : PEM_read_bio_PUBKEY(in.get(), nullptr, nullptr, nullptr));
+  const Key read(in == nullptr ? nullptr
+                               : PEM_read_bio_PUBKEY(in.get(), nullptr, nullptr, nullptr));
   const Context context(EVP_MD_CTX_new());
   const bool good =
       read != nullptr && context != nullptr &&

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// X.509 certificates that sign models: read, and held against the authorities that the operator trusts.
-// Input: certificates chosen by an attacker. Trusted: the authorities, and the clock. Stricter than the
-// peers: every certificate of the chain has to be valid now, and a revocation list that was asked for and
-// is missing or out of date is a refusal.
+// X.509 certificates that sign models: read, and held against the authorities that the operator
+// trusts. Input: certificates chosen by an attacker. Trusted: the authorities, and the clock.
+// Stricter than the peers: every certificate of the chain has to be valid now, and a revocation
+// list that was asked for and is missing or out of date is a refusal.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ class Certificate {
   [[nodiscard]] std::string serial() const;   ///< lowercase hex without leading zeros
   /// Subject alternative names: "email:..", "uri:..", "dns:..".
   [[nodiscard]] std::vector<std::string> identities() const;
-  /// For who is about to sign: valid now, and for signing. kCertificateExpired, kCertificateNotYetValid,
-  /// kCertificateUsage.
+  /// For who is about to sign: valid now, and for signing. kCertificateExpired,
+  /// kCertificateNotYetValid, kCertificateUsage.
   [[nodiscard]] Result<void> check_may_sign(WallTime now) const;
   /// kKeyFormat if it is on no curve that signs models.
   [[nodiscard]] Result<EcPublicKey> public_key() const;
@@ -57,16 +57,17 @@ struct ChainTrust {
   WallTime now{};
 };
 
-/// The chain from the leaf to one of the authorities (self-signed), each certificate valid now, and the
-/// leaf's key usage that of a signer. Errors: kCertificateExpired, kCertificateNotYetValid,
-/// kCertificateUsage, kCertificateUntrusted, kCertificateRevoked, kCertificateCrl, kCertificateWeak,
-/// kCertificateInvalid.
+/// The chain from the leaf to one of the authorities (self-signed), each certificate valid now, and
+/// the leaf's key usage that of a signer. Errors: kCertificateExpired, kCertificateNotYetValid,
+/// kCertificateUsage, kCertificateUntrusted, kCertificateRevoked, kCertificateCrl,
+/// kCertificateWeak, kCertificateInvalid.
 [[nodiscard]] Result<std::vector<Certificate>> verify_chain(const Certificate& leaf,
                                                             std::span<const Certificate> untrusted,
                                                             const ChainTrust& trust);
 
-/// As EcPublicKey::verify, but hashed with SHA-256 whatever the curve: only for signatures of the tool's
-/// first release, which did so.
-[[nodiscard]] bool verify_hashed_with_sha256(const EcPublicKey& key, Bytes message, Bytes signature);
+/// As EcPublicKey::verify, but hashed with SHA-256 whatever the curve: only for signatures of the
+/// tool's first release, which did so.
+[[nodiscard]] bool verify_hashed_with_sha256(const EcPublicKey& key, Bytes message,
+                                             Bytes signature);
 
 }  // namespace mlxguard::crypto

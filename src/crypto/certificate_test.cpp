@@ -217,12 +217,16 @@ TEST_CASE("certificate: with revocation lists every issuer needs one, in date an
   const std::string roots = list_of(chain.root, nullptr);
   const std::string good = list_of(chain.intermediate, nullptr);
   CHECK(chain.check({roots, good}) == std::nullopt);
-  CHECK(chain.check({roots, list_of(chain.intermediate, &chain.leaf)}) == ErrorCode::kCertificateRevoked);
-  CHECK(chain.check({list_of(chain.root, &chain.intermediate), good}) == ErrorCode::kCertificateRevoked);
+  CHECK(chain.check({roots, list_of(chain.intermediate, &chain.leaf)}) ==
+        ErrorCode::kCertificateRevoked);
+  CHECK(chain.check({list_of(chain.root, &chain.intermediate), good}) ==
+        ErrorCode::kCertificateRevoked);
   CHECK(chain.check({roots}) == ErrorCode::kCertificateCrl);
   CHECK(chain.check({good}) == ErrorCode::kCertificateCrl);
-  CHECK(chain.check({roots, list_of(chain.intermediate, nullptr, -10, -1)}) == ErrorCode::kCertificateCrl);
-  CHECK(chain.check({roots, list_of(chain.intermediate, nullptr, 1, 10)}) == ErrorCode::kCertificateCrl);
+  CHECK(chain.check({roots, list_of(chain.intermediate, nullptr, -10, -1)}) ==
+        ErrorCode::kCertificateCrl);
+  CHECK(chain.check({roots, list_of(chain.intermediate, nullptr, 1, 10)}) ==
+        ErrorCode::kCertificateCrl);
   CHECK(chain.check({roots, list_of(make(authority("intermediate")), nullptr)}) ==
         ErrorCode::kCertificateCrl);
   CHECK(chain.check({"no list"}) == ErrorCode::kCertificateCrl);
@@ -233,7 +237,8 @@ TEST_CASE("certificate: says whose it is") {
   wanted.names = "email:ci@example.org,URI:https://example.org/x,DNS:example.org";
   const Certificate leaf = Chain(wanted).leaf.certificate();
   CHECK(leaf.identities() == std::vector<std::string>{"email:ci@example.org",
-                                                      "uri:https://example.org/x", "dns:example.org"});
+                                                      "uri:https://example.org/x",
+                                                      "dns:example.org"});
   CHECK(leaf.subject() == "CN=leaf");
   CHECK(leaf.serial().size() == 4);
   CHECK(leaf.public_key().has_value());

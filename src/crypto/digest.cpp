@@ -40,8 +40,9 @@ struct FreeBlake3 {
 
 mlxguard_blake3* blake3_of(void* state) { return static_cast<mlxguard_blake3*>(state); }
 
-/// The value of the subtree over these pieces. Its left half holds the largest power of two of pieces
-/// that leaves something for the right one; so deep only as the number of bits of their count.
+/// The value of the subtree over these pieces. Its left half holds the largest power of two of
+/// pieces that leaves something for the right one; so deep only as the number of bits of their
+/// count.
 Blake3Value subtree(std::span<const Blake3Value> pieces) {
   if (pieces.size() == 1) return pieces.front();
   const std::size_t half = std::bit_floor(pieces.size() - 1);

@@ -35,7 +35,8 @@ using Encrypted = std::unique_ptr<X509_SIG, Freed<X509_SIG_free>>;
 using Algorithm = std::unique_ptr<X509_ALGOR, Freed<X509_ALGOR_free>>;
 using Plain = std::unique_ptr<PKCS8_PRIV_KEY_INFO, Freed<PKCS8_PRIV_KEY_INFO_free>>;
 
-// docs/adr/0002-key-encryption.md: the cost of N=2^17, r=8, p=1 within the memory that stock OpenSSL allows.
+// docs/adr/0002-key-encryption.md: the cost of N=2^17, r=8, p=1 within the memory that stock
+// OpenSSL allows.
 constexpr std::uint64_t kScryptN = 1 << 14;
 constexpr std::uint64_t kScryptR = 8;
 constexpr std::uint64_t kScryptP = 8;
@@ -86,7 +87,8 @@ Result<Curve> curve_of(const EVP_PKEY* key) {
 Result<std::string> public_pem(EVP_PKEY* key) {
   const Bio out(BIO_new(BIO_s_mem()));
   char* data = nullptr;
-  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1) return crypto_error("write a key");
+  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1)
+    return crypto_error("write a key");
   const long size = BIO_get_mem_data(out.get(), &data);
   return std::string(data, static_cast<std::size_t>(size));
 }
@@ -144,7 +146,8 @@ Result<std::vector<std::uint8_t>> der_of_pem(std::string_view pem, const char* k
 
 std::string_view name_of(Curve curve) { return row_of(curve).name; }
 
-// ---- public keys -----------------------------------------------------------------------------------
+// ---- public keys
+// -----------------------------------------------------------------------------------
 
 struct EcPublicKey::Impl {
   Key key;
@@ -192,7 +195,8 @@ std::vector<std::uint8_t> digest_for(Curve curve, Bytes message) {
 Result<std::vector<std::uint8_t>> der_of_raw_signature(Curve curve, Bytes raw) {
   const std::size_t half = row_of(curve).number_bytes;
   if (raw.size() != 2 * half) {
-    return make_error(ErrorCode::kToken, "the token's signature has another length than its curve's");
+    return make_error(ErrorCode::kToken,
+                      "the token's signature has another length than its curve's");
   }
   const std::unique_ptr<ECDSA_SIG, Freed<ECDSA_SIG_free>> pair(ECDSA_SIG_new());
   BIGNUM* r = BN_bin2bn(raw.data(), static_cast<int>(half), nullptr);
@@ -230,9 +234,9 @@ Result<EcPublicKey> EcPublicKey::from_token(Bytes parameters, Bytes point) {
     const std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>> context(
         EVP_PKEY_CTX_new_id(EVP_PKEY_EC, nullptr));
     EVP_PKEY* made = nullptr;
-    const bool good = context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
-                      EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY,
-                                        key_parameters) == 1;
+    const bool good =
+        context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+        EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY, key_parameters) == 1;
     const Key key(made);
     ERR_clear_error();
     if (!good) break;
@@ -244,17 +248,17 @@ Result<EcPublicKey> EcPublicKey::from_token(Bytes parameters, Bytes point) {
 
 bool EcPublicKey::verify(Bytes message, Bytes signature) const {
   const Context context(EVP_MD_CTX_new());
-  const bool good =
-      context != nullptr &&
-      EVP_DigestVerifyInit(context.get(), nullptr, row_of(impl_->curve).digest(), nullptr,
-                           impl_->key.get()) == 1 &&
-      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
-                       message.size()) == 1;
+  const bool good = context != nullptr &&
+                    EVP_DigestVerifyInit(context.get(), nullptr, row_of(impl_->curve).digest(),
+                                         nullptr, impl_->key.get()) == 1 &&
+                    EVP_DigestVerify(context.get(), signature.data(), signature.size(),
+                                     message.data(), message.size()) == 1;
   ERR_clear_error();
   return good;
 }
 
-// ---- private keys ----------------------------------------------------------------------------------
+// ---- private keys
+// ----------------------------------------------------------------------------------
 
 struct EcPrivateKey::Impl {
   Key key;
@@ -290,9 +294,8 @@ Result<Secret> EcPrivateKey::to_encrypted_pem(const Secret& passphrase) const {
   Algorithm algorithm(PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), nullptr, kSaltBytes, nullptr,
                                             kScryptN, kScryptR, kScryptP));
   if (plain == nullptr || algorithm == nullptr) return crypto_error("prepare key encryption");
-  const Encrypted encrypted(PKCS8_set0_pbe(passphrase.text().data(),
-                                           static_cast<int>(passphrase.size()), plain.get(),
-                                           algorithm.get()));
+  const Encrypted encrypted(PKCS8_set0_pbe(
+      passphrase.text().data(), static_cast<int>(passphrase.size()), plain.get(), algorithm.get()));
   if (encrypted == nullptr) return crypto_error("encrypt a key");
   static_cast<void>(algorithm.release());  // `encrypted` owns it now
   const Bio out(BIO_new(BIO_s_secmem()));
@@ -340,7 +343,8 @@ Result<EcPrivateKey> EcPrivateKey::from_plain_pem_unsafe(std::string_view pem) {
     pem.remove_prefix(end + kParametersEnd.size());
   }
   const bool sec1 = pem.find("-----BEGIN EC PRIVATE KEY-----") != pem.npos;
-  MLXGUARD_TRY_ASSIGN(auto der, der_of_pem(pem, sec1 ? PEM_STRING_ECPRIVATEKEY : PEM_STRING_PKCS8INF));
+  MLXGUARD_TRY_ASSIGN(auto der,
+                      der_of_pem(pem, sec1 ? PEM_STRING_ECPRIVATEKEY : PEM_STRING_PKCS8INF));
   const unsigned char* at = der.data();
   const auto size = static_cast<long>(der.size());
   Key key;
@@ -360,8 +364,8 @@ Result<std::vector<std::uint8_t>> EcPrivateKey::sign(Bytes message) const {
   const Context context(EVP_MD_CTX_new());
   std::size_t size = 0;
   if (context == nullptr ||
-      EVP_DigestSignInit(context.get(), nullptr, row_of(impl_->public_key.curve()).digest(), nullptr,
-                         impl_->key.get()) != 1 ||
+      EVP_DigestSignInit(context.get(), nullptr, row_of(impl_->public_key.curve()).digest(),
+                         nullptr, impl_->key.get()) != 1 ||
       EVP_DigestSign(context.get(), nullptr, &size, message.data(), message.size()) != 1) {
     return crypto_error("sign");
   }

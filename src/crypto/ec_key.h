@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// EC keys for model signatures: P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512, ECDSA in DER
-// (OpenSSF Model Signing v1.0). Private keys exist in memory only as long as they are used.
+// EC keys for model signatures: P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-512, ECDSA
+// in DER (OpenSSF Model Signing v1.0). Private keys exist in memory only as long as they are used.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ class EcPublicKey {
  public:
   /// One PEM SubjectPublicKeyInfo of a supported curve; else kPem or kKeyFormat.
   [[nodiscard]] static Result<EcPublicKey> from_pem(std::string_view pem);
-  /// From a token's attributes: the curve as DER object identifier, the point uncompressed, in an OCTET
-  /// STRING or plain. kKeyFormat.
+  /// From a token's attributes: the curve as DER object identifier, the point uncompressed, in an
+  /// OCTET STRING or plain. kKeyFormat.
   [[nodiscard]] static Result<EcPublicKey> from_token(Bytes parameters, Bytes point);
   [[nodiscard]] Curve curve() const;
   /// As `openssl pkey -pubout` writes it: 64 columns, LF, trailing newline.
@@ -59,7 +59,8 @@ class EcPrivateKey final : public Signer {
   [[nodiscard]] static Result<EcPrivateKey> from_encrypted_pem(std::string_view pem,
                                                                const Secret& passphrase);
   /// A private key that lies about unencrypted, in PEM (PKCS#8, or SEC 1 with or without its
-  /// parameters before it): whoever read the file has the key. For tools whose users have such files.
+  /// parameters before it): whoever read the file has the key. For tools whose users have such
+  /// files.
   [[nodiscard]] static Result<EcPrivateKey> from_plain_pem_unsafe(std::string_view pem);
   [[nodiscard]] const EcPublicKey& public_key() const override;
   [[nodiscard]] Result<std::vector<std::uint8_t>> sign(Bytes message) const override;

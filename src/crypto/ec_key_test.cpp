@@ -66,8 +66,9 @@ std::string der_hex(std::string_view pem) {
   std::string base64(pem.substr(begin, pem.find("\n-----END") - begin));
   base64.erase(std::remove(base64.begin(), base64.end(), '\n'), base64.end());
   std::vector<std::uint8_t> der(base64.size());
-  const int size = EVP_DecodeBlock(der.data(), reinterpret_cast<const unsigned char*>(base64.data()),
-                                   static_cast<int>(base64.size()));
+  const int size =
+      EVP_DecodeBlock(der.data(), reinterpret_cast<const unsigned char*>(base64.data()),
+                      static_cast<int>(base64.size()));
   std::string hex;
   for (int i = 0; i < size; ++i) {
     constexpr std::string_view kDigits = "0123456789abcdef";

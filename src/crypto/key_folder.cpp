@@ -58,7 +58,8 @@ bool is_plain_name(std::string_view name) {
 
 Result<Secret> read_key_file(const std::filesystem::path& file, KeyFileReaders readers,
                              std::size_t bytes_max) {
-  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  const UniqueFd fd(
+      ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (!fd.is_open()) {
     if (errno == ELOOP) return unsafe(file, "a symbolic link");
     return os_error("open", file.string());
@@ -66,11 +67,13 @@ Result<Secret> read_key_file(const std::filesystem::path& file, KeyFileReaders r
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return os_error("stat", file.string());
   if (!S_ISREG(status.st_mode)) return unsafe(file, "not a regular file");
-  if (status.st_uid != ::geteuid() && status.st_uid != 0) return unsafe(file, "owned by someone else");
+  if (status.st_uid != ::geteuid() && status.st_uid != 0)
+    return unsafe(file, "owned by someone else");
   if (readers == KeyFileReaders::kOwnerOnly && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return unsafe(file, "readable or writable by group or others");
   }
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return unsafe(file, "writable by group or others");
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return unsafe(file, "writable by group or others");
   if (status.st_size > static_cast<off_t>(bytes_max)) {
     return make_error(ErrorCode::kTooLarge, "larger than such a file may be").about(file.string());
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// KeyFolder: the files of the key folder, read with every check and written in steps that a kill cannot
-// halve. Several files change together: they are written beside their places, then one rename makes the
-// list of changes durable (from there on they happen), then each takes its place. Whoever comes after an
-// interruption finishes it. Trusted: the folder's owner. Refused: what others may write, links.
+// KeyFolder: the files of the key folder, read with every check and written in steps that a kill
+// cannot halve. Several files change together: they are written beside their places, then one
+// rename makes the list of changes durable (from there on they happen), then each takes its place.
+// Whoever comes after an interruption finishes it. Trusted: the folder's owner. Refused: what
+// others may write, links.
 #pragma once
 
 #include <sys/types.h>
@@ -29,11 +30,11 @@ struct KeyFile {
 
 enum class KeyFileReaders : std::uint8_t { kOwnerOnly, kAnyone };
 
-/// Reads a file whose type, owner and mode are asked of the opened descriptor, not of the name. Errors:
-/// kNotFound; kKeyPermissions for links, special files, another owner, and what others may write (or
-/// read, if kOwnerOnly); kTooLarge.
-[[nodiscard]] Result<Secret> read_key_file(const std::filesystem::path& file, KeyFileReaders readers,
-                                           std::size_t bytes_max);
+/// Reads a file whose type, owner and mode are asked of the opened descriptor, not of the name.
+/// Errors: kNotFound; kKeyPermissions for links, special files, another owner, and what others may
+/// write (or read, if kOwnerOnly); kTooLarge.
+[[nodiscard]] Result<Secret> read_key_file(const std::filesystem::path& file,
+                                           KeyFileReaders readers, std::size_t bytes_max);
 
 class KeyFolder {
  public:

@@ -152,8 +152,8 @@ Result<std::vector<std::pair<std::string, EcPublicKey>>> KeyStore::public_keys()
 }
 
 Result<EcPublicKey> read_public_key(const std::filesystem::path& file) {
-  MLXGUARD_TRY_ASSIGN(const Secret pem, read_key_file(file, KeyFileReaders::kAnyone,
-                                                      limits::kKeyFileBytesMax));
+  MLXGUARD_TRY_ASSIGN(const Secret pem,
+                      read_key_file(file, KeyFileReaders::kAnyone, limits::kKeyFileBytesMax));
   auto key = EcPublicKey::from_pem(pem.text());
   if (!key) return std::move(key).error().about(file.string());
   return key;

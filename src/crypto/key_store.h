@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// KeyStore: the operator's signing keys in one folder, NAME.key (encrypted PKCS#8, 0600) beside NAME.pub
-// (PEM, 0644). Trusted: the folder's owner. Refused: files that others may read or write, links.
+// KeyStore: the operator's signing keys in one folder, NAME.key (encrypted PKCS#8, 0600) beside
+// NAME.pub (PEM, 0644). Trusted: the folder's owner. Refused: files that others may read or write,
+// links.
 #pragma once
 
 #include <filesystem>
@@ -26,13 +27,14 @@ class KeyStore {
   /// Does not touch the disk; the folder is made (0700) by the first create().
   explicit KeyStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Called with the new key before anything is on disk: may add files that come to be with the key, or
-  /// refuse. The folder is locked meanwhile.
+  /// Called with the new key before anything is on disk: may add files that come to be with the
+  /// key, or refuse. The folder is locked meanwhile.
   using WithKey = std::function<Result<void>(const Signer& key, std::vector<KeyFile>& files)>;
 
   /// Makes a key and writes its files, all or none, durable, never over existing ones (kKeyExists).
   [[nodiscard]] Result<EcPublicKey> create(std::string_view name, Curve curve,
-                                           const Secret& passphrase, const WithKey& with = {}) const;
+                                           const Secret& passphrase,
+                                           const WithKey& with = {}) const;
   /// The same for a key that exists already.
   [[nodiscard]] Result<EcPublicKey> add(std::string_view name, const EcPrivateKey& key,
                                         const Secret& passphrase, const WithKey& with = {}) const;
@@ -48,11 +50,12 @@ class KeyStore {
   /// True if the private half is a file here.
   [[nodiscard]] bool has_private_key(std::string_view name) const;
 
-  /// A file beside the keys, if it is there. Others may read it; kKeyPermissions if they may write it.
+  /// A file beside the keys, if it is there. Others may read it; kKeyPermissions if they may write
+  /// it.
   [[nodiscard]] Result<std::optional<std::string>> read_note(std::string_view file,
                                                              std::size_t bytes_max) const;
-  /// Locks the folder, asks what to write, writes all of it or nothing. Those who update at once wait
-  /// for each other: what `make_files` reads is still so when its files are written.
+  /// Locks the folder, asks what to write, writes all of it or nothing. Those who update at once
+  /// wait for each other: what `make_files` reads is still so when its files are written.
   [[nodiscard]] Result<void> update(
       const std::function<Result<std::vector<KeyFile>>()>& make_files) const;
 

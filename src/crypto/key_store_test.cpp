@@ -32,7 +32,9 @@ struct Place {
   fs::path root;
 };
 
-Secret passphrase(std::string_view text = "a passphrase") { return Secret::copy_of(as_bytes(text)); }
+Secret passphrase(std::string_view text = "a passphrase") {
+  return Secret::copy_of(as_bytes(text));
+}
 
 mode_t mode_of(const fs::path& path) {
   struct stat status {};
@@ -82,7 +84,8 @@ TEST_CASE("key store: a key is never overwritten, neither half of it") {
   CHECK(read(place.folder() / "signer.key") == key);
   // Somebody's public key, trusted here, of which there is no private one.
   std::ofstream(place.folder() / "other.pub") << "somebody's";
-  CHECK(code_of(place.store().create("other", Curve::kP256, passphrase())) == ErrorCode::kKeyExists);
+  CHECK(code_of(place.store().create("other", Curve::kP256, passphrase())) ==
+        ErrorCode::kKeyExists);
   CHECK(read(place.folder() / "other.pub") == "somebody's");
   CHECK_FALSE(fs::exists(place.folder() / "other.key"));
 }
@@ -192,8 +195,9 @@ TEST_CASE("key store: no key is made in a folder that others can write to") {
 
 TEST_CASE("key store: names stay inside of the folder") {
   const Place place;
-  for (const std::string name : {"", ".", "..", ".hidden", "../x", "a/b", "a b", "-x", "\xc3\xa9",
-                                 "a\n", "65-characters-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
+  for (const std::string name :
+       {"", ".", "..", ".hidden", "../x", "a/b", "a b", "-x", "\xc3\xa9", "a\n",
+        "65-characters-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
     INFO(name);
     CHECK(code_of(place.store().create(name, Curve::kP256, passphrase())) == ErrorCode::kKeyName);
     CHECK(code_of(place.store().open(name, passphrase())) == ErrorCode::kKeyName);
@@ -213,7 +217,8 @@ TEST_CASE("key store: what is not there, and a wrong passphrase") {
   CHECK(code_of(place.store().open("signer", passphrase("another"))) == ErrorCode::kKeyPassphrase);
 }
 
-TEST_CASE("key store: lists public keys by name; one that is broken stops it, others do not count") {
+TEST_CASE(
+    "key store: lists public keys by name; one that is broken stops it, others do not count") {
   const Place place;
   make(place, "b");
   make(place, "a");

@@ -27,9 +27,9 @@ Result<Secret> checked(Secret passphrase, PassphraseUse use) {
     return make_error(ErrorCode::kTooLarge, "longer than a passphrase may be");
   }
   if (use == PassphraseUse::kCreate && passphrase.size() < limits::kPassphraseBytesMin) {
-    return make_error(ErrorCode::kPassphraseWeak,
-                      "expected a passphrase of at least " +
-                          std::to_string(limits::kPassphraseBytesMin) + " characters");
+    return make_error(ErrorCode::kPassphraseWeak, "expected a passphrase of at least " +
+                                                      std::to_string(limits::kPassphraseBytesMin) +
+                                                      " characters");
   }
   return passphrase;
 }
@@ -41,8 +41,8 @@ void drop_newline(Secret& text) {
   text.shrink(size);
 }
 
-/// The last signal that came while the echo was off. Handlers belong to the whole process: a mask would be
-/// this thread's only, and a signal may be delivered to any other.
+/// The last signal that came while the echo was off. Handlers belong to the whole process: a mask
+/// would be this thread's only, and a signal may be delivered to any other.
 std::atomic<int> interrupting_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);  // or a handler could not write it
 void remember_signal(int number) { interrupting_signal = number; }
@@ -50,8 +50,8 @@ void remember_signal(int number) { interrupting_signal = number; }
 constexpr std::array kInterrupting{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 constexpr int kLookForSignalEveryMs = 100;
 
-/// Echo off as long as this lives. A signal that would end the process does so when the echo is on again:
-/// Ctrl-C must not leave a shell that shows nothing. One at a time.
+/// Echo off as long as this lives. A signal that would end the process does so when the echo is on
+/// again: Ctrl-C must not leave a shell that shows nothing. One at a time.
 class SilentTerminal {
  public:
   explicit SilentTerminal(int fd) : fd_(fd) {
@@ -61,7 +61,8 @@ class SilentTerminal {
     for (std::size_t i = 0; i < kInterrupting.size(); ++i) {
       ::sigaction(kInterrupting[i], nullptr, &saved_actions_[i]);
       // What the process ignores it goes on ignoring.
-      if (saved_actions_[i].sa_handler != SIG_IGN) ::sigaction(kInterrupting[i], &remember, nullptr);
+      if (saved_actions_[i].sa_handler != SIG_IGN)
+        ::sigaction(kInterrupting[i], &remember, nullptr);
     }
     ok_ = ::tcgetattr(fd, &saved_) == 0;
     termios silent = saved_;

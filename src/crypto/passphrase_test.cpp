@@ -118,9 +118,8 @@ class Asked {
     const int fd = ::open(terminal, O_RDWR);  // becomes the controlling terminal: /dev/tty
     if (fd < 0) ::_exit(90);
     const auto asked = passphrase_from_terminal("Passphrase", use);
-    const std::string text =
-        asked ? "+" + std::string(asked->text())
-              : "-" + std::to_string(static_cast<int>(asked.error().code));
+    const std::string text = asked ? "+" + std::string(asked->text())
+                                   : "-" + std::to_string(static_cast<int>(asked.error().code));
     const bool written = ::write(answer, text.data(), text.size()) >= 0;
     ::_exit(written ? 0 : 91);
   }

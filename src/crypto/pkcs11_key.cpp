@@ -56,8 +56,8 @@ class TokenProcess {
     ::posix_spawn_file_actions_adddup2(&actions, from.writer.get(), STDOUT_FILENO);
     std::array<char*, 2> arguments{const_cast<char*>(kProgram), nullptr};
     pid_t pid = -1;
-    const int problem = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, arguments.data(),
-                                      environ);
+    const int problem =
+        ::posix_spawn(&pid, program.c_str(), &actions, nullptr, arguments.data(), environ);
     ::posix_spawn_file_actions_destroy(&actions);
     if (problem != 0) {
       return make_error(ErrorCode::kTokenModule, "the program for tokens cannot be started")
@@ -155,8 +155,7 @@ Result<std::unique_ptr<Signer>> open_or_generate(std::string_view uri_text,
   MLXGUARD_TRY_ASSIGN(const Secret found, process.ask(TokenTag::kLogin, secret.bytes()));
   MLXGUARD_TRY_ASSIGN(const auto blocks, split_blocks(found.bytes()));
   MLXGUARD_TRY_ASSIGN(EcPublicKey key, EcPublicKey::from_token(blocks.first, blocks.second));
-  return std::unique_ptr<Signer>(
-      std::make_unique<Pkcs11Key>(std::move(process), std::move(key)));
+  return std::unique_ptr<Signer>(std::make_unique<Pkcs11Key>(std::move(process), std::move(key)));
 }
 
 }  // namespace

@@ -182,7 +182,8 @@ Result<std::vector<CK_OBJECT_HANDLE>> Pkcs11Module::Impl::find(
   CK_KEY_TYPE type = CKK_EC;
   std::vector<CK_ATTRIBUTE> wanted{attribute(CKA_CLASS, &object_class, sizeof object_class),
                                    attribute(CKA_KEY_TYPE, &type, sizeof type)};
-  if (label) wanted.push_back(attribute(CKA_LABEL, const_cast<char*>(label->data()), label->size()));
+  if (label)
+    wanted.push_back(attribute(CKA_LABEL, const_cast<char*>(label->data()), label->size()));
   if (id) wanted.push_back(attribute(CKA_ID, const_cast<std::uint8_t*>(id->data()), id->size()));
   if (const CK_RV result = functions->C_FindObjectsInit(session, wanted.data(), wanted.size());
       result != CKR_OK) {
@@ -231,17 +232,19 @@ Result<void> Pkcs11Module::Impl::generate(Curve curve) {
       attribute(CKA_TOKEN, &yes, sizeof yes), attribute(CKA_VERIFY, &yes, sizeof yes), text, id,
       attribute(CKA_EC_PARAMS, const_cast<std::uint8_t*>(curve_parameters.data()),
                 curve_parameters.size())};
-  std::vector<CK_ATTRIBUTE> private_half{
-      attribute(CKA_TOKEN, &yes, sizeof yes),     attribute(CKA_PRIVATE, &yes, sizeof yes),
-      attribute(CKA_SENSITIVE, &yes, sizeof yes), attribute(CKA_EXTRACTABLE, &no, sizeof no),
-      attribute(CKA_SIGN, &yes, sizeof yes),      text,
-      id};
+  std::vector<CK_ATTRIBUTE> private_half{attribute(CKA_TOKEN, &yes, sizeof yes),
+                                         attribute(CKA_PRIVATE, &yes, sizeof yes),
+                                         attribute(CKA_SENSITIVE, &yes, sizeof yes),
+                                         attribute(CKA_EXTRACTABLE, &no, sizeof no),
+                                         attribute(CKA_SIGN, &yes, sizeof yes),
+                                         text,
+                                         id};
   CK_MECHANISM mechanism{CKM_EC_KEY_PAIR_GEN, nullptr, 0};
   CK_OBJECT_HANDLE public_key = CK_INVALID_HANDLE;
   CK_OBJECT_HANDLE private_key = CK_INVALID_HANDLE;
-  const CK_RV result = functions->C_GenerateKeyPair(
-      session, &mechanism, public_half.data(), public_half.size(), private_half.data(),
-      private_half.size(), &public_key, &private_key);
+  const CK_RV result = functions->C_GenerateKeyPair(session, &mechanism, public_half.data(),
+                                                    public_half.size(), private_half.data(),
+                                                    private_half.size(), &public_key, &private_key);
   if (result != CKR_OK) return token_error("make a key", result);
   return {};
 }
@@ -263,9 +266,9 @@ Result<Pkcs11Module::Found> Pkcs11Module::Impl::find_key() {
     // The public half is an object of its own, tied to the private one by its id.
     MLXGUARD_TRY_ASSIGN(const auto id, read(key, CKA_ID));
     const bool has_id = id && !id->empty();
-    MLXGUARD_TRY_ASSIGN(const auto public_keys,
-                        find(CKO_PUBLIC_KEY, has_id ? std::nullopt : uri.object,
-                             has_id ? id : std::nullopt));
+    MLXGUARD_TRY_ASSIGN(
+        const auto public_keys,
+        find(CKO_PUBLIC_KEY, has_id ? std::nullopt : uri.object, has_id ? id : std::nullopt));
     if (public_keys.size() == 1) {
       MLXGUARD_TRY_ASSIGN(point, read(public_keys.front(), CKA_EC_POINT));
       MLXGUARD_TRY_ASSIGN(parameters, read(public_keys.front(), CKA_EC_PARAMS));
@@ -293,7 +296,7 @@ Result<Pkcs11Module> Pkcs11Module::open(const Pkcs11Uri& uri) {
 TokenLogin Pkcs11Module::login_kind() const {
   if ((impl_->info.flags & CKF_LOGIN_REQUIRED) == 0) return TokenLogin::kNone;
   return (impl_->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0 ? TokenLogin::kOnToken
-                                                                       : TokenLogin::kPin;
+                                                                      : TokenLogin::kPin;
 }
 
 Result<Pkcs11Module::Found> Pkcs11Module::login(Secret pin, std::optional<Curve> generate) {
@@ -301,8 +304,8 @@ Result<Pkcs11Module::Found> Pkcs11Module::login(Secret pin, std::optional<Curve>
     return make_error(ErrorCode::kToken, "expected one login");
   }
   const CK_FLAGS flags = CKF_SERIAL_SESSION | (generate ? CKF_RW_SESSION : 0);
-  if (const CK_RV result = impl_->functions->C_OpenSession(impl_->slot, flags, nullptr, nullptr,
-                                                           &impl_->session);
+  if (const CK_RV result =
+          impl_->functions->C_OpenSession(impl_->slot, flags, nullptr, nullptr, &impl_->session);
       result != CKR_OK) {
     return token_error("open a session", result);
   }
@@ -315,7 +318,8 @@ Result<Pkcs11Module::Found> Pkcs11Module::login(Secret pin, std::optional<Curve>
 }
 
 Result<std::vector<std::uint8_t>> Pkcs11Module::sign(Bytes digest) {
-  if (impl_->key == CK_INVALID_HANDLE) return make_error(ErrorCode::kToken, "expected a login first");
+  if (impl_->key == CK_INVALID_HANDLE)
+    return make_error(ErrorCode::kToken, "expected a login first");
   CK_FUNCTION_LIST& functions = *impl_->functions;
   CK_MECHANISM mechanism{CKM_ECDSA, nullptr, 0};
   if (const CK_RV result = functions.C_SignInit(impl_->session, &mechanism, impl_->key);

@@ -48,8 +48,9 @@ void serve_token(int requests, int answers) {
     auto question = read_frame(requests, std::chrono::milliseconds(-1));
     if (!question) return;
     const auto answer = server.answer(*std::move(question));
-    const auto sent = answer ? write_frame(answers, TokenTag::kDone, *answer)
-                             : write_frame(answers, TokenTag::kFailed, write_failure(answer.error()));
+    const auto sent = answer
+                          ? write_frame(answers, TokenTag::kDone, *answer)
+                          : write_frame(answers, TokenTag::kFailed, write_failure(answer.error()));
     if (!sent) return;
   }
 }

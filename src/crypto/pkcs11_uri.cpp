@@ -133,7 +133,8 @@ Result<void> take_path_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
 Result<void> take_query_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
   const auto& [name, value] = attribute;
   if (name == "pin-value") {
-    return make_error(ErrorCode::kTokenUri, "a PIN inside of a PKCS#11 URI: others can read it there")
+    return make_error(ErrorCode::kTokenUri,
+                      "a PIN inside of a PKCS#11 URI: others can read it there")
         .hinting("give it with --pin-file FILE, --pin-fd N, or at the terminal");
   }
   if (has_nul(value)) return bad("a NUL in a PKCS#11 URI");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// PKCS#11 URIs (RFC 7512), as far as they name one private key: a token, an object, and the module that
-// reaches them. Input: text from a command line, a script or a key record. Stricter than the RFC: an
-// attribute that is not known is refused, since ignoring it could name another key, and so is
-// `pin-value`, since a PIN does not belong where others can read it.
+// PKCS#11 URIs (RFC 7512), as far as they name one private key: a token, an object, and the module
+// that reaches them. Input: text from a command line, a script or a key record. Stricter than the
+// RFC: an attribute that is not known is refused, since ignoring it could name another key, and so
+// is `pin-value`, since a PIN does not belong where others can read it.
 #pragma once
 
 #include <cstdint>

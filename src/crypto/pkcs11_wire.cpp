@@ -19,9 +19,9 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kMessageShownMax = 200;
-constexpr std::array kTokenErrors{ErrorCode::kTokenModule,      ErrorCode::kToken,
-                                  ErrorCode::kTokenPin,         ErrorCode::kTokenKeyNotFound,
-                                  ErrorCode::kTokenUri,         ErrorCode::kKeyExists};
+constexpr std::array kTokenErrors{ErrorCode::kTokenModule, ErrorCode::kToken,
+                                  ErrorCode::kTokenPin,    ErrorCode::kTokenKeyNotFound,
+                                  ErrorCode::kTokenUri,    ErrorCode::kKeyExists};
 
 std::string hint_of(ErrorCode code) {
   switch (code) {
@@ -119,7 +119,8 @@ Result<TokenFrame> read_frame(int fd, milliseconds within) {
   MLXGUARD_TRY(read_all(fd, head, until, for_ever));
   const std::size_t size = head[0] | static_cast<std::size_t>(head[1]) << 8;
   if (size > limits::kTokenMessageBytesMax) {
-    return make_error(ErrorCode::kTokenModule, "the token's module sent a message that is too large");
+    return make_error(ErrorCode::kTokenModule,
+                      "the token's module sent a message that is too large");
   }
   TokenFrame frame{static_cast<TokenTag>(head[2]), Secret(size)};
   MLXGUARD_TRY(read_all(fd, frame.body.writable(), until, for_ever));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What mlxguard and mlxguard-token say to each other, over two pipes: frames of a length, one tag byte and
-// a body. Neither side trusts the other's bytes: the one runs foreign code, and no frame is larger than
-// kTokenMessageBytesMax.
+// What mlxguard and mlxguard-token say to each other, over two pipes: frames of a length, one tag
+// byte and a body. Neither side trusts the other's bytes: the one runs foreign code, and no frame
+// is larger than kTokenMessageBytesMax.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,8 @@ namespace mlxguard::crypto {
 enum class TokenTag : std::uint8_t {
   kOpen = 'O',      ///< a URI: load the module, find the token. Answer: one byte, a TokenLogin
   kGenerate = 'G',  ///< the number of a curve: make the key when logged in. Answer: empty
-  kLogin = 'L',     ///< the PIN: log in and find the key. Answer: curve parameters, point (two blocks)
-  kSign = 'S',      ///< a digest. Answer: r and s
+  kLogin = 'L',  ///< the PIN: log in and find the key. Answer: curve parameters, point (two blocks)
+  kSign = 'S',   ///< a digest. Answer: r and s
   kDone = 'D',
   kFailed = 'F',  ///< number of an ErrorCode (two bytes), message
 };
@@ -34,8 +34,8 @@ struct TokenFrame {
 
 /// kTokenModule if the other side is gone.
 [[nodiscard]] Result<void> write_frame(int fd, TokenTag tag, Bytes body);
-/// kTokenModule if the other side is gone, silent beyond `within` (negative: waits for ever), or sends
-/// what is no frame.
+/// kTokenModule if the other side is gone, silent beyond `within` (negative: waits for ever), or
+/// sends what is no frame.
 [[nodiscard]] Result<TokenFrame> read_frame(int fd, std::chrono::milliseconds within);
 
 /// A body of two blocks, each with its length (two bytes) before it.

@@ -18,8 +18,8 @@
 namespace mlxguard::crypto {
 namespace {
 
-// The library's own allocations. Its decoders leave copies of a private key in memory that they free: it
-// is wiped before anyone else gets it.
+// The library's own allocations. Its decoders leave copies of a private key in memory that they
+// free: it is wiped before anyone else gets it.
 constexpr std::size_t kSecureHeapBytes = 256u << 10;
 constexpr std::size_t kSecureHeapSmallest = 32;
 
@@ -60,8 +60,8 @@ Secret::Secret(std::size_t size) : size_(size) {
   // Pages of its own, so that locking and MADV_DONTDUMP touch nothing else.
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   mapped_bytes_ = (size + page - 1) / page * page;
-  void* mapped = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                        -1, 0);
+  void* mapped =
+      ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   MLXGUARD_CHECK(mapped != MAP_FAILED);
   data_ = static_cast<std::uint8_t*>(mapped);
   ::mlock(data_, mapped_bytes_);

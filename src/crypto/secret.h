@@ -37,10 +37,10 @@ class Secret {
   std::size_t mapped_bytes_ = 0;
 };
 
-/// For the beginning of main(), before any thread and any use of the crypto library: no core dump, no
-/// other process of this user may look in; the library keeps private numbers on pages that are locked
-/// and not dumped, and wipes whatever memory it gives back. Best effort where the system limits locked
-/// memory.
+/// For the beginning of main(), before any thread and any use of the crypto library: no core dump,
+/// no other process of this user may look in; the library keeps private numbers on pages that are
+/// locked and not dumped, and wipes whatever memory it gives back. Best effort where the system
+/// limits locked memory.
 void protect_process_memory();
 
 /// Overwrites memory in a way the compiler keeps.

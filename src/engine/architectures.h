@@ -20,8 +20,8 @@ struct ArchitectureRow {
 
 [[nodiscard]] std::span<const ArchitectureRow> architectures();
 
-/// Looks config.json's model_type up and builds the model. Errors: kConfigInvalid, kFormatUnknown, and
-/// what the row's function answers.
+/// Looks config.json's model_type up and builds the model. Errors: kConfigInvalid, kFormatUnknown,
+/// and what the row's function answers.
 [[nodiscard]] Result<std::unique_ptr<Model>> load_architecture(
     const signature::VerifiedModel& model);
 

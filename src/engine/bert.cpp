@@ -128,9 +128,9 @@ class BertModel final : public Model {
         return make_error(ErrorCode::kOutputInvalid, "an embedding holds NaN or infinity");
       }
       for (std::size_t row = 0; row < batch.texts.size(); ++row) {
-        std::copy_n(values + row * out.dimension, out.dimension,
-                    out.vectors.begin() +
-                        static_cast<std::ptrdiff_t>(batch.texts[row] * out.dimension));
+        std::copy_n(
+            values + row * out.dimension, out.dimension,
+            out.vectors.begin() + static_cast<std::ptrdiff_t>(batch.texts[row] * out.dimension));
       }
       return {};
     });
@@ -172,14 +172,13 @@ class BertModel final : public Model {
     const int heads = static_cast<int>(config_.head_count);
     const float scale =
         1.0f / std::sqrt(static_cast<float>(config_.hidden_size / config_.head_count));
-    const mx::array scores =
-        mx::matmul(to_heads(linear(x, layer.query), heads),
-                   mx::swapaxes(to_heads(linear(x, layer.key), heads), 2, 3));
+    const mx::array scores = mx::matmul(to_heads(linear(x, layer.query), heads),
+                                        mx::swapaxes(to_heads(linear(x, layer.key), heads), 2, 3));
     const mx::array attended = mx::matmul(masked_softmax_op(scores, lengths, scale),
                                           to_heads(linear(x, layer.value), heads));
     const mx::array merged = mx::reshape(mx::transpose(attended, {0, 2, 1, 3}), x.shape());
-    const mx::array y = norm(mx::add(linear(merged, layer.attention_output), x),
-                             layer.attention_norm);
+    const mx::array y =
+        norm(mx::add(linear(merged, layer.attention_output), x), layer.attention_norm);
     const mx::array inner = gelu_op(linear(y, layer.intermediate));
     return norm(mx::add(linear(inner, layer.output), y), layer.output_norm);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BERT-family sentence embeddings in float32: config.json, model.safetensors, tokenizer.json as Hugging
-// Face lays them out, pooled and normalised as sentence-transformers' modules.json says.
+// BERT-family sentence embeddings in float32: config.json, model.safetensors, tokenizer.json as
+// Hugging Face lays them out, pooled and normalised as sentence-transformers' modules.json says.
 #pragma once
 
 #include "engine/engine.h"

@@ -44,8 +44,8 @@ class ConfigFile {
     const auto value = root().find(member);
     const auto number = value ? value->as_int64() : make_error(ErrorCode::kJsonMissing, "");
     if (!number || *number < min || *number > max) {
-      return invalid(member, "expected an integer of " + std::to_string(min) + " to " +
-                                 std::to_string(max));
+      return invalid(
+          member, "expected an integer of " + std::to_string(min) + " to " + std::to_string(max));
     }
     return *number;
   }
@@ -125,9 +125,8 @@ Result<void> read_pooling(const signature::VerifiedModel& model, std::string_vie
                       ConfigFile::read(model, std::string(folder) + "/config.json"));
   MLXGUARD_TRY_ASSIGN(const bool mean, file.flag("pooling_mode_mean_tokens"));
   MLXGUARD_TRY_ASSIGN(const bool first, file.flag("pooling_mode_cls_token"));
-  for (const char* member :
-       {"pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens",
-        "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"}) {
+  for (const char* member : {"pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens",
+                             "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"}) {
     MLXGUARD_TRY_ASSIGN(const bool on, file.flag(member));
     if (on) return file.invalid(member, "only mean and cls pooling are implemented");
   }
@@ -178,8 +177,8 @@ Result<void> read_sentence_config(const signature::VerifiedModel& model, BertCon
   return {};
 }
 
-/// sentence-transformers would put a default prompt before every text; leaving it out would give other
-/// vectors without a word.
+/// sentence-transformers would put a default prompt before every text; leaving it out would give
+/// other vectors without a word.
 Result<void> refuse_default_prompt(const signature::VerifiedModel& model) {
   MLXGUARD_TRY_ASSIGN(const ConfigFile file,
                       ConfigFile::read(model, "config_sentence_transformers.json"));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a BERT-family sentence-embedding model says of itself: config.json and, as sentence-transformers
-// lays them out, modules.json, 1_Pooling/config.json and sentence_bert_config.json.
-// Every number is bounded before it becomes a shape; what would change the result and is not implemented
-// is refused rather than ignored.
+// What a BERT-family sentence-embedding model says of itself: config.json and, as
+// sentence-transformers lays them out, modules.json, 1_Pooling/config.json and
+// sentence_bert_config.json. Every number is bounded before it becomes a shape; what would change
+// the result and is not implemented is refused rather than ignored.
 #pragma once
 
 #include <cstdint>

@@ -43,8 +43,8 @@ ErrorCode code_with(const std::string& file, const std::string& from, const std:
 }
 
 std::vector<float> row(const engine::Embeddings& embeddings, std::size_t index) {
-  const auto begin = embeddings.vectors.begin() +
-                     static_cast<std::ptrdiff_t>(index * embeddings.dimension);
+  const auto begin =
+      embeddings.vectors.begin() + static_cast<std::ptrdiff_t>(index * embeddings.dimension);
   return {begin, begin + static_cast<std::ptrdiff_t>(embeddings.dimension)};
 }
 
@@ -57,8 +57,8 @@ void check_close(const std::vector<float>& a, const std::vector<float>& b) {
 
 TEST_CASE("bert: a text's vector does not depend on what else is in the request") {
   const auto model = load_tiny();
-  const std::vector<std::string> texts{"red green blue red green blue", "red", "",
-                                       "blue green", "green blue red"};
+  const std::vector<std::string> texts{"red green blue red green blue", "red", "", "blue green",
+                                       "green blue red"};
   const auto together = model->embed(texts);
   REQUIRE(together.has_value());
   CHECK(together->dimension == 4);
@@ -88,7 +88,8 @@ TEST_CASE("bert: vectors are of unit length where modules.json says so, and only
 
 TEST_CASE("bert: pools the first token where the configuration says so") {
   FileMap files = tiny_bert();
-  files["1_Pooling/config.json"] = R"({"word_embedding_dimension":4,"pooling_mode_cls_token":true})";
+  files["1_Pooling/config.json"] =
+      R"({"word_embedding_dimension":4,"pooling_mode_cls_token":true})";
   const std::vector<std::string> texts{"red green"};
   CHECK(load_tiny(files)->embed(texts)->vectors != load_tiny()->embed(texts)->vectors);
 }
@@ -204,10 +205,8 @@ TEST_CASE("bert: refuses a prompt that it would have to put before every text") 
 }
 
 TEST_CASE("bert: a tokenizer with ids beyond the vocabulary is refused before mlx looks one up") {
-  CHECK(code_with("tokenizer.json", R"("[MASK]":7)", R"("[MASK]":8)") ==
-        ErrorCode::kConfigInvalid);
-  CHECK(code_with("tokenizer.json", R"("ids":[1])", R"("ids":[4000000])") ==
-        ErrorCode::kTokenizer);
+  CHECK(code_with("tokenizer.json", R"("[MASK]":7)", R"("[MASK]":8)") == ErrorCode::kConfigInvalid);
+  CHECK(code_with("tokenizer.json", R"("ids":[1])", R"("ids":[4000000])") == ErrorCode::kTokenizer);
 }
 
 TEST_CASE("bert: refuses weights that lack a tensor or have one of another shape") {

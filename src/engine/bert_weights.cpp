@@ -16,7 +16,8 @@ namespace mx = mlx::core;
 class Taker {
  public:
   Taker(const Weights& weights, const BertConfig& config) : weights_(weights), config_(config) {
-    prefix_ = weights.index().find("bert.embeddings.word_embeddings.weight") != nullptr ? "bert." : "";
+    prefix_ =
+        weights.index().find("bert.embeddings.word_embeddings.weight") != nullptr ? "bert." : "";
   }
 
   Result<mx::array> tensor(const std::string& name, std::initializer_list<std::int64_t> shape) {

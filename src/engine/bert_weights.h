@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tensors of a BERT encoder, each checked for presence and shape before mlx computes with it. They
-// are held for the worker's life, so that mlx never takes a buffer over sealed memory for its own.
+// The tensors of a BERT encoder, each checked for presence and shape before mlx computes with it.
+// They are held for the worker's life, so that mlx never takes a buffer over sealed memory for its
+// own.
 #pragma once
 
 #include <mlx/array.h>
@@ -36,9 +37,9 @@ struct BertWeights {
   std::vector<BertLayer> layers;
 };
 
-/// From model.safetensors; names may begin with "bert.". Other tensors (a pooler, a head) are ignored.
-/// Errors: kConfigInvalid without the file, kSafetensors*, kTensorMissing, kTensorShape, kEngineLoad,
-/// kEngineReader.
+/// From model.safetensors; names may begin with "bert.". Other tensors (a pooler, a head) are
+/// ignored. Errors: kConfigInvalid without the file, kSafetensors*, kTensorMissing, kTensorShape,
+/// kEngineLoad, kEngineReader.
 [[nodiscard]] Result<BertWeights> load_bert_weights(const signature::VerifiedModel& model,
                                                     const BertConfig& config);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Written with the compiler's vector types: sixteen floats wide, which it splits where registers are
-// narrower. Each kernel is compiled three times by inlining one body into functions of different targets.
+// Written with the compiler's vector types: sixteen floats wide, which it splits where registers
+// are narrower. Each kernel is compiled three times by inlining one body into functions of
+// different targets.
 #include "engine/cpu_kernels.h"
 
 #include <algorithm>
@@ -41,8 +42,8 @@ MLXGUARD_INLINE void store_some(float* to, Floats v, std::size_t count) {
 
 MLXGUARD_INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
-/// e^x for x of -87.3 to 88.3; beyond, the value at the bound. Below 1 ulp. NaN stays NaN: a model's
-/// broken number must reach the check of its output.
+/// e^x for x of -87.3 to 88.3; beyond, the value at the bound. Below 1 ulp. NaN stays NaN: a
+/// model's broken number must reach the check of its output.
 MLXGUARD_INLINE Floats exp_of(Floats x) {
   constexpr float kRound = 12582912.0f;  // adding 1.5 * 2^23 leaves no bits behind the point
   x = x < -87.3f ? all(-87.3f) : x;
@@ -83,9 +84,7 @@ MLXGUARD_INLINE Floats erf_of(Floats x) {
   return t > 0.927734375f ? far : near;
 }
 
-MLXGUARD_INLINE Floats gelu_of(Floats x) {
-  return x * 0.5f * (erf_of(x * 0.707106781f) + 1.0f);
-}
+MLXGUARD_INLINE Floats gelu_of(Floats x) { return x * 0.5f * (erf_of(x * 0.707106781f) + 1.0f); }
 
 MLXGUARD_INLINE float sum_of(Floats v) {
   float sum = 0;
@@ -130,21 +129,21 @@ MLXGUARD_INLINE void softmax_body(const float* in, float* out, std::size_t lengt
   std::fill(out + used, out + length, 0.0f);
 }
 
-#define MLXGUARD_KERNELS(name, attribute)                                               \
-  attribute void gelu_##name(const float* in, float* out, std::size_t count) {          \
-    gelu_body(in, out, count);                                                          \
-  }                                                                                     \
-  attribute void softmax_##name(const float* in, float* out, std::size_t length,        \
-                                std::size_t used, float scale) {                        \
-    softmax_body(in, out, length, used, scale);                                         \
-  }                                                                                     \
+#define MLXGUARD_KERNELS(name, attribute)                                                          \
+  attribute void gelu_##name(const float* in, float* out, std::size_t count) {                     \
+    gelu_body(in, out, count);                                                                     \
+  }                                                                                                \
+  attribute void softmax_##name(const float* in, float* out, std::size_t length, std::size_t used, \
+                                float scale) {                                                     \
+    softmax_body(in, out, length, used, scale);                                                    \
+  }                                                                                                \
   constexpr Kernels kernels_##name{#name, gelu_##name, softmax_##name};
 
 MLXGUARD_KERNELS(baseline, )
 #if defined(__x86_64__)
 MLXGUARD_KERNELS(avx2, __attribute__((target("avx2,fma"))))
-MLXGUARD_KERNELS(
-    avx512, __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))))
+MLXGUARD_KERNELS(avx512,
+                 __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))))
 #endif
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise arithmetic over floats for the processor's widest registers. mlx's own on x86 computes one
-// number at a time (erf and exp were half of a BERT's time). Chosen at run time: AVX-512, AVX2, or baseline.
-// No input is trusted or hostile here: lengths come from our own code.
+// Elementwise arithmetic over floats for the processor's widest registers. mlx's own on x86
+// computes one number at a time (erf and exp were half of a BERT's time). Chosen at run time:
+// AVX-512, AVX2, or baseline. No input is trusted or hostile here: lengths come from our own code.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace mlxguard::engine {
 /// out[i] = in[i] * (1 + erf(in[i] / sqrt(2))) / 2; `out` may be `in`. Error of erf: 1 ulp or so.
 void gelu(const float* in, float* out, std::size_t count);
 
-/// Softmax of scale * in over the first `used` of `length` numbers; the rest becomes 0. `out` may be
-/// `in`; 1 <= used <= length.
+/// Softmax of scale * in over the first `used` of `length` numbers; the rest becomes 0. `out` may
+/// be `in`; 1 <= used <= length.
 void masked_softmax(const float* in, float* out, std::size_t length, std::size_t used, float scale);
 
 /// One compilation of the functions above.

@@ -15,7 +15,8 @@ namespace {
 
 namespace mx = mlx::core;
 
-/// One float32 array in, one of the same shape out; computed in place where mlx may reuse the input.
+/// One float32 array in, one of the same shape out; computed in place where mlx may reuse the
+/// input.
 class CpuOp : public mx::UnaryPrimitive {
  public:
   using mx::UnaryPrimitive::UnaryPrimitive;
@@ -99,8 +100,8 @@ mx::array gelu_op(const mx::array& x) {
 
 mx::array masked_softmax_op(const mx::array& scores, std::vector<int> lengths, float scale) {
   MLXGUARD_CHECK(scores.ndim() == 4 && scores.shape(0) == static_cast<int>(lengths.size()));
-  const auto rows_each = static_cast<std::size_t>(scores.shape(1)) *
-                         static_cast<std::size_t>(scores.shape(2));
+  const auto rows_each =
+      static_cast<std::size_t>(scores.shape(1)) * static_cast<std::size_t>(scores.shape(2));
   return add_to_graph(scores, std::make_shared<MaskedSoftmax>(
                                   cpu_stream(), static_cast<std::size_t>(scores.shape(3)),
                                   rows_each, std::move(lengths), scale));

@@ -12,8 +12,8 @@ namespace mlxguard::engine {
 /// x * (1 + erf(x / sqrt(2))) / 2 of a float32 array.
 [[nodiscard]] mlx::core::array gelu_op(const mlx::core::array& x);
 
-/// Softmax along the last axis of scale * scores, a float32 array [batch, heads, queries, keys], where
-/// row b of the batch has lengths[b] keys (1 to keys); beyond them the result is 0.
+/// Softmax along the last axis of scale * scores, a float32 array [batch, heads, queries, keys],
+/// where row b of the batch has lengths[b] keys (1 to keys); beyond them the result is 0.
 [[nodiscard]] mlx::core::array masked_softmax_op(const mlx::core::array& scores,
                                                  std::vector<int> lengths, float scale);
 

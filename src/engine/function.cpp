@@ -39,18 +39,30 @@ void fill(validate::Tensor& tensor, double value) {
   const auto single = static_cast<float>(value);
   switch (tensor.dtype) {
     case validate::Dtype::kBool:
-    case validate::Dtype::kUint8: return fill(tensor.data, static_cast<std::uint8_t>(whole));
-    case validate::Dtype::kUint16: return fill(tensor.data, static_cast<std::uint16_t>(whole));
-    case validate::Dtype::kUint32: return fill(tensor.data, static_cast<std::uint32_t>(whole));
-    case validate::Dtype::kUint64: return fill(tensor.data, static_cast<std::uint64_t>(whole));
-    case validate::Dtype::kInt8: return fill(tensor.data, static_cast<std::int8_t>(whole));
-    case validate::Dtype::kInt16: return fill(tensor.data, static_cast<std::int16_t>(whole));
-    case validate::Dtype::kInt32: return fill(tensor.data, static_cast<std::int32_t>(whole));
-    case validate::Dtype::kInt64: return fill(tensor.data, static_cast<std::int64_t>(whole));
-    case validate::Dtype::kFp16: return fill(tensor.data, static_cast<mx::float16_t>(single));
-    case validate::Dtype::kBf16: return fill(tensor.data, static_cast<mx::bfloat16_t>(single));
-    case validate::Dtype::kFp32: return fill(tensor.data, single);
-    case validate::Dtype::kFp64: return fill(tensor.data, value);
+    case validate::Dtype::kUint8:
+      return fill(tensor.data, static_cast<std::uint8_t>(whole));
+    case validate::Dtype::kUint16:
+      return fill(tensor.data, static_cast<std::uint16_t>(whole));
+    case validate::Dtype::kUint32:
+      return fill(tensor.data, static_cast<std::uint32_t>(whole));
+    case validate::Dtype::kUint64:
+      return fill(tensor.data, static_cast<std::uint64_t>(whole));
+    case validate::Dtype::kInt8:
+      return fill(tensor.data, static_cast<std::int8_t>(whole));
+    case validate::Dtype::kInt16:
+      return fill(tensor.data, static_cast<std::int16_t>(whole));
+    case validate::Dtype::kInt32:
+      return fill(tensor.data, static_cast<std::int32_t>(whole));
+    case validate::Dtype::kInt64:
+      return fill(tensor.data, static_cast<std::int64_t>(whole));
+    case validate::Dtype::kFp16:
+      return fill(tensor.data, static_cast<mx::float16_t>(single));
+    case validate::Dtype::kBf16:
+      return fill(tensor.data, static_cast<mx::bfloat16_t>(single));
+    case validate::Dtype::kFp32:
+      return fill(tensor.data, single);
+    case validate::Dtype::kFp64:
+      return fill(tensor.data, value);
   }
   MLXGUARD_CHECK(false);
 }

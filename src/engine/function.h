@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions exported by mx.export_function (.mlxfn). The file says nothing about its inputs that can be
-// trusted, and a shapeless one reads out of bounds when given other shapes; so the signed manifest
-// mlxguard.json names them, and only validated inputs arrive here.
-// Trusted: the signer's manifest. A manifest that allows shapes the function cannot take is the signer's
-// error; the first call, at load, finds it only for the smallest shape.
+// Functions exported by mx.export_function (.mlxfn). The file says nothing about its inputs that
+// can be trusted, and a shapeless one reads out of bounds when given other shapes; so the signed
+// manifest mlxguard.json names them, and only validated inputs arrive here. Trusted: the signer's
+// manifest. A manifest that allows shapes the function cannot take is the signer's error; the first
+// call, at load, finds it only for the smallest shape.
 #pragma once
 
 #include "engine/engine.h"

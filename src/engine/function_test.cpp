@@ -102,18 +102,18 @@ TEST_CASE("function: an exported function runs on validated inputs, without any 
 }
 
 TEST_CASE("function: outputs that are views are answered row by row") {
-  const FileMap files{{"model.mlxfn", exported(
-                                          [](const mx::Args& in) {
-                                            return std::vector<mx::array>{mx::transpose(in[0])};
-                                          },
-                                          {mx::zeros({2, 3})})},
-                      {"mlxguard.json", manifest("[2,3]", "[3,2]")}};
+  const FileMap files{
+      {"model.mlxfn",
+       exported([](const mx::Args& in) { return std::vector<mx::array>{mx::transpose(in[0])}; },
+                {mx::zeros({2, 3})})},
+      {"mlxguard.json", manifest("[2,3]", "[3,2]")}};
   const auto outputs = run(*loaded(files), {floats("x", {2, 3}, {1, 2, 3, 4, 5, 6})});
   REQUIRE(outputs.has_value());
   CHECK(values_of(outputs->front()) == std::vector<float>{1, 4, 2, 5, 3, 6});
 }
 
-TEST_CASE("function: a shapeless function takes the shapes of its manifest, and no other reaches it") {
+TEST_CASE(
+    "function: a shapeless function takes the shapes of its manifest, and no other reaches it") {
   FileMap files = product_files(Shapes::kShapeless);
   files["mlxguard.json"] = manifest(R"([{"min":1,"max":4},3])", R"([{"min":1,"max":4},2])");
   const auto model = loaded(files);
@@ -125,12 +125,11 @@ TEST_CASE("function: a shapeless function takes the shapes of its manifest, and 
 }
 
 TEST_CASE("function: an answer with NaN or infinity is an error, zeros at load are not judged") {
-  const FileMap files{{"model.mlxfn", exported(
-                                          [](const mx::Args& in) {
-                                            return std::vector<mx::array>{mx::log(in[0])};
-                                          },
-                                          {mx::zeros({2})})},
-                      {"mlxguard.json", manifest("[2]", "[2]")}};
+  const FileMap files{
+      {"model.mlxfn",
+       exported([](const mx::Args& in) { return std::vector<mx::array>{mx::log(in[0])}; },
+                {mx::zeros({2})})},
+      {"mlxguard.json", manifest("[2]", "[2]")}};
   const auto model = loaded(files);
   CHECK(run(*model, {floats("x", {2}, {1, 2})}).has_value());
   for (const float bad : {0.0f, -1.0f}) {
@@ -157,8 +156,9 @@ TEST_CASE("function: a manifest that the function contradicts is refused at load
     return error_of(files).code;
   };
   CHECK(code_with("FP32", "FP64") == ErrorCode::kManifestInvalid);
-  CHECK(code_with(R"({"name":"y")", R"({"name":"z","datatype":"FP32","shape":[2,2]},{"name":"y")") ==
-        ErrorCode::kManifestInvalid);
+  CHECK(
+      code_with(R"({"name":"y")", R"({"name":"z","datatype":"FP32","shape":[2,2]},{"name":"y")") ==
+      ErrorCode::kManifestInvalid);
 }
 
 TEST_CASE("function: the value range of the manifest is respected when the function is tried") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where mlx's exceptions stop. std::bad_alloc is let through: nothing catches it, the worker dies, and
-// the supervisor answers for it. What is no std::exception is not ours to understand and ends the same.
+// Where mlx's exceptions stop. std::bad_alloc is let through: nothing catches it, the worker dies,
+// and the supervisor answers for it. What is no std::exception is not ours to understand and ends
+// the same.
 #pragma once
 
 #include <exception>

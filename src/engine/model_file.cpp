@@ -17,8 +17,7 @@ Result<std::shared_ptr<const ModelFile>> ModelFile::map(const artifact::Snapshot
   const std::uint8_t* data = nullptr;
   if (file.size_bytes > 0) {
     // Private, since a descriptor opened for writing and then sealed cannot be mapped shared.
-    void* mapped =
-        ::mmap(nullptr, file.size_bytes, PROT_READ, MAP_PRIVATE, file.memory.get(), 0);
+    void* mapped = ::mmap(nullptr, file.size_bytes, PROT_READ, MAP_PRIVATE, file.memory.get(), 0);
     if (mapped == MAP_FAILED) return os_error("map", file.name);
     data = static_cast<const std::uint8_t*>(mapped);
   }

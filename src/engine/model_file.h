@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A verified file's bytes, mapped read-only. The descriptor is sealed against every change, so what is
-// parsed once is what mlx computes with later.
+// A verified file's bytes, mapped read-only. The descriptor is sealed against every change, so what
+// is parsed once is what mlx computes with later.
 #pragma once
 
 #include <memory>
@@ -39,7 +39,8 @@ class ModelFile {
 [[nodiscard]] Result<std::shared_ptr<const ModelFile>> map_file(
     const signature::VerifiedModel& model, std::string_view name, std::uint64_t bytes_max);
 
-/// A configuration file as strict JSON of at most kConfigBytesMax. Errors: kConfigInvalid, naming it.
+/// A configuration file as strict JSON of at most kConfigBytesMax. Errors: kConfigInvalid, naming
+/// it.
 [[nodiscard]] Result<codec::JsonDocument> read_json(const signature::VerifiedModel& model,
                                                     std::string_view name);
 

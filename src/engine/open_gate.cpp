@@ -77,13 +77,13 @@ void refuse_other_paths() { other_paths_refused.store(true); }
 }  // namespace mlxguard::engine
 
 // The mode is read only when the caller must have passed one.
-#define MLXGUARD_READ_MODE(flags, mode)                        \
-  unsigned mode = 0;                                           \
-  if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) {              \
-    va_list arguments;                                         \
-    va_start(arguments, flags);                                \
-    mode = va_arg(arguments, unsigned);                        \
-    va_end(arguments);                                         \
+#define MLXGUARD_READ_MODE(flags, mode)           \
+  unsigned mode = 0;                              \
+  if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) { \
+    va_list arguments;                            \
+    va_start(arguments, flags);                   \
+    mode = va_arg(arguments, unsigned);           \
+    va_end(arguments);                            \
   }
 
 extern "C" {

@@ -42,7 +42,8 @@ std::optional<Version> parse_version(std::string_view text) {
   return version;
 }
 
-/// Kept for reuse between requests; without it every large intermediate is a page fault for each page.
+/// Kept for reuse between requests; without it every large intermediate is a page fault for each
+/// page.
 constexpr std::size_t kCacheBytesMax = 256u << 20;
 
 }  // namespace
@@ -50,8 +51,9 @@ constexpr std::size_t kCacheBytesMax = 256u << 20;
 Result<void> check_mlx_version(std::string_view version) {
   const auto found = parse_version(version);
   if (found && *found >= *parse_version(kMlxVersionMin)) return {};
-  return make_error(ErrorCode::kEngineVersion, "the mlx runtime is older than the oldest tested, or "
-                                               "not a release")
+  return make_error(ErrorCode::kEngineVersion,
+                    "the mlx runtime is older than the oldest tested, or "
+                    "not a release")
       .compared(std::string(kMlxVersionMin) + " or newer", std::string(version));
 }
 
@@ -84,7 +86,8 @@ std::string blas_library() {
 std::string describe_runtime() {
   std::string text = "mlx " + std::string(mx::version()) + ", ";
   if (blas_library().find("openblas") == std::string::npos) return text + "reference BLAS";
-  const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
+  const std::string config =
+      openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
   const auto after_version = config.find(' ', config.find(' ') + 1);
   return text + config.substr(0, after_version) + " " + openblas_get_corename();
 }

@@ -70,8 +70,8 @@ TEST_CASE("runtime: child whose compiled function compiles nothing" * doctest::s
   const auto chain = [](const std::vector<mx::array>& in) {
     return std::vector<mx::array>{mx::exp(mx::multiply(mx::add(in[0], in[0]), in[0]))};
   };
-  const auto compiled = mx::compile(
-      std::function<std::vector<mx::array>(const std::vector<mx::array>&)>(chain));
+  const auto compiled =
+      mx::compile(std::function<std::vector<mx::array>(const std::vector<mx::array>&)>(chain));
   auto outputs = compiled({mx::array({0.0f, 1.0f})});
   mx::eval(outputs);
   REQUIRE(outputs[0].data<float>()[0] == doctest::Approx(1.0));

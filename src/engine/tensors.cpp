@@ -16,12 +16,12 @@ struct DtypeRow {
 };
 
 constexpr std::array kDtypes{
-    DtypeRow{Dtype::kBool, mx::bool_},      DtypeRow{Dtype::kUint8, mx::uint8},
-    DtypeRow{Dtype::kUint16, mx::uint16},   DtypeRow{Dtype::kUint32, mx::uint32},
-    DtypeRow{Dtype::kUint64, mx::uint64},   DtypeRow{Dtype::kInt8, mx::int8},
-    DtypeRow{Dtype::kInt16, mx::int16},     DtypeRow{Dtype::kInt32, mx::int32},
-    DtypeRow{Dtype::kInt64, mx::int64},     DtypeRow{Dtype::kFp16, mx::float16},
-    DtypeRow{Dtype::kBf16, mx::bfloat16},   DtypeRow{Dtype::kFp32, mx::float32},
+    DtypeRow{Dtype::kBool, mx::bool_},    DtypeRow{Dtype::kUint8, mx::uint8},
+    DtypeRow{Dtype::kUint16, mx::uint16}, DtypeRow{Dtype::kUint32, mx::uint32},
+    DtypeRow{Dtype::kUint64, mx::uint64}, DtypeRow{Dtype::kInt8, mx::int8},
+    DtypeRow{Dtype::kInt16, mx::int16},   DtypeRow{Dtype::kInt32, mx::int32},
+    DtypeRow{Dtype::kInt64, mx::int64},   DtypeRow{Dtype::kFp16, mx::float16},
+    DtypeRow{Dtype::kBf16, mx::bfloat16}, DtypeRow{Dtype::kFp32, mx::float32},
     DtypeRow{Dtype::kFp64, mx::float64},
 };
 

@@ -15,11 +15,12 @@ namespace mlxguard::engine {
 /// Nothing for what has no name in the Open Inference Protocol (complex numbers).
 [[nodiscard]] std::optional<validate::Dtype> from_mlx(mlx::core::Dtype dtype);
 
-/// Copies. The tensor must have been checked: its size matches its shape, every extent fits an int32.
+/// Copies. The tensor must have been checked: its size matches its shape, every extent fits an
+/// int32.
 [[nodiscard]] mlx::core::array to_array(const validate::Tensor& tensor);
 
-/// Copies an array that was evaluated and is row-contiguous. Errors: kOutputInvalid for a type without a
-/// name.
+/// Copies an array that was evaluated and is row-contiguous. Errors: kOutputInvalid for a type
+/// without a name.
 [[nodiscard]] Result<validate::Tensor> to_tensor(std::string name, const mlx::core::array& array);
 
 }  // namespace mlxguard::engine

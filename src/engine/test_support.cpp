@@ -90,8 +90,8 @@ bool run_alone(const std::string& test_case) {
   char* arguments[] = {program.data(), filter.data(), no_skip.data(), nullptr};
   char* environment[] = {threads.data(), nullptr};
   pid_t child = -1;
-  MLXGUARD_CHECK(::posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments,
-                               environment) == 0);
+  MLXGUARD_CHECK(::posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environment) ==
+                 0);
   int status = -1;
   MLXGUARD_CHECK(::waitpid(child, &status, 0) == child);
   return WIFEXITED(status) && WEXITSTATUS(status) == kEndedAlone;
@@ -100,8 +100,7 @@ bool run_alone(const std::string& test_case) {
 void end_alone() { std::_Exit(kEndedAlone); }
 
 void require_runtime() {
-  static const bool started =
-      prepare_runtime().has_value() && start_runtime(2).has_value();
+  static const bool started = prepare_runtime().has_value() && start_runtime(2).has_value();
   MLXGUARD_CHECK(started);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests and benchmarks of the engine: models made of bytes in memory, received as a worker receives
-// them (sealed descriptors). No way around the seals: VerifiedModel::receive checks them.
+// For tests and benchmarks of the engine: models made of bytes in memory, received as a worker
+// receives them (sealed descriptors). No way around the seals: VerifiedModel::receive checks them.
 #pragma once
 
 #include <filesystem>
@@ -24,14 +24,14 @@ struct NamedTensor {
   std::vector<std::int64_t> shape;
   std::vector<float> values;
 };
-/// A safetensors file of float32 tensors, in this order. `padding` spaces lengthen the header: a length
-/// that is no multiple of 4 leaves the tensors unaligned.
+/// A safetensors file of float32 tensors, in this order. `padding` spaces lengthen the header: a
+/// length that is no multiple of 4 leaves the tensors unaligned.
 [[nodiscard]] std::string safetensors_of(const std::vector<NamedTensor>& tensors,
                                          std::size_t padding = 0);
 
-/// Runs one skipped test case of this program in a process of its own, with the environment of a worker
-/// and one BLAS thread. True if it got to `end_alone`. Such a case uses REQUIRE only, and its name has no
-/// comma (doctest's filter would split it).
+/// Runs one skipped test case of this program in a process of its own, with the environment of a
+/// worker and one BLAS thread. True if it got to `end_alone`. Such a case uses REQUIRE only, and
+/// its name has no comma (doctest's filter would split it).
 [[nodiscard]] bool run_alone(const std::string& test_case);
 [[noreturn]] void end_alone();
 

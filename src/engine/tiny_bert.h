@@ -6,8 +6,8 @@
 
 namespace mlxguard::engine::test {
 
-/// Ids: [PAD] 0, [CLS] 1, [SEP] 2, [UNK] 3, red 4, green 5, blue 6, [MASK] 7. It carries a truncation to 3
-/// and a padding to 16 that nobody shall see.
+/// Ids: [PAD] 0, [CLS] 1, [SEP] 2, [UNK] 3, red 4, green 5, blue 6, [MASK] 7. It carries a
+/// truncation to 3 and a padding to 16 that nobody shall see.
 inline constexpr std::string_view kTinyTokenizer = R"({"version":"1.0",
  "truncation":{"max_length":3,"strategy":"LongestFirst","stride":0,"direction":"Right"},
  "padding":{"strategy":{"Fixed":16},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,

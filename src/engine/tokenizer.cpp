@@ -26,9 +26,8 @@ void Tokenizer::Free::operator()(mlxguard_tokenizer* tokenizer) const noexcept {
 Result<Tokenizer> Tokenizer::parse(Bytes tokenizer_json) {
   MLXGUARD_CHECK(mlxguard_text_abi() == MLXGUARD_TEXT_ABI);
   Message message;
-  mlxguard_tokenizer* loaded =
-      mlxguard_tokenizer_load(tokenizer_json.data(), tokenizer_json.size(),
-                              limits::kTokenizerBytesMax, message.out());
+  mlxguard_tokenizer* loaded = mlxguard_tokenizer_load(tokenizer_json.data(), tokenizer_json.size(),
+                                                       limits::kTokenizerBytesMax, message.out());
   if (loaded == nullptr) return make_error(ErrorCode::kTokenizer, message.str());
   return Tokenizer(loaded);
 }
@@ -40,9 +39,9 @@ Result<Tokens> Tokenizer::encode(std::string_view text, std::size_t tokens_max) 
   std::size_t count = 0;
   // An empty view may have no address, which the interface takes for a missing text.
   const char* const begin = text.empty() ? "" : text.data();
-  const auto status = mlxguard_tokenizer_encode(tokenizer_.get(), begin, text.size(), tokens_max,
-                                                tokens.ids.data(), &count,
-                                                &tokens.count_before_truncation, message.out());
+  const auto status =
+      mlxguard_tokenizer_encode(tokenizer_.get(), begin, text.size(), tokens_max, tokens.ids.data(),
+                                &count, &tokens.count_before_truncation, message.out());
   switch (status) {
     case MLXGUARD_TEXT_OK:
       tokens.ids.resize(count);

@@ -20,10 +20,10 @@ void VerifiedReader::fail(const char* what) {
 }
 
 void VerifiedReader::seek(std::int64_t offset, std::ios_base::seekdir way) {
-  const std::int64_t base =
-      way == std::ios_base::beg   ? 0
-      : way == std::ios_base::end ? static_cast<std::int64_t>(file_->bytes().size())
-                                  : static_cast<std::int64_t>(position_);
+  const std::int64_t base = way == std::ios_base::beg ? 0
+                            : way == std::ios_base::end
+                                ? static_cast<std::int64_t>(file_->bytes().size())
+                                : static_cast<std::int64_t>(position_);
   const auto target = checked_add(base, offset);
   if (!target || *target < 0) fail("seek outside of the verified file");
   position_ = static_cast<std::size_t>(*target);

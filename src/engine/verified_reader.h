@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// VerifiedReader: mlx's Reader over bytes that were verified and cannot change. mlx reads tensors late,
-// at evaluation, on threads of its own; reading from sealed memory makes "late" harmless.
-// A failing read is remembered here as well as thrown, since mlx before 0.32.1 swallows what is thrown
-// and goes on with unread memory: ask `failure()` after every evaluation.
+// VerifiedReader: mlx's Reader over bytes that were verified and cannot change. mlx reads tensors
+// late, at evaluation, on threads of its own; reading from sealed memory makes "late" harmless. A
+// failing read is remembered here as well as thrown, since mlx before 0.32.1 swallows what is
+// thrown and goes on with unread memory: ask `failure()` after every evaluation.
 #pragma once
 
 #include <mlx/io/load.h>

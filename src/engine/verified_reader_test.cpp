@@ -65,7 +65,8 @@ TEST_CASE("verified reader: a read or seek outside of the file throws, and is re
   beyond([&](engine::VerifiedReader& r) { r.seek(INT64_MAX, std::ios_base::end); });
 }
 
-TEST_CASE("verified reader: mlx's evaluation reports a read that failed, and the reader remembers") {
+TEST_CASE(
+    "verified reader: mlx's evaluation reports a read that failed, and the reader remembers") {
   const auto whole = reader_over(npy_with(16));
   mx::array loaded = mx::load(whole);
   mx::eval(loaded);

@@ -20,18 +20,30 @@ constexpr std::size_t kAllocatorHeaderBytes = 8;
 
 mx::Dtype mlx_type(format::TensorType type) {
   switch (type) {
-    case format::TensorType::kBool: return mx::bool_;
-    case format::TensorType::kUint8: return mx::uint8;
-    case format::TensorType::kInt8: return mx::int8;
-    case format::TensorType::kUint16: return mx::uint16;
-    case format::TensorType::kInt16: return mx::int16;
-    case format::TensorType::kFloat16: return mx::float16;
-    case format::TensorType::kBfloat16: return mx::bfloat16;
-    case format::TensorType::kUint32: return mx::uint32;
-    case format::TensorType::kInt32: return mx::int32;
-    case format::TensorType::kFloat32: return mx::float32;
-    case format::TensorType::kUint64: return mx::uint64;
-    case format::TensorType::kInt64: return mx::int64;
+    case format::TensorType::kBool:
+      return mx::bool_;
+    case format::TensorType::kUint8:
+      return mx::uint8;
+    case format::TensorType::kInt8:
+      return mx::int8;
+    case format::TensorType::kUint16:
+      return mx::uint16;
+    case format::TensorType::kInt16:
+      return mx::int16;
+    case format::TensorType::kFloat16:
+      return mx::float16;
+    case format::TensorType::kBfloat16:
+      return mx::bfloat16;
+    case format::TensorType::kUint32:
+      return mx::uint32;
+    case format::TensorType::kInt32:
+      return mx::int32;
+    case format::TensorType::kFloat32:
+      return mx::float32;
+    case format::TensorType::kUint64:
+      return mx::uint64;
+    case format::TensorType::kInt64:
+      return mx::int64;
   }
   MLXGUARD_CHECK(false);
 }
@@ -106,8 +118,8 @@ Result<void> Weights::load_through_reader() {
 
 mx::array Weights::array_of(const format::TensorEntry& entry) const {
   if (!read_.empty()) return read_.at(entry.name);
-  // mlx only ever writes into a buffer that it owns (array::is_donatable); one with a deleter of ours
-  // is not owned. The deleter holds the mapping for as long as any array or view does.
+  // mlx only ever writes into a buffer that it owns (array::is_donatable); one with a deleter of
+  // ours is not owned. The deleter holds the mapping for as long as any array or view does.
   const std::uint8_t* const begin = file_->bytes().data() + entry.begin_bytes;
   void* const before = const_cast<std::uint8_t*>(begin - kAllocatorHeaderBytes);
   mx::allocator::Data data(mx::allocator::Buffer(before), [file = file_](mx::allocator::Buffer) {});

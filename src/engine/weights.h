@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights: the tensors of a verified safetensors file as mlx arrays. Our own header parse decides what
-// there is. Where an array can lie directly over the sealed read-only mapping it does, without a copy and
-// without mlx's parser; else mlx loads it through a VerifiedReader, and what it makes of the header must
-// equal what we made of it.
+// Weights: the tensors of a verified safetensors file as mlx arrays. Our own header parse decides
+// what there is. Where an array can lie directly over the sealed read-only mapping it does, without
+// a copy and without mlx's parser; else mlx loads it through a VerifiedReader, and what it makes of
+// the header must equal what we made of it.
 #pragma once
 
 #include <mlx/array.h>
@@ -23,8 +23,9 @@ enum class WeightPlacement : std::uint8_t {
   kRead,    ///< by mlx through the reader, always
 };
 
-/// Whether this mlx keeps exactly the 8 bytes before an array's data that the mapping can offer (any
-/// file bytes: the header's length stands before every tensor). Asked of the runtime, not assumed.
+/// Whether this mlx keeps exactly the 8 bytes before an array's data that the mapping can offer
+/// (any file bytes: the header's length stands before every tensor). Asked of the runtime, not
+/// assumed.
 [[nodiscard]] bool mapped_weights_supported();
 
 class Weights {
@@ -35,10 +36,10 @@ class Weights {
 
   [[nodiscard]] const format::TensorIndex& index() const { return index_; }
 
-  /// The tensor as an array of float32. Errors: kTensorMissing; kTensorShape for another shape, or a type
-  /// that is no float.
-  [[nodiscard]] Result<mlx::core::array> take_float(std::string_view name,
-                                                    std::initializer_list<std::int64_t> shape) const;
+  /// The tensor as an array of float32. Errors: kTensorMissing; kTensorShape for another shape, or
+  /// a type that is no float.
+  [[nodiscard]] Result<mlx::core::array> take_float(
+      std::string_view name, std::initializer_list<std::int64_t> shape) const;
   /// Any tensor of the index as it is.
   [[nodiscard]] mlx::core::array array_of(const format::TensorEntry& entry) const;
 

@@ -10,8 +10,8 @@
 #include "engine/test_support.h"
 
 using namespace mlxguard;
-using engine::Weights;
 using engine::WeightPlacement;
+using engine::Weights;
 using engine::test::safetensors_of;
 using engine::test::sealed_file;
 namespace mx = mlx::core;
@@ -25,7 +25,8 @@ std::vector<float> some_values(std::size_t count) {
 }
 
 std::string two_tensors(std::size_t padding = 0) {
-  return safetensors_of({{"w", {64, 32}, some_values(2048)}, {"b", {32}, some_values(32)}}, padding);
+  return safetensors_of({{"w", {64, 32}, some_values(2048)}, {"b", {32}, some_values(32)}},
+                        padding);
 }
 
 Weights open_weights(const std::string& bytes,
@@ -50,8 +51,7 @@ std::vector<float> product_of(const Weights& weights) {
 
 TEST_CASE("weights: mapped tensors compute what tensors read by mlx compute") {
   const auto bytes = two_tensors();
-  CHECK(product_of(open_weights(bytes)) ==
-        product_of(open_weights(bytes, WeightPlacement::kRead)));
+  CHECK(product_of(open_weights(bytes)) == product_of(open_weights(bytes, WeightPlacement::kRead)));
 }
 
 TEST_CASE("weights: a mapped tensor lies in the file's mapping, copied by nobody") {
@@ -66,7 +66,8 @@ TEST_CASE("weights: a mapped tensor lies in the file's mapping, copied by nobody
         static_cast<std::ptrdiff_t>(b->begin_bytes - w->begin_bytes));
 }
 
-TEST_CASE("weights: mlx never takes a mapped buffer for its own, not even the last reference to it") {
+TEST_CASE(
+    "weights: mlx never takes a mapped buffer for its own, not even the last reference to it") {
   const auto weights = open_weights(two_tensors());
   mx::array alone = weights.array_of(*weights.index().find("w"));
   CHECK(!alone.is_donatable());
@@ -123,7 +124,8 @@ TEST_CASE("weights: refuses a tensor that is missing, of another shape, or of no
 }
 
 TEST_CASE("weights: refuses a header that mlx would take") {
-  std::string header = R"({"t":{"dtype":"U8","shape":[65536,65536,65536,65536],"data_offsets":[0,0]}})";
+  std::string header =
+      R"({"t":{"dtype":"U8","shape":[65536,65536,65536,65536],"data_offsets":[0,0]}})";
   std::string file(8, '\0');
   file[0] = static_cast<char>(header.size());
   const auto weights = Weights::open(sealed_file("model.safetensors", file + header));

@@ -88,7 +88,9 @@ Result<bool> check_signature(std::string_view line, std::string_view text, const
 }  // namespace
 
 bool is_origin(std::string_view text) {
-  const auto plain = [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != '+' && c != 0x7f; };
+  const auto plain = [](char c) {
+    return static_cast<unsigned char>(c) > 0x20 && c != '+' && c != 0x7f;
+  };
   return !text.empty() && text.size() <= 255 && std::all_of(text.begin(), text.end(), plain) &&
          codec::is_utf8(text);
 }

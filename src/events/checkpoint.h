@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints: a tree's size and root, signed (C2SP tlog-checkpoint over signed-note, Ed25519).
-// Input: files that an attacker may have written. What `open_checkpoint` returns was signed by the key.
+// Input: files that an attacker may have written. What `open_checkpoint` returns was signed by the
+// key.
 #pragma once
 
 #include <string>
@@ -32,7 +33,8 @@ struct Checkpoint {
 /// True for a name that a signed note can carry: 1 to 255 bytes of UTF-8, no space, no '+'.
 [[nodiscard]] bool is_origin(std::string_view text);
 
-[[nodiscard]] std::string sign_checkpoint(const Checkpoint& checkpoint, const crypto::Ed25519Key& key);
+[[nodiscard]] std::string sign_checkpoint(const Checkpoint& checkpoint,
+                                          const crypto::Ed25519Key& key);
 /// Only after the signature of `key` was verified. Errors: kLogCheckpoint.
 [[nodiscard]] Result<Checkpoint> open_checkpoint(std::string_view untrusted_note,
                                                  const VerifierKey& key);

@@ -43,7 +43,8 @@ TEST_CASE("checkpoint: the published example of a verifier key has the key id th
       "If you think cryptography is the answer to your problem,\n"
       "then you don't know what your problem is.\n";
   const auto signature = codec::from_base64(
-      "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=");
+      "x08go/ZJkuBS9UG/"
+      "SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=");
   REQUIRE(signature.has_value());
   CHECK(crypto::ed25519_verify(key->key, as_bytes(note), Bytes(*signature).subspan(4)));
 }
@@ -51,8 +52,9 @@ TEST_CASE("checkpoint: the published example of a verifier key has the key id th
 TEST_CASE("checkpoint: what is signed opens again, and its text is fixed") {
   const crypto::Ed25519Key key = test_key();
   const std::string note = sign_checkpoint(kExample, key);
-  CHECK(note.starts_with("example.org/log\n42\nbjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=\n\n— "
-                         "example.org/log "));
+  CHECK(
+      note.starts_with("example.org/log\n42\nbjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=\n\n— "
+                       "example.org/log "));
   const auto opened = open_checkpoint(note, {kExample.origin, key.public_key()});
   REQUIRE(opened.has_value());
   CHECK(opened->origin == kExample.origin);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of kinds as documentation: docs/events.md holds its output, and a test says when it is old.
+// The table of kinds as documentation: docs/events.md holds its output, and a test says when it is
+// old.
 #pragma once
 
 #include <string>

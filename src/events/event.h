@@ -30,11 +30,12 @@ using FieldValue = std::variant<std::string, std::int64_t, double, bool>;
 struct Event {
   Kind kind;
   Outcome outcome = Outcome::kSuccess;
-  std::string model{};                        ///< name of the model, or empty
-  std::optional<ErrorCode> code{};            ///< why it was refused or failed
-  std::string message{};                      ///< one sentence for people
-  std::vector<std::pair<std::string, FieldValue>> fields{};  ///< kind-specific; short snake_case names
-  std::optional<WallTime> time{};             ///< set by the sink if absent
+  std::string model{};              ///< name of the model, or empty
+  std::optional<ErrorCode> code{};  ///< why it was refused or failed
+  std::string message{};            ///< one sentence for people
+  std::vector<std::pair<std::string, FieldValue>>
+      fields{};                    ///< kind-specific; short snake_case names
+  std::optional<WallTime> time{};  ///< set by the sink if absent
 
   Event& with(std::string name, FieldValue value) {
     fields.emplace_back(std::move(name), std::move(value));

@@ -29,9 +29,9 @@ struct Pending {
 };
 
 Error not_durable(const Error& error) {
-  Error out = make_error(ErrorCode::kLogWrite, "an event could not be made durable: " +
-                                                   error.message + " [" +
-                                                   std::string(name_of(error.code)) + "]");
+  Error out =
+      make_error(ErrorCode::kLogWrite, "an event could not be made durable: " + error.message +
+                                           " [" + std::string(name_of(error.code)) + "]");
   out.subject = error.subject;
   out.hint = error.hint;
   return out;
@@ -104,7 +104,7 @@ struct EventLog::Impl {
   std::atomic<std::uint64_t> size{0};        // durable events
   std::atomic<std::uint64_t> integrated{0};  // of them in the tree
   std::atomic<std::uint64_t> appended{0};    // by this process
-  std::optional<FileLock> users_lock;  // held shared as long as this lives
+  std::optional<FileLock> users_lock;        // held shared as long as this lives
 
   mutable std::mutex mutex;  // guards all below
   std::condition_variable work;
@@ -136,8 +136,8 @@ Result<void> EventLog::Impl::open() {
   {
     MLXGUARD_TRY_ASSIGN(const LockGuard lock,
                         LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
-    MLXGUARD_TRY_ASSIGN(integrator, Integrator::open({dir, options.head_path.string(),
-                                                      options.origin, &key}));
+    MLXGUARD_TRY_ASSIGN(integrator,
+                        Integrator::open({dir, options.head_path.string(), options.origin, &key}));
     origin = integrator->checkpoint().origin;
     OcsfSource source = OcsfSource::of_this_process(options.process_name);
     source.log_name = origin;
@@ -151,9 +151,8 @@ Result<void> EventLog::Impl::open() {
 }
 
 Result<void> EventLog::Impl::recover_if_needed() {
-  MLXGUARD_TRY_ASSIGN(
-      const bool alone,
-      users_lock->acquire(FileLock::Mode::kExclusive, FileLock::Wait::kTry));
+  MLXGUARD_TRY_ASSIGN(const bool alone,
+                      users_lock->acquire(FileLock::Mode::kExclusive, FileLock::Wait::kTry));
   {
     MLXGUARD_TRY_ASSIGN(const LockGuard lock,
                         LockGuard::take(*append_lock, FileLock::Mode::kExclusive));
@@ -168,7 +167,8 @@ Result<void> EventLog::Impl::recover_if_needed() {
     if (!writer.has_value()) return std::move(writer).error();
     journal.emplace(*std::move(writer));
   }
-  // One's own exclusive lock is turned into a shared one at once; another's is only held for a moment.
+  // One's own exclusive lock is turned into a shared one at once; another's is only held for a
+  // moment.
   const auto wait = alone ? FileLock::Wait::kTry : FileLock::Wait::kBlock;
   MLXGUARD_TRY_ASSIGN([[maybe_unused]] const bool held,
                       users_lock->acquire(FileLock::Mode::kShared, wait));
@@ -198,7 +198,8 @@ Result<void> EventLog::Impl::append_recovered_event() {
       .with("damaged_files", static_cast<std::int64_t>(recovery.damaged_files));
   Waiter waiter(1);
   std::vector<Pending> items;
-  items.push_back(make_pending(event, [&](Result<void> result) { waiter.answer(std::move(result)); }));
+  items.push_back(
+      make_pending(event, [&](Result<void> result) { waiter.answer(std::move(result)); }));
   enqueue(items);
   return waiter.wait();
 }
@@ -291,8 +292,8 @@ void EventLog::Impl::commit_loop() {
   }
 }
 
-/// The journal may run ahead of the tree, but not without bound: callers feel it as a slower log. An
-/// integrator that cannot go on (a full disk) slows them too, but does not stop them.
+/// The journal may run ahead of the tree, but not without bound: callers feel it as a slower log.
+/// An integrator that cannot go on (a full disk) slows them too, but does not stop them.
 void EventLog::Impl::wait_for_integrator() {
   constexpr std::chrono::milliseconds kStep{5};
   constexpr int kStepsMax = 200;
@@ -338,8 +339,8 @@ Result<void> EventLog::Impl::integrate_now(Until until) {
 /// Only asks: the lock is held shared afterwards as before, for who opens the log next waits for it
 /// while holding DIR/lock.integrate.
 Result<bool> EventLog::Impl::others_are_alive() {
-  MLXGUARD_TRY_ASSIGN(const bool alone, users_lock->acquire(FileLock::Mode::kExclusive,
-                                                            FileLock::Wait::kTry));
+  MLXGUARD_TRY_ASSIGN(const bool alone,
+                      users_lock->acquire(FileLock::Mode::kExclusive, FileLock::Wait::kTry));
   MLXGUARD_TRY_ASSIGN([[maybe_unused]] const bool held,
                       users_lock->acquire(FileLock::Mode::kShared, FileLock::Wait::kTry));
   return !alone;

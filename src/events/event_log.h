@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventLog: the Sink that cannot be altered unnoticed. An event is durable when append() returns, and
-// in the signed tree at most some 200 ms later (README.md). Several processes may have one log open.
+// EventLog: the Sink that cannot be altered unnoticed. An event is durable when append() returns,
+// and in the signed tree at most some 200 ms later (README.md). Several processes may have one log
+// open.
 #pragma once
 
 #include <chrono>
@@ -23,7 +24,7 @@ namespace mlxguard::events {
 struct LogOptions {
   std::filesystem::path dir;        ///< $STATE/log; made (0700) if missing
   std::filesystem::path head_path;  ///< copy of the last checkpoint; empty: log.head beside `dir`
-  std::string origin;               ///< name of a new log, such as "mlxguard/host"; no space, no '+'
+  std::string origin;  ///< name of a new log, such as "mlxguard/host"; no space, no '+'
   std::string process_name = "mlxguard";
   const Clock* clock = nullptr;
   crypto::Random* random = nullptr;
@@ -36,8 +37,8 @@ class EventLog final : public Sink {
   using Done = std::function<void(Result<void> result)>;
 
   /// Opens or makes a log, and recovers it after an unclean stop. Starts two threads.
-  /// Errors: kLogKey, kLogCheckpoint, kLogRoot, kLogRollback, kLogTruncated, kLogJournal, kLogIndex,
-  /// kLogEntryChanged, kLogEntryMissing, kLogTileChanged; see Integrator.
+  /// Errors: kLogKey, kLogCheckpoint, kLogRoot, kLogRollback, kLogTruncated, kLogJournal,
+  /// kLogIndex, kLogEntryChanged, kLogEntryMissing, kLogTileChanged; see Integrator.
   [[nodiscard]] static Result<std::unique_ptr<EventLog>> open(LogOptions options,
                                                               crypto::Ed25519Key key);
   /// Closes; errors are lost, so call close() where they matter.
@@ -49,9 +50,10 @@ class EventLog final : public Sink {
   [[nodiscard]] Result<void> append(const Event& event) override;
   /// All of them, in their order, with one answer.
   [[nodiscard]] Result<void> append_all(std::span<const Event> events);
-  /// Returns at once. `done` is called exactly once, in the order of the submit() calls of a thread,
-  /// from the commit thread: it must not block, and must not call into this log but submit(). It is
-  /// called from within submit() itself, with kLogWrite, if the queue is full or the log is closed.
+  /// Returns at once. `done` is called exactly once, in the order of the submit() calls of a
+  /// thread, from the commit thread: it must not block, and must not call into this log but
+  /// submit(). It is called from within submit() itself, with kLogWrite, if the queue is full or
+  /// the log is closed.
   void submit(const Event& event, Done done);
   /// Waits until all that was submitted is durable and in the signed tree and the index.
   [[nodiscard]] Result<void> flush();

@@ -38,9 +38,9 @@ std::vector<LogRecord> all_records(const TestState& state) {
 
 /// The state folder as a process leaves it that dies now: nothing is closed.
 void copy_state(const TestState& from, TestState& to) {
-  std::filesystem::copy(from.folder.path(), to.folder.path(),
-                        std::filesystem::copy_options::recursive |
-                            std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy(
+      from.folder.path(), to.folder.path(),
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
 }
 
 /// A log whose tree is empty and whose journal holds these many events.
@@ -73,7 +73,8 @@ TEST_CASE("log: a small log has the files, root and checkpoint that were reviewe
         std::string("\0\5first\0\6second\0\0\0\6fourth", 25));
   CHECK(slurp(folder.path() / "tile/0/000.p/4").size() == 128);
   CHECK(sign_checkpoint({"mlxguard/golden", tree->size(), tree->root()}, test_key()) ==
-        "mlxguard/golden\n4\nruqOZfRtnOFNs0pwXvpCn0jdDbiyswCkSZni6XY5foI=\n\n— mlxguard/golden hQ1T5wbSyZk2yqAr1aJl/DCprF3gCSQZksQ3j/6W"
+        "mlxguard/golden\n4\nruqOZfRtnOFNs0pwXvpCn0jdDbiyswCkSZni6XY5foI=\n\n— mlxguard/golden "
+        "hQ1T5wbSyZk2yqAr1aJl/DCprF3gCSQZksQ3j/6W"
         "5Q6FrqQ4cm65kVwlJPV5bexTkGkRJu2NW9Jw4XcH6zcugur8yA0=\n");
 }
 
@@ -104,8 +105,8 @@ TEST_CASE("log: partial tiles are removed when a longer form stands, over 256 an
     CHECK_MESSAGE(report.ok(), show(report));
     CHECK(report.size == size);
     std::size_t partial_bundles = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(
-             state.folder.log() / "tile/entries")) {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(state.folder.log() / "tile/entries")) {
       if (entry.path().parent_path().extension() == ".p") ++partial_bundles;
       CHECK(entry.path().extension() != ".tmp");
     }
@@ -160,7 +161,8 @@ TEST_CASE("log: is integrated by itself soon after an event") {
   TestState state;
   auto log = state.open();
   REQUIRE(log->append(numbered(0)).has_value());
-  for (int i = 0; i < 200 && slurp(state.folder.log() / "checkpoint").find("\n1\n") == std::string::npos;
+  for (int i = 0;
+       i < 200 && slurp(state.folder.log() / "checkpoint").find("\n1\n") == std::string::npos;
        ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

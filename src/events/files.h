@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files of the event log: reads with a bound, writes that are durable when they return, locks
-// between processes. Trusted: the log's folder belongs to this user (0700), names come from layout.h.
+// between processes. Trusted: the log's folder belongs to this user (0700), names come from
+// layout.h.
 #pragma once
 
 #include <cstdint>
@@ -49,9 +50,9 @@ class FileBatch {
   std::vector<Pending> pending_;
 };
 
-/// A lock file. flock(2): held by the open file, so it ends with the process that held it. flock alone
-/// lets a busy process take its lock again before a waiting one wakes up: who wants the lock first
-/// stands in a queue of one, a second lock file that is held only while waiting.
+/// A lock file. flock(2): held by the open file, so it ends with the process that held it. flock
+/// alone lets a busy process take its lock again before a waiting one wakes up: who wants the lock
+/// first stands in a queue of one, a second lock file that is held only while waiting.
 class FileLock {
  public:
   enum class Mode : std::uint8_t { kShared, kExclusive };

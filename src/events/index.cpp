@@ -118,8 +118,8 @@ std::string string_member(const codec::JsonValue& object, std::string_view name)
   return text.has_value() ? std::string(*text) : std::string();
 }
 
-/// Reads `"<name>":"<text>"` at the front of `rest`, and the comma before it if there is one. Nothing if
-/// another member stands there, or if the text has an escape.
+/// Reads `"<name>":"<text>"` at the front of `rest`, and the comma before it if there is one.
+/// Nothing if another member stands there, or if the text has an escape.
 std::optional<std::string_view> take_member(std::string_view& rest, std::string_view name) {
   std::string_view at = rest;
   if (at.starts_with(',')) at.remove_prefix(1);
@@ -134,9 +134,9 @@ std::optional<std::string_view> take_member(std::string_view& rest, std::string_
   return at.substr(0, end);
 }
 
-/// The columns of a record in the form that ocsf.cpp writes, without parsing all of it. A quote inside a
-/// JSON string is always escaped, so what is looked for can only stand where a member begins. False
-/// leaves the work to the parser.
+/// The columns of a record in the form that ocsf.cpp writes, without parsing all of it. A quote
+/// inside a JSON string is always escaped, so what is looked for can only stand where a member
+/// begins. False leaves the work to the parser.
 bool read_plain_record(std::string_view line, IndexRow& row) {
   constexpr std::string_view kTime = "{\"time\":";
   constexpr std::string_view kOurs = ",\"unmapped\":{\"kind\":";
@@ -199,8 +199,7 @@ IndexRow row_of(std::uint64_t index, Bytes entry, std::uint64_t bundle_offset) {
   return row;
 }
 
-Result<Index> Index::open(const std::string& path, const std::string& log_identity,
-                          Access access) {
+Result<Index> Index::open(const std::string& path, const std::string& log_identity, Access access) {
   const int flags = (access == Access::kWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                               : SQLITE_OPEN_READONLY) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
@@ -313,7 +312,8 @@ Result<std::vector<IndexRow>> Index::select(const Filter& filter) {
   if (filter.outcome.has_value()) sql += " AND outcome = ?";
   if (filter.code.has_value()) sql += " AND code = ?";
   if (filter.after_index.has_value()) sql += " AND idx > ?";
-  sql += filter.order == Order::kNewestFirst ? " ORDER BY idx DESC LIMIT ?" : " ORDER BY idx LIMIT ?";
+  sql +=
+      filter.order == Order::kNewestFirst ? " ORDER BY idx DESC LIMIT ?" : " ORDER BY idx LIMIT ?";
   sqlite3* database = impl_->database.get();
   MLXGUARD_TRY_ASSIGN(const Statement query, prepare(database, sql));
   Binder binder(query.get());
@@ -344,7 +344,8 @@ Result<void> Index::each(const std::function<Result<void>(const IndexRow& row)>&
   const std::string sql = std::string("SELECT ") + kColumns + " FROM events ORDER BY idx";
   MLXGUARD_TRY_ASSIGN(const Statement query, prepare(database, sql));
   int step = 0;
-  while ((step = sqlite3_step(query.get())) == SQLITE_ROW) MLXGUARD_TRY(visit(read_row(query.get())));
+  while ((step = sqlite3_step(query.get())) == SQLITE_ROW)
+    MLXGUARD_TRY(visit(read_row(query.get())));
   if (step != SQLITE_DONE) return index_error(database, "select");
   return {};
 }

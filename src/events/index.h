@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index: one SQLite row for each entry, for questions. Never the truth: it is made from the tiles,
-// can be made again, and answers are read from the tiles. Sole includer of SQLite is index.cpp.
+// The index: one SQLite row for each entry, for questions. Never the truth: it is made from the
+// tiles, can be made again, and answers are read from the tiles. Sole includer of SQLite is
+// index.cpp.
 #pragma once
 
 #include <functional>

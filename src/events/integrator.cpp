@@ -242,8 +242,8 @@ Result<void> Integrator::sign_and_publish(const TreeWriter& tree) {
 
 Result<void> Integrator::update_index(std::uint64_t first, std::span<const IndexRow> rows) {
   if (!index_.has_value() || !index_->is_current()) {
-    MLXGUARD_TRY_ASSIGN(Index index, Index::open(path(layout::kIndex), verifier_.text(),
-                                                 Index::Access::kWrite));
+    MLXGUARD_TRY_ASSIGN(Index index,
+                        Index::open(path(layout::kIndex), verifier_.text(), Index::Access::kWrite));
     index_.emplace(std::move(index));
   }
   MLXGUARD_TRY_ASSIGN(const std::uint64_t size, index_->size());

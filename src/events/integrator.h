@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns the journal into tiles, a signed checkpoint and the index (README.md, steps 6 to 15). All calls
-// with DIR/lock.integrate held; one thread at a time.
+// Turns the journal into tiles, a signed checkpoint and the index (README.md, steps 6 to 15). All
+// calls with DIR/lock.integrate held; one thread at a time.
 #pragma once
 
 #include <memory>
@@ -25,9 +25,7 @@ struct Recovery {
   std::uint64_t damaged_files = 0;   ///< set aside in DIR/journal/
 
   [[nodiscard]] bool found_damage() const { return lost_events > 0 || damaged_files > 0; }
-  [[nodiscard]] bool any() const {
-    return pending_events > 0 || torn_bytes > 0 || found_damage();
-  }
+  [[nodiscard]] bool any() const { return pending_events > 0 || torn_bytes > 0 || found_damage(); }
 };
 
 class Integrator {
@@ -43,12 +41,13 @@ class Integrator {
   [[nodiscard]] static Result<Integrator> open(Options options);
 
   enum class Progress : std::uint8_t { kMore, kAllDone };
-  /// Takes some thousand events of the journal into the tree, so that no other process waits long for
-  /// the lock. Errors: kLogJournal if the journal is damaged; after any error the next call tries again.
+  /// Takes some thousand events of the journal into the tree, so that no other process waits long
+  /// for the lock. Errors: kLogJournal if the journal is damaged; after any error the next call
+  /// tries again.
   [[nodiscard]] Result<Progress> run(FileLock& append_lock);
-  /// The same after an unclean stop: takes what is intact, sets damaged files aside. `lost_line` is the
-  /// record that stands in the place of each event that is lost, so that the others keep their numbers.
-  /// Caller: holds DIR/lock exclusively too.
+  /// The same after an unclean stop: takes what is intact, sets damaged files aside. `lost_line` is
+  /// the record that stands in the place of each event that is lost, so that the others keep their
+  /// numbers. Caller: holds DIR/lock exclusively too.
   [[nodiscard]] Result<Recovery> recover(const std::string& lost_line);
 
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }

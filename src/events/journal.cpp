@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frame: magic (8), first index (8), count (4), payload bytes (4), check of these 24 bytes (8), then
-// count times {length (4), leaf hash (32)}, HMAC of all before it (32), payload. Little endian.
+// Frame: magic (8), first index (8), count (4), payload bytes (4), check of these 24 bytes (8),
+// then count times {length (4), leaf hash (32)}, HMAC of all before it (32), payload. Little
+// endian.
 #include "events/journal.h"
 
 #include <algorithm>
@@ -42,9 +43,7 @@ void put(std::string& out, T value) {
   out.append(bytes, sizeof(T));
 }
 
-void put_hash(std::string& out, const Hash& hash) {
-  out.append(as_text(Bytes(hash)));
-}
+void put_hash(std::string& out, const Hash& hash) { out.append(as_text(Bytes(hash))); }
 
 Result<FrameHeader> parse_header(Bytes untrusted) {
   const std::size_t shown = std::min(untrusted.size(), kMagic.size());

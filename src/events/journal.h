@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The journal: where a group of events becomes durable with one fdatasync, before the tree takes it.
-// Input: files that an attacker may have changed; a frame counts only if its HMAC and every leaf hash
-// in it hold. One process writes at a time (DIR/lock); see README.md, steps 3 to 5 and 15.
+// The journal: where a group of events becomes durable with one fdatasync, before the tree takes
+// it. Input: files that an attacker may have changed; a frame counts only if its HMAC and every
+// leaf hash in it hold. One process writes at a time (DIR/lock); see README.md, steps 3 to 5
+// and 15.
 #pragma once
 
 #include <list>
@@ -39,7 +40,8 @@ struct JournalFrame {
   std::size_t bytes = 0;               ///< of the whole frame
 };
 
-/// How much of a frame is checked: a writer that only needs the next index leaves the entries alone.
+/// How much of a frame is checked: a writer that only needs the next index leaves the entries
+/// alone.
 enum class FrameCheck : std::uint8_t { kMac, kMacAndEntries };
 
 [[nodiscard]] std::string encode_frame(std::uint64_t first_index,

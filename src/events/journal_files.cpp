@@ -147,7 +147,8 @@ Result<JournalTail> read_journal(const std::string& dir, const JournalExtent& ex
   auto file = std::find_if(files.begin(), files.end(), fits);
   const bool goes_on = file != files.end();
   if (!goes_on) {
-    file = std::find_if(files.begin(), files.end(), [&](const auto& f) { return f.segment > from; });
+    file =
+        std::find_if(files.begin(), files.end(), [&](const auto& f) { return f.segment > from; });
     if (file != files.begin()) --file;
   }
   JournalTail tail;
@@ -162,7 +163,8 @@ Result<JournalTail> read_journal(const std::string& dir, const JournalExtent& ex
       return tail;
     }
     if (file->bytes - base > kSegmentReadBytesMax) {
-      return make_error(ErrorCode::kLogJournal, "a journal file is larger than any writer makes it");
+      return make_error(ErrorCode::kLogJournal,
+                        "a journal file is larger than any writer makes it");
     }
     const std::string path = segment_path(dir, file->segment);
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -267,8 +269,8 @@ Result<void> JournalWriter::read_new_frames() {
                       read_at(fd_.get(), offset_, static_cast<std::size_t>(size - offset_)));
   const SegmentScan scan = scan_segment(as_bytes(bytes), &key_, FrameCheck::kMac);
   if (!scan.damage.empty()) {
-    return make_error(ErrorCode::kLogJournal, "the journal is damaged").hinting(
-        "run `mlxguard log verify`; a restart recovers what is intact");
+    return make_error(ErrorCode::kLogJournal, "the journal is damaged")
+        .hinting("run `mlxguard log verify`; a restart recovers what is intact");
   }
   for (const JournalFrame& frame : scan.frames) {
     if (frame.first_index != next_index_) return out_of_order(next_index_, frame.first_index);

@@ -46,7 +46,8 @@ void say(const std::string& line) {
 }
 
 Result<std::unique_ptr<EventLog>> open_log(const std::string& state) {
-  MLXGUARD_TRY_ASSIGN(crypto::Ed25519Key key, load_or_create_log_key(state + "/keys", random_source));
+  MLXGUARD_TRY_ASSIGN(crypto::Ed25519Key key,
+                      load_or_create_log_key(state + "/keys", random_source));
   LogOptions options;
   options.dir = state + "/log";
   options.origin = "mlxguard/test";

@@ -29,8 +29,7 @@ Result<void> check_private(int fd, const std::string& path) {
         .about(path);
   }
   if ((status.st_mode & 077) != 0) {
-    return make_error(ErrorCode::kKeyPermissions,
-                      "the key file is accessible to group or others")
+    return make_error(ErrorCode::kKeyPermissions, "the key file is accessible to group or others")
         .about(path)
         .hinting("chmod 600 the file, if nobody else can have read it; else make a new log");
   }
@@ -49,7 +48,8 @@ Result<void> create_key(const std::string& path, crypto::Random& random) {
   const std::string temporary = path + "." + codec::to_hex(Bytes(suffix));
   const crypto::Ed25519Key key = crypto::Ed25519Key::generate(random);
   std::string text = codec::to_hex(key.seed().bytes()) + "\n";
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  UniqueFd fd(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.is_open()) return os_error("open", temporary);
   Result<void> done = write_at(fd.get(), 0, as_bytes(text));
   crypto::wipe_memory(text.data(), text.size());

@@ -12,8 +12,8 @@
 
 namespace mlxguard::events {
 
-/// Reads `keys_dir`/log.ed25519. Errors: kNotFound; kKeyPermissions if group or others have any access,
-/// if another user owns it, or if it is not a regular file; kKeyFormat.
+/// Reads `keys_dir`/log.ed25519. Errors: kNotFound; kKeyPermissions if group or others have any
+/// access, if another user owns it, or if it is not a regular file; kKeyFormat.
 [[nodiscard]] Result<crypto::Ed25519Key> load_log_key(const std::filesystem::path& keys_dir);
 /// The same; makes key and folder (0600, 0700) when there is none. Two processes get the same key.
 [[nodiscard]] Result<crypto::Ed25519Key> load_or_create_log_key(

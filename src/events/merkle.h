@@ -25,7 +25,8 @@ using Hash = crypto::Sha256Digest;
 /// Root of 1, 2, 4, ... hashes of equal height.
 [[nodiscard]] Hash perfect_root(std::span<const Hash> hashes);
 
-/// Hashes in the rightmost tile of `level` in a tree of `size` leaves; 0 if that tile is full or absent.
+/// Hashes in the rightmost tile of `level` in a tree of `size` leaves; 0 if that tile is full or
+/// absent.
 [[nodiscard]] unsigned edge_width(std::uint64_t size, int level);
 /// Index of that tile: also the number of full tiles at `level`.
 [[nodiscard]] std::uint64_t full_tiles(std::uint64_t size, int level);

@@ -19,7 +19,8 @@ constexpr int kActivityOther = 99;
 constexpr int kFileTypeRegular = 1;
 constexpr int kFileTypeFolder = 2;
 
-/// How much of a record's texts is kept. A record that comes out too long is written again, tighter.
+/// How much of a record's texts is kept. A record that comes out too long is written again,
+/// tighter.
 struct Bounds {
   std::size_t text_bytes;
   std::size_t fields;

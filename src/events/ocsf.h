@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An Event as one line of OCSF 1.8 JSON: what the log stores and exporters send. Values of an event may
-// come from an attacker: they are escaped, cut to bounds, and can never make an event fail.
+// An Event as one line of OCSF 1.8 JSON: what the log stores and exporters send. Values of an event
+// may come from an attacker: they are escaped, cut to bounds, and can never make an event fail.
 #pragma once
 
 #include <atomic>
@@ -24,10 +24,11 @@ struct OcsfSource {
 
 /// Writes records. Thread-safe.
 ///
-/// Field names that also fill an OCSF attribute of the event's class: `file` or `subject` (file.name),
-/// `path` (file.path), `process`, `pid` (process), `operation` (api), `client_ip`, `client_port`
-/// (src_endpoint), `user` (user.name), `ai_provider` (ai_model), `model_digest` (ai_model.uid). All
-/// fields stand in `unmapped` as they are, beside kind, outcome, code and model.
+/// Field names that also fill an OCSF attribute of the event's class: `file` or `subject`
+/// (file.name), `path` (file.path), `process`, `pid` (process), `operation` (api), `client_ip`,
+/// `client_port` (src_endpoint), `user` (user.name), `ai_provider` (ai_model), `model_digest`
+/// (ai_model.uid). All fields stand in `unmapped` as they are, beside kind, outcome, code and
+/// model.
 class OcsfWriter {
  public:
   OcsfWriter(OcsfSource source, crypto::Random& random);

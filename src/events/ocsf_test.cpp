@@ -63,8 +63,8 @@ TEST_CASE("ocsf: every kind gives valid JSON of its class") {
 TEST_CASE("ocsf: text of any length and any bytes fits into an entry, and what was cut is named") {
   std::string hostile;
   for (int i = 0; i < 200'000; ++i) hostile.push_back(static_cast<char>(i % 256));
-  for (const std::string& text : {hostile, std::string(1u << 20, '\x01'), std::string(9000, 'a'),
-                                  std::string(5000, '"')}) {
+  for (const std::string& text :
+       {hostile, std::string(1u << 20, '\x01'), std::string(9000, 'a'), std::string(5000, '"')}) {
     Event event{.kind = Kind::kModelRefused, .model = text};
     event.message = text;
     for (int i = 0; i < 200; ++i) event.with("f" + std::to_string(i), text);

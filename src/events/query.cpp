@@ -14,8 +14,8 @@ namespace {
 Result<Index> open_index(const std::string& dir, const std::string& identity) {
   auto index = Index::open(dir + "/" + layout::kIndex, identity, Index::Access::kRead);
   if (index.has_value()) return index;
-  return make_error(ErrorCode::kLogIndex, "the log's index cannot be read: " +
-                                              index.error().message)
+  return make_error(ErrorCode::kLogIndex,
+                    "the log's index cannot be read: " + index.error().message)
       .about(layout::kIndex)
       .hinting("any command that writes to the log makes its index again");
 }
@@ -63,9 +63,9 @@ Result<std::vector<LogRecord>> LogReader::query(const Filter& filter) {
     record.model = std::move(row.model);
     record.outcome = std::move(row.outcome);
     record.code = std::move(row.code);
-    MLXGUARD_TRY_ASSIGN(record.json,
-                        store_.entry(std::max(log_size, row.index + 1), row.index,
-                                     row.bundle_offset, static_cast<std::size_t>(row.bytes)));
+    MLXGUARD_TRY_ASSIGN(
+        record.json, store_.entry(std::max(log_size, row.index + 1), row.index, row.bundle_offset,
+                                  static_cast<std::size_t>(row.bytes)));
     const auto document = codec::JsonDocument::parse(record.json);
     if (document.has_value()) {
       const auto message = document->root().member("message").and_then(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions to the log: rows are chosen by the index, records are read from the tiles. Needs no key and
-// changes nothing, so it works beside a running supervisor.
+// Questions to the log: rows are chosen by the index, records are read from the tiles. Needs no key
+// and changes nothing, so it works beside a running supervisor.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +25,8 @@ struct LogRecord {
 
 class LogReader {
  public:
-  /// Errors: kLogNotFound; kLogIndex if there is no usable index (opening the log for writing makes it).
+  /// Errors: kLogNotFound; kLogIndex if there is no usable index (opening the log for writing makes
+  /// it).
   [[nodiscard]] static Result<LogReader> open(const std::filesystem::path& dir);
 
   /// Events that the index knows, by the filter, in its order.

@@ -11,8 +11,8 @@
 namespace mlxguard::events {
 namespace {
 
-/// A log's name for people: the machine it was begun on. Letters that a checkpoint line may not hold
-/// are replaced.
+/// A log's name for people: the machine it was begun on. Letters that a checkpoint line may not
+/// hold are replaced.
 std::string origin_of_machine() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0) return "mlxguard/unnamed";

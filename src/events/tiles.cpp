@@ -137,13 +137,13 @@ Result<BundleFile> TileStore::bundle(std::uint64_t index, unsigned width) const 
 Result<std::string> TileStore::entry(std::uint64_t log_size, std::uint64_t index,
                                      std::uint64_t offset, std::size_t bytes) const {
   const std::uint64_t bundle_index = index / kTileWidth;
-  const unsigned width = bundle_index < full_tiles(log_size, 0) ? kTileWidth
-                                                                : edge_width(log_size, 0);
+  const unsigned width =
+      bundle_index < full_tiles(log_size, 0) ? kTileWidth : edge_width(log_size, 0);
   MLXGUARD_TRY_ASSIGN(const OpenTile tile,
                       open_tile(layout::bundle(bundle_index, kTileWidth), width));
-  const auto read = offset < kLengthBytes ? Result<std::string>(std::string())
-                                          : read_at(tile.fd.get(), offset - kLengthBytes,
-                                                    bytes + kLengthBytes);
+  const auto read = offset < kLengthBytes
+                        ? Result<std::string>(std::string())
+                        : read_at(tile.fd.get(), offset - kLengthBytes, bytes + kLengthBytes);
   if (!read.has_value() || read->size() < kLengthBytes || length_at(as_bytes(*read)) != bytes) {
     return make_error(ErrorCode::kLogEntryChanged, "no entry stands where the index says")
         .about(std::to_string(index));

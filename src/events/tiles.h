@@ -36,7 +36,8 @@ class TileStore {
  public:
   explicit TileStore(std::string dir) : dir_(std::move(dir)) {}
 
-  /// Exactly `width` hashes. Errors: kNotFound; kLogTileChanged if the file has not its name's size.
+  /// Exactly `width` hashes. Errors: kNotFound; kLogTileChanged if the file has not its name's
+  /// size.
   [[nodiscard]] Result<std::vector<Hash>> hashes(int level, std::uint64_t index,
                                                  unsigned width) const;
   /// A bundle that should have `width` entries or more. Errors: kNotFound.
@@ -84,9 +85,9 @@ class TreeWriter {
 
   std::string dir_;
   TreeEdge edge_;
-  std::string bundle_;                    ///< the bytes of the partial bundle
-  std::uint64_t committed_ = 0;           ///< size at the last commit
-  std::uint64_t cleaned_ = 0;             ///< size at the last removal of stale partials
+  std::string bundle_;           ///< the bytes of the partial bundle
+  std::uint64_t committed_ = 0;  ///< size at the last commit
+  std::uint64_t cleaned_ = 0;    ///< size at the last removal of stale partials
   std::unique_ptr<FileBatch> files_ = std::make_unique<FileBatch>();
 };
 

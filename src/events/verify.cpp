@@ -160,7 +160,8 @@ class LogVerifier {
     if (options_.log_key != nullptr) key.emplace(options_.log_key->seed());
     JournalCursor cursor;
     for (std::uint64_t from = size;;) {
-      auto tail = read_journal(dir_, snapshot_.journal, from, key.has_value() ? &*key : nullptr, cursor);
+      auto tail =
+          read_journal(dir_, snapshot_.journal, from, key.has_value() ? &*key : nullptr, cursor);
       if (!tail.has_value()) {
         if (tail.error().code != ErrorCode::kLogJournal) return std::move(tail).error();
         findings_.file(ErrorCode::kLogJournal, layout::kJournalFolder, tail.error().message);
@@ -207,8 +208,8 @@ class LogVerifier {
       if (seen.checkpoint->size > checkpoint_->size) {
         findings_.file(ErrorCode::kLogRollback, layout::kCheckpoint,
                        std::string("the log has ") + std::to_string(checkpoint_->size) +
-                           " entries, but had " + std::to_string(seen.checkpoint->size) +
-                           " by " + seen.name);
+                           " entries, but had " + std::to_string(seen.checkpoint->size) + " by " +
+                           seen.name);
         continue;
       }
       // In a damaged tree the root of an earlier size says nothing that is not said already.

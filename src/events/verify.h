@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Verifies a log: every entry against the tiles, every tile against the signed root, the root against
-// heads that were seen before, the journal, and the index. Believes nothing in the log's folder but
-// what the key's signature covers. Memory does not grow with the log.
+// Verifies a log: every entry against the tiles, every tile against the signed root, the root
+// against heads that were seen before, the journal, and the index. Believes nothing in the log's
+// folder but what the key's signature covers. Memory does not grow with the log.
 #pragma once
 
 #include <filesystem>
@@ -25,8 +25,8 @@ struct Finding {
 };
 
 struct VerifyOptions {
-  /// A copy of a log, taken elsewhere, has no head beside it; where the log lives, a missing head is a
-  /// finding.
+  /// A copy of a log, taken elsewhere, has no head beside it; where the log lives, a missing head
+  /// is a finding.
   enum class Head : std::uint8_t { kRequired, kIfThere };
 
   /// The key that must have signed. Absent: the one that DIR/log.vkey names, which an attacker who

@@ -19,9 +19,9 @@ namespace {
 constexpr std::uint64_t kSize = 700;  // two full tiles and a partial one
 
 void copy_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::filesystem::copy(from, to,
-                        std::filesystem::copy_options::recursive |
-                            std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy(
+      from, to,
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
 }
 
 /// One log for all tests here; each tampers with a copy.

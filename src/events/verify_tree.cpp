@@ -11,8 +11,8 @@ namespace {
 
 using layout::kTileWidth;
 
-// Entries in another place are told from changed ones by comparing all of them; beyond this many the
-// log is beyond such fineness.
+// Entries in another place are told from changed ones by comparing all of them; beyond this many
+// the log is beyond such fineness.
 constexpr std::size_t kMismatchesMax = 100'000;
 
 /// Trouble with the file itself is a finding; trouble with reading it is an error.
@@ -43,8 +43,8 @@ void FindingList::entries(ErrorCode code, std::uint64_t first, std::uint64_t las
                           std::string message) {
   if (!report_.findings.empty()) {
     Finding& previous = report_.findings.back();
-    if (previous.code == code && previous.message == message &&
-        previous.last_entry.has_value() && *previous.last_entry + 1 == first) {
+    if (previous.code == code && previous.message == message && previous.last_entry.has_value() &&
+        *previous.last_entry + 1 == first) {
       previous.last_entry = last;
       previous.subject = range_text(*previous.first_entry, last);
       return;
@@ -135,8 +135,8 @@ Result<TreeEdge> TreeVerifier::trusted_edge() {
   if (auto edge = choose_edge(levels, stored_tiles, {}); edge.has_value()) return *std::move(edge);
   std::vector<Hashes> derived_tiles;
   for (const int level : levels) {
-    MLXGUARD_TRY_ASSIGN(Hashes hashes, derived(level, full_tiles(size_, level),
-                                               edge_width(size_, level)));
+    MLXGUARD_TRY_ASSIGN(Hashes hashes,
+                        derived(level, full_tiles(size_, level), edge_width(size_, level)));
     derived_tiles.push_back(std::move(hashes));
   }
   if (auto edge = choose_edge(levels, stored_tiles, derived_tiles); edge.has_value()) {
@@ -298,7 +298,8 @@ void TreeVerifier::report_missing() {
       findings_.entries(ErrorCode::kLogTruncated, first, last,
                         "the log ends before what its checkpoint covers");
     } else {
-      findings_.entries(ErrorCode::kLogEntryMissing, first, last, "the log has no such entry any more");
+      findings_.entries(ErrorCode::kLogEntryMissing, first, last,
+                        "the log has no such entry any more");
     }
   }
 }

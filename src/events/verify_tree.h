@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of verification that walks the tree: from the signed root down to the entries, so that each
-// tile is judged by a parent that was judged before. Internal to verify.cpp.
+// The part of verification that walks the tree: from the signed root down to the entries, so that
+// each tile is judged by a parent that was judged before. Internal to verify.cpp.
 #pragma once
 
 #include <map>

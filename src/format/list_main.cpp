@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: what our parser makes of safetensors files, one JSON line each, so that it can be compared
-// with what mlx makes of them (tests/interop/test_safetensors_mlx.py).
+// For tests: what our parser makes of safetensors files, one JSON line each, so that it can be
+// compared with what mlx makes of them (tests/interop/test_safetensors_mlx.py).
 #include <cstdio>
 #include <fstream>
 #include <iterator>

@@ -39,8 +39,8 @@ Result<std::string_view> header_text(Bytes file) {
 }
 
 Result<codec::JsonDocument> parse_header(std::string_view text) {
-  auto document = codec::JsonDocument::parse(text, {.bytes_max = limits::kSafetensorsHeaderBytesMax,
-                                                    .depth_max = kHeaderDepthMax});
+  auto document = codec::JsonDocument::parse(
+      text, {.bytes_max = limits::kSafetensorsHeaderBytesMax, .depth_max = kHeaderDepthMax});
   if (document) return std::move(document).value();
   Error error = std::move(document).error();
   error.code = error.code == ErrorCode::kJsonDuplicateKey ? ErrorCode::kSafetensorsDuplicate
@@ -83,7 +83,8 @@ Result<std::uint64_t> byte_count(const TensorEntry& entry) {
     // A zero makes the product zero wherever it stands, but must not hide a product (of strides, in
     // mlx) that wraps: zeros count as one until the end.
     is_empty = is_empty || extent == 0;
-    const auto product = checked_mul(elements, static_cast<std::uint64_t>(std::max<std::int64_t>(extent, 1)));
+    const auto product =
+        checked_mul(elements, static_cast<std::uint64_t>(std::max<std::int64_t>(extent, 1)));
     if (!product || *product > limits::kTensorElementsMax) {
       return make_error(ErrorCode::kSafetensorsShape, "the number of elements is too large")
           .about(entry.name);
@@ -118,7 +119,8 @@ Result<void> read_offsets(JsonValue offsets, std::uint64_t data_begin, std::uint
   MLXGUARD_TRY_ASSIGN(const std::uint64_t expected, byte_count(entry));
   if (pair[1] - pair[0] != expected) {
     return std::move(bad("offsets do not match the shape"))
-        .compared(std::to_string(expected) + " bytes", std::to_string(pair[1] - pair[0]) + " bytes");
+        .compared(std::to_string(expected) + " bytes",
+                  std::to_string(pair[1] - pair[0]) + " bytes");
   }
   entry.begin_bytes = data_begin + pair[0];
   entry.end_bytes = data_begin + pair[1];
@@ -150,7 +152,8 @@ Result<TensorEntry> read_tensor(std::string_view name, JsonValue value, std::uin
   return entry;
 }
 
-/// Sorted by place in the file; then each must begin where the one before ends, up to the file's end.
+/// Sorted by place in the file; then each must begin where the one before ends, up to the file's
+/// end.
 Result<void> check_layout(std::vector<TensorEntry>& entries, std::uint64_t data_begin,
                           std::uint64_t file_size) {
   std::sort(entries.begin(), entries.end(), [](const TensorEntry& a, const TensorEntry& b) {

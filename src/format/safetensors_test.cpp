@@ -44,12 +44,11 @@ ErrorCode code_of_tensor(std::string_view dtype, std::string_view shape, std::st
 }  // namespace
 
 TEST_CASE("safetensors: reads tensors, in the order of their bytes, found by name") {
-  const auto file = file_of(
-      R"({"__metadata__":{"format":"pt"},)"
-      R"("b":{"dtype":"F16","shape":[2,3],"data_offsets":[4,16]},)"
-      R"("a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
-      R"("empty":{"dtype":"I64","shape":[3,0],"data_offsets":[16,16]}}   )",
-      16);
+  const auto file = file_of(R"({"__metadata__":{"format":"pt"},)"
+                            R"("b":{"dtype":"F16","shape":[2,3],"data_offsets":[4,16]},)"
+                            R"("a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                            R"("empty":{"dtype":"I64","shape":[3,0],"data_offsets":[16,16]}}   )",
+                            16);
   const auto index = format::parse_safetensors(file);
   REQUIRE(index.has_value());
   REQUIRE(index->entries().size() == 3);
@@ -74,7 +73,8 @@ TEST_CASE("safetensors: takes a file without tensors") {
   CHECK(index->entries().empty());
 }
 
-TEST_CASE("safetensors: refuses a header length that is not there, zero, too large or beyond the file") {
+TEST_CASE(
+    "safetensors: refuses a header length that is not there, zero, too large or beyond the file") {
   CHECK(code_of({}) == ErrorCode::kSafetensorsHeader);
   CHECK(code_of({1, 2, 3}) == ErrorCode::kSafetensorsHeader);
   CHECK(code_of(file_of_length(0, "{}", 0)) == ErrorCode::kSafetensorsHeader);
@@ -84,7 +84,8 @@ TEST_CASE("safetensors: refuses a header length that is not there, zero, too lar
   CHECK(code_of(file_of_length(UINT64_MAX - 7, "{}", 0)) == ErrorCode::kSafetensorsHeader);
 }
 
-TEST_CASE("safetensors: refuses a header of the length that mlx refuses, although it is all there") {
+TEST_CASE(
+    "safetensors: refuses a header of the length that mlx refuses, although it is all there") {
   std::string header(limits::kSafetensorsHeaderBytesMax, ' ');
   header[0] = '{';
   header[1] = '}';
@@ -92,7 +93,8 @@ TEST_CASE("safetensors: refuses a header of the length that mlx refuses, althoug
 }
 
 TEST_CASE("safetensors: refuses a header that is not one JSON object") {
-  for (const std::string header : {"[]", "nul", "{\"a\":}", "{}x", " {}", "\"text\"", "{\"a\":1}"}) {
+  for (const std::string header :
+       {"[]", "nul", "{\"a\":}", "{}x", " {}", "\"text\"", "{\"a\":1}"}) {
     CAPTURE(header);
     CHECK(code_of(file_of(header, 0)) == ErrorCode::kSafetensorsHeader);
   }
@@ -133,7 +135,8 @@ TEST_CASE("safetensors: refuses names that are empty or too long") {
   CHECK(code_of(file_of("{\"" + name + tail, 1)) == ErrorCode::kSafetensorsHeader);
 }
 
-TEST_CASE("safetensors: refuses unknown types, those that mlx reads as others, and those it lacks") {
+TEST_CASE(
+    "safetensors: refuses unknown types, those that mlx reads as others, and those it lacks") {
   for (const std::string dtype : {"", "f32", "F8_E4M3", "F8_E8M0", "F64", "C64", "F32 "}) {
     CAPTURE(dtype);
     CHECK(code_of_tensor(dtype, "[1]", "[0,8]", 8) == ErrorCode::kSafetensorsDtype);
@@ -158,8 +161,9 @@ TEST_CASE("safetensors: refuses a product that wraps behind a zero, in any order
 }
 
 TEST_CASE("safetensors: refuses dimensions that are negative, beyond 32 bits, or no integers") {
-  for (const std::string shape : {"[-1]", "[-2,-2]", "[4294967297]", "[2147483648]", "[1.0]", "[1e0]",
-                            "[\"1\"]", "[null]", "[true]", "[[1]]", "{}", "4", "null"}) {
+  for (const std::string shape :
+       {"[-1]", "[-2,-2]", "[4294967297]", "[2147483648]", "[1.0]", "[1e0]", "[\"1\"]", "[null]",
+        "[true]", "[[1]]", "{}", "4", "null"}) {
     CAPTURE(shape);
     CHECK(code_of_tensor("U8", shape, "[0,4]", 4) == ErrorCode::kSafetensorsShape);
   }
@@ -175,9 +179,9 @@ TEST_CASE("safetensors: refuses more dimensions than the bound") {
 }
 
 TEST_CASE("safetensors: refuses offsets that are reversed, out of bounds, or no pair of integers") {
-  for (const std::string offsets : {"[1,0]", "[0,5]", "[4,8]", "[0,18446744073709551615]",
-                              "[18446744073709551612,0]", "[-4,0]", "[0]", "[0,4,4]", "[0,4.0]",
-                              "[\"0\",4]", "{}", "null"}) {
+  for (const std::string offsets :
+       {"[1,0]", "[0,5]", "[4,8]", "[0,18446744073709551615]", "[18446744073709551612,0]", "[-4,0]",
+        "[0]", "[0,4,4]", "[0,4.0]", "[\"0\",4]", "{}", "null"}) {
     CAPTURE(offsets);
     CHECK(code_of_tensor("U8", "[4]", offsets, 4) == ErrorCode::kSafetensorsOffsets);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TensorIndex: where each tensor of a weights file lies, every offset proven in bounds. It stands between
-// verified bytes and mlx: the engine takes tensors by this index, not by mlx's own reading of a header.
+// TensorIndex: where each tensor of a weights file lies, every offset proven in bounds. It stands
+// between verified bytes and mlx: the engine takes tensors by this index, not by mlx's own reading
+// of a header.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +15,21 @@
 
 namespace mlxguard::format {
 
-/// Element types that both safetensors and mlx have. What mlx would read as another type (F8) or not
-/// at all (F64) is refused.
+/// Element types that both safetensors and mlx have. What mlx would read as another type (F8) or
+/// not at all (F64) is refused.
 enum class TensorType : std::uint8_t {
-  kBool, kUint8, kInt8, kUint16, kInt16, kFloat16, kBfloat16, kUint32, kInt32, kFloat32, kUint64, kInt64,
+  kBool,
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kFloat16,
+  kBfloat16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kUint64,
+  kInt64,
 };
 
 [[nodiscard]] std::size_t size_of(TensorType type);

@@ -15,13 +15,14 @@ namespace mlxguard::inspect {
 // Row: X(enumerator, "name"). The name is what reports say of a file.
 #define MLXGUARD_CONTENT_KINDS(X)                                                                  \
   X(kEmpty, "empty")                                                                               \
-  X(kSafetensors, "safetensors") X(kGguf, "gguf") X(kNpy, "npy") X(kZip, "zip") X(kTar, "tar")     \
-      X(kCompressed, "compressed") X(kOtherArchive, "archive") X(kPickle, "pickle") X(kElf, "elf") \
-          X(kMachO, "mach-o") X(kPe, "pe") X(kWasm, "wasm") X(kByteCode, "python-bytecode")        \
-              X(kScript, "script") X(kPython, "python") X(kJson, "json") X(kYaml, "yaml")          \
-                  X(kTemplate, "template") X(kText, "text") X(kImage, "image")                     \
-                      X(kDocument, "document") X(kSentencePiece, "sentencepiece")                  \
-                          X(kMlxfn, "mlxfn") X(kForeign, "foreign") X(kUnknown, "unknown")
+  X(kSafetensors, "safetensors")                                                                   \
+  X(kGguf, "gguf") X(kNpy, "npy") X(kZip, "zip") X(kTar, "tar") X(kCompressed, "compressed")       \
+      X(kOtherArchive, "archive") X(kPickle, "pickle") X(kElf, "elf") X(kMachO, "mach-o")          \
+          X(kPe, "pe") X(kWasm, "wasm") X(kByteCode, "python-bytecode") X(kScript, "script")       \
+              X(kPython, "python") X(kJson, "json") X(kYaml, "yaml") X(kTemplate, "template")      \
+                  X(kText, "text") X(kImage, "image") X(kDocument, "document")                     \
+                      X(kSentencePiece, "sentencepiece") X(kMlxfn, "mlxfn") X(kForeign, "foreign") \
+                          X(kUnknown, "unknown")
 
 enum class ContentKind : std::uint8_t {
 #define MLXGUARD_CONTENT_ENUM(enumerator, name) enumerator,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions exported by mlx (.mlxfn), by the order in which mlx writes them (mlx/export.cpp): header,
-// inputs, then every operation with its state, then nothing. There is no mark and no checksum, so all
-// of it is checked: counts against what is left, kinds and shapes against mlx's own, each operation
-// against the table below. Nothing is handed to mlx. Input: bytes chosen by an attacker.
+// Functions exported by mlx (.mlxfn), by the order in which mlx writes them (mlx/export.cpp):
+// header, inputs, then every operation with its state, then nothing. There is no mark and no
+// checksum, so all of it is checked: counts against what is left, kinds and shapes against mlx's
+// own, each operation against the table below. Nothing is handed to mlx. Input: bytes chosen by an
+// attacker.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -20,12 +21,13 @@ constexpr std::uint64_t kRankMax = 64;
 constexpr std::uint64_t kItemsMax = 1u << 20;
 constexpr std::size_t kNameBytesMax = 256;
 
-/// An operation and its state: i and e int32, f float, b bool, z 8 bytes, d type, v int32s, w 8-byte
-/// numbers, s text.
+/// An operation and its state: i and e int32, f float, b bool, z 8 bytes, d type, v int32s, w
+/// 8-byte numbers, s text.
 struct Operation {
   std::string_view name;
   std::string_view state;
 };
+// clang-format off: a table
 constexpr std::array kOperations{
     Operation{"Abs", ""}, Operation{"Add", ""}, Operation{"AddMM", "ff"}, Operation{"Arange", "zzz"},
     Operation{"ArcCos", ""}, Operation{"ArcCosh", ""}, Operation{"ArcSin", ""},
@@ -64,6 +66,7 @@ constexpr std::array kOperations{
     Operation{"RMSNorm", "f"}, Operation{"RMSNormVJP", "f"}, Operation{"LayerNorm", "f"},
     Operation{"LayerNormVJP", "f"}, Operation{"RoPE", "ibffb"},
     Operation{"ScaledDotProductAttention", "fbbb"}};
+// clang-format on
 
 /// By mlx's number of a type; its bytes.
 constexpr std::array<std::uint8_t, 14> kTypeBytes{1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 2, 8};
@@ -85,7 +88,8 @@ class Function {
     if (count < 0 || count > 1024) return malformed("more functions than any export has");
     MLXGUARD_TRY_ASSIGN(const bool shapeless, flag());
     if (shapeless) {
-      findings_.add(Rule::kMlxfnShapeless, "exported shapeless: mlx does not check the shapes it is given");
+      findings_.add(Rule::kMlxfnShapeless,
+                    "exported shapeless: mlx does not check the shapes it is given");
     }
     MLXGUARD_TRY_ASSIGN(const std::string_view metadata, text(limits::kAdvisoryRecordBytesMax));
     static_cast<void>(metadata);  // free text, for people
@@ -189,14 +193,16 @@ class Function {
     MLXGUARD_TRY_ASSIGN(const bool operation, flag());
     if (operation) return read_operation(id);
     MLXGUARD_TRY_ASSIGN(const bool constant, flag());
-    if (constant == inputs_.contains(id)) return malformed("an input that is a constant, or none of both");
+    if (constant == inputs_.contains(id))
+      return malformed("an input that is a constant, or none of both");
     if (!constant || !constants_.insert(id).second) {
       ids_.insert(id);
       return true;
     }
     MLXGUARD_TRY_ASSIGN(const std::uint64_t elements, shape());
     MLXGUARD_TRY_ASSIGN(const std::uint64_t bytes, type());
-    if (elements > reader_.remaining() / bytes) return malformed("a constant that ends behind the file");
+    if (elements > reader_.remaining() / bytes)
+      return malformed("a constant that ends behind the file");
     MLXGUARD_TRY(reader_.take(static_cast<std::size_t>(elements * bytes)));
     ids_.insert(id);
     return true;
@@ -228,7 +234,8 @@ class Function {
   /// The outputs of an operation that has several.
   Result<bool> read_siblings(std::uint64_t siblings) {
     MLXGUARD_TRY_ASSIGN(const std::uint64_t outputs, count_of(sizeof(std::uint64_t)));
-    if (siblings > kItemsMax || outputs != siblings + 1) return malformed("outputs that are not counted right");
+    if (siblings > kItemsMax || outputs != siblings + 1)
+      return malformed("outputs that are not counted right");
     for (std::uint64_t i = 0; i < outputs; ++i) {
       MLXGUARD_TRY_ASSIGN(const auto id, reader_.read<std::uint64_t>());
       ids_.insert(id);
@@ -262,8 +269,10 @@ class Function {
         MLXGUARD_TRY(type());
         return {};
       }
-      case 'v': return skip_items(sizeof(std::int32_t));
-      case 'w': return skip_items(sizeof(std::uint64_t));
+      case 'v':
+        return skip_items(sizeof(std::int32_t));
+      case 'w':
+        return skip_items(sizeof(std::uint64_t));
       default: {
         MLXGUARD_TRY(text(kNameBytesMax));
         return {};

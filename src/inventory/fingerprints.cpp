@@ -139,9 +139,9 @@ std::string number(std::string_view text) {
 std::string commit(std::string_view text) {
   constexpr std::size_t kDigits = 40;
   const std::string_view digits = text.substr(0, kDigits);
-  const bool all = digits.size() == kDigits && std::all_of(digits.begin(), digits.end(), [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'f');
-  });
+  const bool all = digits.size() == kDigits &&
+                   std::all_of(digits.begin(), digits.end(),
+                               [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
   return all ? std::string(digits) : std::string();
 }
 
@@ -231,8 +231,8 @@ class Finder {
     const std::string_view all = as_text(bytes);
     std::size_t hits = 0;
     for (std::size_t at = 0; at < all.size() && hits < kTextHitsMax;) {
-      const void* where = ::memmem(all.data() + at, all.size() - at, row.pattern.data(),
-                                   row.pattern.size());
+      const void* where =
+          ::memmem(all.data() + at, all.size() - at, row.pattern.data(), row.pattern.size());
       if (where == nullptr) break;
       at = static_cast<std::size_t>(static_cast<const char*>(where) - all.data());
       const std::string_view rest = all.substr(at + row.pattern.size(), 128);

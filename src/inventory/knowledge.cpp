@@ -86,8 +86,8 @@ unsigned long next_number(std::string_view& release) {
   const auto parsed = std::from_chars(release.data(), release.data() + release.size(), number);
   const auto used = static_cast<std::size_t>(parsed.ptr - release.data());
   release.remove_prefix(used);
-  const bool goes_on = used > 0 && release.size() > 1 && release[0] == '.' && release[1] >= '0' &&
-                       release[1] <= '9';
+  const bool goes_on =
+      used > 0 && release.size() > 1 && release[0] == '.' && release[1] >= '0' && release[1] <= '9';
   release = goes_on ? release.substr(1) : std::string_view{};
   return number;
 }

@@ -7,7 +7,7 @@
 namespace mlxguard::inventory {
 namespace {
 
-// In the order of bytes. clang-format off
+// clang-format off: in the order of bytes
 constexpr std::string_view kIds[] = {
     "0BSD", "389-exception", "3D-Slicer-1.0", "AAL", "ADSL", "AFL-1.1", "AFL-1.2", "AFL-2.0",
     "AFL-2.1", "AFL-3.0", "AGPL-1.0", "AGPL-1.0-only", "AGPL-1.0-or-later", "AGPL-3.0",

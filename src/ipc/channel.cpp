@@ -33,9 +33,9 @@ static_assert(sizeof(Header) == 16);
 Result<UniqueFd> sealed_memory(Bytes bytes) {
   UniqueFd memory(::memfd_create("mlxguard-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.is_open()) return os_error("memfd_create");
-  if (::ftruncate(memory.get(), static_cast<off_t>(bytes.size())) != 0) return os_error("ftruncate");
-  void* mapped =
-      ::mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  if (::ftruncate(memory.get(), static_cast<off_t>(bytes.size())) != 0)
+    return os_error("ftruncate");
+  void* mapped = ::mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (mapped == MAP_FAILED) return os_error("mmap");
   std::memcpy(mapped, bytes.data(), bytes.size());
   ::munmap(mapped, bytes.size());
@@ -239,8 +239,7 @@ Result<Received> Channel::receive(std::optional<std::chrono::steady_clock::time_
   for (;;) {
     if (deadline) {
       const auto left = *deadline - std::chrono::steady_clock::now();
-      const auto left_ms =
-          std::max<std::int64_t>(0, std::chrono::ceil<milliseconds>(left).count());
+      const auto left_ms = std::max<std::int64_t>(0, std::chrono::ceil<milliseconds>(left).count());
       pollfd wait{socket_.get(), POLLIN, 0};
       const int ready =
           ::poll(&wait, 1, static_cast<int>(std::min<std::int64_t>(left_ms, INT_MAX)));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channel: one end of a SOCK_SEQPACKET pair between two of our processes. A message is one packet: a
-// 16-byte header, then its fields. Fields beyond kIpcInlineBytesMax travel in a memfd sealed against any
-// change, so the receiver reads bytes that the sender can no longer alter.
-// Input: whatever the peer sends; the peer may be compromised.
+// Channel: one end of a SOCK_SEQPACKET pair between two of our processes. A message is one packet:
+// a 16-byte header, then its fields. Fields beyond kIpcInlineBytesMax travel in a memfd sealed
+// against any change, so the receiver reads bytes that the sender can no longer alter. Input:
+// whatever the peer sends; the peer may be compromised.
 #pragma once
 
 #include <chrono>
@@ -36,7 +36,8 @@ class Payload {
   [[nodiscard]] Bytes bytes() const {
     return mapped_ != nullptr ? Bytes{mapped_, mapped_size_} : Bytes{inline_};
   }
-  /// Overwrites copied fields that hold a secret. A mapped memfd is sealed, and gone when it is closed.
+  /// Overwrites copied fields that hold a secret. A mapped memfd is sealed, and gone when it is
+  /// closed.
   void wipe() noexcept;
 
  private:
@@ -119,7 +120,8 @@ class Channel {
   [[nodiscard]] Result<Received> receive(
       std::optional<std::chrono::steady_clock::time_point> deadline = {});
 
-  /// Overwrites what is left of received messages in this channel's buffer; after one with a secret.
+  /// Overwrites what is left of received messages in this channel's buffer; after one with a
+  /// secret.
   void forget_received() noexcept;
 
  private:

@@ -106,9 +106,9 @@ TEST_CASE("ipc: a small message arrives as it was sent") {
 
 TEST_CASE("ipc: sizes around the inline bound arrive whole") {
   auto [a, b] = Channel::pair().value();
-  for (const std::size_t size : {std::size_t{0}, limits::kIpcInlineBytesMax - 200,
-                                 limits::kIpcInlineBytesMax - 60, limits::kIpcInlineBytesMax,
-                                 limits::kIpcInlineBytesMax + 1, std::size_t{3} << 20}) {
+  for (const std::size_t size :
+       {std::size_t{0}, limits::kIpcInlineBytesMax - 200, limits::kIpcInlineBytesMax - 60,
+        limits::kIpcInlineBytesMax, limits::kIpcInlineBytesMax + 1, std::size_t{3} << 20}) {
     REQUIRE(a.send(infer_request(size)).has_value());
     const InferRequest back = b.receive().value().as<InferRequest>().value();
     CHECK(back.inputs[0].data.size() == size);

@@ -30,8 +30,12 @@ WireField wire_field(const std::string& name, const events::FieldValue& value) {
 }  // namespace
 
 WireError WireError::of(const Error& error) {
-  return {std::string(name_of(error.code)), error.message, error.subject,
-          error.expected,                   error.actual,  error.hint};
+  return {std::string(name_of(error.code)),
+          error.message,
+          error.subject,
+          error.expected,
+          error.actual,
+          error.hint};
 }
 
 Error WireError::to_error() const {

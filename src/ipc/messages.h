@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every message between our processes, one section per direction. Who may send what is checked by the
-// receiver: a gateway cannot send what only a worker may, since each end decodes its own section only.
+// Every message between our processes, one section per direction. Who may send what is checked by
+// the receiver: a gateway cannot send what only a worker may, since each end decodes its own
+// section only.
 //
 //   supervisor <-> worker    control channel, descriptor 3 of the worker
 //   supervisor <-> gateway   control channel, descriptor 3 of the gateway
@@ -132,7 +133,7 @@ struct WorkerLocked {
 
 struct WorkerReady {
   static constexpr MessageType kType = MessageType::kWorkerReady;
-  std::string schema;  ///< validate::ModelSchema::to_wire(); the supervisor passes it on unread
+  std::string schema;   ///< validate::ModelSchema::to_wire(); the supervisor passes it on unread
   std::string runtime;  ///< for example "mlx 0.32.4, OpenBLAS"
   std::int64_t load_microseconds = 0;
   template <class Archive>
@@ -153,8 +154,8 @@ struct WorkerLoadFailed {
 // ---- supervisor -> gateway ---------------------------------------------------------------------
 
 struct ApiKeyHash {
-  std::string name;                   ///< who, for the log
-  std::vector<std::uint8_t> sha256;   ///< of the key's text
+  std::string name;                  ///< who, for the log
+  std::vector<std::uint8_t> sha256;  ///< of the key's text
   template <class Archive>
   void visit(Archive& archive) {
     archive(name), archive(sha256);
@@ -341,7 +342,7 @@ struct EmbedAnswer {
   std::uint64_t id = 0;
   std::int64_t run_microseconds = 0;
   std::uint32_t dimension = 0;
-  std::vector<float> vectors;              ///< row-major, one row a text
+  std::vector<float> vectors;               ///< row-major, one row a text
   std::vector<std::uint32_t> token_counts;  ///< one a text, after truncation
   template <class Archive>
   void visit(Archive& archive) {

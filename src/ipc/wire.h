@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Wire form of messages between our processes. A message struct lists its fields once, in `visit`; the
-// Encoder and the Decoder both walk that list, so the two directions cannot differ.
-// Input of the Decoder: bytes from a process that may be compromised. Every length is checked against
-// what is there before anything is allocated.
+// Wire form of messages between our processes. A message struct lists its fields once, in `visit`;
+// the Encoder and the Decoder both walk that list, so the two directions cannot differ. Input of
+// the Decoder: bytes from a process that may be compromised. Every length is checked against what
+// is there before anything is allocated.
 #pragma once
 
 #include <cstdint>
@@ -82,7 +82,10 @@ class Decoder {
     requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
   void get(T& value) {
     auto read = reader_.read<T>();
-    if (read) value = *read; else ok_ = false;
+    if (read)
+      value = *read;
+    else
+      ok_ = false;
   }
   void get(bool& value) {
     std::uint8_t raw = 0;

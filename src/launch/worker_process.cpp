@@ -56,9 +56,9 @@ Result<void> WorkerProcess::send_model() {
   for (std::size_t first = 0; first < files.size(); first += kFilesPerMessage) {
     ipc::ModelFiles batch;
     std::vector<int> descriptors;
-    for (const auto& file : files.subspan(first, std::min(kFilesPerMessage, files.size() - first))) {
-      batch.files.push_back(
-          {file.name, file.size_bytes, {file.digest.begin(), file.digest.end()}});
+    for (const auto& file :
+         files.subspan(first, std::min(kFilesPerMessage, files.size() - first))) {
+      batch.files.push_back({file.name, file.size_bytes, {file.digest.begin(), file.digest.end()}});
       descriptors.push_back(file.memory.get());
     }
     MLXGUARD_TRY(control_.send(batch, descriptors));
@@ -70,8 +70,8 @@ Result<void> WorkerProcess::handle(const ipc::Received& received) {
   if (received.type == ipc::WorkerLocked::kType && stage_ == Stage::kStarting) {
     MLXGUARD_TRY_ASSIGN(const auto locked, received.as<ipc::WorkerLocked>());
     isolation_ = locked.isolation;
-    // What the probe promised must have been done by spawn and lock together: a layer that was lost on
-    // the way is a refusal, not a weaker worker.
+    // What the probe promised must have been done by spawn and lock together: a layer that was lost
+    // on the way is a refusal, not a weaker worker.
     sandbox::IsolationReport achieved = sandbox::IsolationReport::from_bits(locked.mechanisms);
     achieved.merge(child_.isolation());
     MLXGUARD_TRY(sandbox::confirm(promised_, achieved));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // WorkerProcess: a worker around one VerifiedModel, from spawn to verdict. It speaks the control
-// protocol and keeps what the worker says as data. On the model line it is the station "pass": sealed
-// descriptors leave here, paths never do.
+// protocol and keeps what the worker says as data. On the model line it is the station "pass":
+// sealed descriptors leave here, paths never do.
 #pragma once
 
 #include <chrono>
@@ -57,7 +57,9 @@ class WorkerProcess {
   [[nodiscard]] const std::string& runtime() const { return runtime_; }
   [[nodiscard]] const std::string& isolation() const { return isolation_; }
   [[nodiscard]] std::chrono::microseconds load_time() const { return load_time_; }
-  [[nodiscard]] const sandbox::IsolationReport& spawn_isolation() const { return child_.isolation(); }
+  [[nodiscard]] const sandbox::IsolationReport& spawn_isolation() const {
+    return child_.isolation();
+  }
   [[nodiscard]] const signature::VerifiedModel& model() const { return *model_; }
 
   [[nodiscard]] int control_fd() const { return control_.fd(); }

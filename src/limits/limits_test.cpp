@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/limits.h"
+
 #include <doctest/doctest.h>
 
-#include "base/limits.h"
 #include "limits/restart_policy.h"
 #include "limits/worker_limits.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllowList: which files a lock names. A file is allowed if its sha256 is one that the lock has for its
-// project. Trusted: the lock's author; an allow-list without digests is refused, since names and
-// versions alone say nothing about bytes.
+// AllowList: which files a lock names. A file is allowed if its sha256 is one that the lock has for
+// its project. Trusted: the lock's author; an allow-list without digests is refused, since names
+// and versions alone say nothing about bytes.
 #pragma once
 
 #include <map>

@@ -85,8 +85,8 @@ Result<std::vector<FileRecord>> read_records(const std::filesystem::path& mirror
   for (const auto& entry :
        std::filesystem::directory_iterator(mirror_folder / "records", problem)) {
     if (entry.path().extension() != ".json") continue;
-    MLXGUARD_TRY_ASSIGN(const std::string text, events::read_file(entry.path().string(),
-                                                                  limits::kMirrorRecordBytesMax));
+    MLXGUARD_TRY_ASSIGN(const std::string text,
+                        events::read_file(entry.path().string(), limits::kMirrorRecordBytesMax));
     auto record = file_record_from(text);
     if (record) records.push_back(*std::move(record));
   }
@@ -98,8 +98,8 @@ Result<std::vector<FileRecord>> read_records(const std::filesystem::path& mirror
 
 std::string record_id(std::string_view project, const ProjectFile& file) {
   if (!file.sha256.empty()) return file.sha256;
-  return codec::to_hex(
-      crypto::sha256({as_bytes("no digest\n"), as_bytes(project), as_bytes("\n"), as_bytes(file.filename)}));
+  return codec::to_hex(crypto::sha256(
+      {as_bytes("no digest\n"), as_bytes(project), as_bytes("\n"), as_bytes(file.filename)}));
 }
 
 }  // namespace mlxguard::mirror

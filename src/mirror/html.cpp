@@ -10,7 +10,9 @@
 namespace mlxguard::mirror {
 namespace {
 
-Error refused(std::string message) { return make_error(ErrorCode::kMirrorPage, std::move(message)); }
+Error refused(std::string message) {
+  return make_error(ErrorCode::kMirrorPage, std::move(message));
+}
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
 
@@ -59,8 +61,8 @@ std::string decode_entities(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::size_t end = text[i] == '&' ? text.substr(i, kEntityBytesMax).find(';')
-                                           : std::string_view::npos;
+    const std::size_t end =
+        text[i] == '&' ? text.substr(i, kEntityBytesMax).find(';') : std::string_view::npos;
     if (end == std::string_view::npos || end < 2) {
       out += text[i];
       continue;
@@ -142,7 +144,8 @@ class Reader {
       end = at_;
       while (end < text_.size() && !is_space(text_[end]) && text_[end] != '>') ++end;
     }
-    if (end - at_ > limits::kMirrorAttributeBytesMax) return refused("an attribute that is too long");
+    if (end - at_ > limits::kMirrorAttributeBytesMax)
+      return refused("an attribute that is too long");
     std::string value = decode_entities(text_.substr(at_, end - at_));
     at_ = end + (quote == '"' || quote == '\'' ? 1 : 0);
     return value;
@@ -176,7 +179,8 @@ class Reader {
     if (name != "a") return {};
     if (index.anchors.size() >= limits::kMirrorPageFilesMax) return refused("too many links");
     const std::size_t end = std::min(text_.find('<', at_), text_.size());
-    if (end - at_ > limits::kMirrorAttributeBytesMax) return refused("a link whose text is too long");
+    if (end - at_ > limits::kMirrorAttributeBytesMax)
+      return refused("a link whose text is too long");
     tag.text = trimmed(decode_entities(text_.substr(at_, end - at_)));
     at_ = end;
     index.anchors.push_back(std::move(tag));
@@ -218,12 +222,23 @@ std::string escape_html(std::string_view text) {
   out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

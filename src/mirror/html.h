@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// As much HTML as an index page has: its anchors with their attributes and text. No tree, no script,
-// no nesting: one pass, linear in the bytes, bounded in what it keeps. Input: bytes of an attacker.
+// As much HTML as an index page has: its anchors with their attributes and text. No tree, no
+// script, no nesting: one pass, linear in the bytes, bounded in what it keeps. Input: bytes of an
+// attacker.
 #pragma once
 
 #include <optional>
@@ -14,8 +15,9 @@
 namespace mlxguard::mirror {
 
 struct Anchor {
-  std::vector<std::pair<std::string, std::string>> attributes;  ///< lower-case names, decoded values
-  std::string text;                                             ///< decoded, trimmed
+  std::vector<std::pair<std::string, std::string>>
+      attributes;    ///< lower-case names, decoded values
+  std::string text;  ///< decoded, trimmed
 
   /// The first of this name.
   [[nodiscard]] const std::string* find(std::string_view name) const;
@@ -26,7 +28,8 @@ struct HtmlIndex {
   std::string repository_version;  ///< <meta name="pypi:repository-version" content=...>
 };
 
-/// Errors: kMirrorPage beyond the bounds (anchors, attributes, bytes of one tag) and for invalid UTF-8.
+/// Errors: kMirrorPage beyond the bounds (anchors, attributes, bytes of one tag) and for invalid
+/// UTF-8.
 [[nodiscard]] Result<HtmlIndex> parse_html_index(std::string_view untrusted_text);
 
 /// & < > " ' as entities: for text and for attribute values in double quotes.

@@ -10,7 +10,9 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kSha256 = "sha256=";
 
-Error left_out(std::string message) { return make_error(ErrorCode::kMirrorPage, std::move(message)); }
+Error left_out(std::string message) {
+  return make_error(ErrorCode::kMirrorPage, std::move(message));
+}
 
 /// "sha256=..." as it stands in a fragment or in data-core-metadata; empty for any other hash.
 std::string sha256_in(std::string_view text) {

@@ -26,7 +26,8 @@ TEST_CASE("html: anchors with their attributes and text, entities decoded") {
 }
 
 TEST_CASE("html: what is in a comment is no link") {
-  const auto index = parse_html_index("<!-- <a href=evil>e</a> --><a href=good>g</a><!-- <a href=z>");
+  const auto index =
+      parse_html_index("<!-- <a href=evil>e</a> --><a href=good>g</a><!-- <a href=z>");
   REQUIRE(index);
   REQUIRE(index->anchors.size() == 1);
   CHECK(*index->anchors[0].find("href") == "good");
@@ -36,7 +37,6 @@ TEST_CASE("html: of two attributes of one name the first counts, as in a browser
   const auto index = parse_html_index("<a href=first href=second>x</a>");
   CHECK(*index->anchors[0].find("href") == "first");
 }
-
 
 TEST_CASE("html: bounds are kept") {
   CHECK(parse_html_index("<a href='never closed").error().code == ErrorCode::kMirrorPage);

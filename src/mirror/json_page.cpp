@@ -13,7 +13,9 @@ namespace {
 using codec::JsonKind;
 using codec::JsonValue;
 
-Error left_out(std::string message) { return make_error(ErrorCode::kMirrorPage, std::move(message)); }
+Error left_out(std::string message) {
+  return make_error(ErrorCode::kMirrorPage, std::move(message));
+}
 
 /// A member that may be absent or null.
 std::optional<JsonValue> find(JsonValue object, std::string_view key) {
@@ -33,7 +35,8 @@ Result<std::string> sha256_of(JsonValue hashes) {
 /// core-metadata, or its older names: true, false, or the hashes of the metadata file. Without a
 /// hash it could not be checked, so it counts as absent.
 Result<std::string> metadata_sha256_of(JsonValue entry) {
-  for (const std::string_view key : {"core-metadata", "dist-info-metadata", "data-dist-info-metadata"}) {
+  for (const std::string_view key :
+       {"core-metadata", "dist-info-metadata", "data-dist-info-metadata"}) {
     const auto value = find(entry, key);
     if (!value) continue;
     if (value->is(JsonKind::kBool)) return std::string();

@@ -16,8 +16,9 @@ constexpr std::size_t kReasonBytesMax = 1024;
 
 Error broken(std::string message) {
   return make_error(ErrorCode::kConfig, std::move(message))
-      .hinting("the operator's list of the mirror is damaged: restore it, or move it away knowing "
-               "that every quarantine in it ends");
+      .hinting(
+          "the operator's list of the mirror is damaged: restore it, or move it away knowing "
+          "that every quarantine in it ends");
 }
 
 Result<OperatorEntry> read_entry(codec::JsonValue value) {
@@ -136,10 +137,9 @@ Result<void> OperatorList::add(const std::filesystem::path& mirror_folder, Opera
 }
 
 const OperatorEntry* OperatorList::find(std::string_view project, const ProjectFile& file) const {
-  const auto found =
-      std::find_if(entries_.rbegin(), entries_.rend(), [&](const OperatorEntry& entry) {
-        return entry.selector.matches(project, file);
-      });
+  const auto found = std::find_if(
+      entries_.rbegin(), entries_.rend(),
+      [&](const OperatorEntry& entry) { return entry.selector.matches(project, file); });
   return found == entries_.rend() ? nullptr : &*found;
 }
 

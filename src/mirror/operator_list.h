@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the operator said of files: quarantined or released, in $STATE/mirror/operator.json. Written by
-// `mlxguard deps mirror quarantine|release`, read by the running mirror, which sees a change at once.
-// Trusted: the operator. The latest entry that matches a file counts.
+// What the operator said of files: quarantined or released, in $STATE/mirror/operator.json. Written
+// by `mlxguard deps mirror quarantine|release`, read by the running mirror, which sees a change at
+// once. Trusted: the operator. The latest entry that matches a file counts.
 #pragma once
 
 #include <filesystem>
@@ -39,11 +39,11 @@ struct OperatorEntry {
 
 class OperatorList {
  public:
-  /// A missing file is an empty list. Errors: kConfig for a file that is not understood: nothing may
-  /// be served then, since a quarantine could be in it.
+  /// A missing file is an empty list. Errors: kConfig for a file that is not understood: nothing
+  /// may be served then, since a quarantine could be in it.
   [[nodiscard]] static Result<OperatorList> load(const std::filesystem::path& mirror_folder);
-  /// Adds the entry and replaces the file in one step, holding its lock. An earlier entry of the same
-  /// selector goes.
+  /// Adds the entry and replaces the file in one step, holding its lock. An earlier entry of the
+  /// same selector goes.
   [[nodiscard]] static Result<void> add(const std::filesystem::path& mirror_folder,
                                         OperatorEntry entry);
 

@@ -46,7 +46,8 @@ void judge(const Observation& observation, Judgement& judgement) {
     case Kind::kRecordMissing:
     case Kind::kUnrecorded:
     case Kind::kDuplicate:
-      judgement.findings.push_back({Verdict::kQuarantined, std::string(name_of(observation.error.code)),
+      judgement.findings.push_back({Verdict::kQuarantined,
+                                    std::string(name_of(observation.error.code)),
                                     where(observation.error.message)});
       return;
     case Kind::kPathCode:
@@ -60,17 +61,19 @@ void judge(const Observation& observation, Judgement& judgement) {
     case Kind::kUnreadable:
       judgement.findings.push_back(unknown(Unknown::kNativePart, where(observation.error.message)));
       return;
-    case Kind::kMissing: return;  // a requirement: the installer asks for it next
+    case Kind::kMissing:
+      return;  // a requirement: the installer asks for it next
   }
 }
 
 /// A file of one project may not install another.
 void check_name(const Inventory& contents, std::string_view project, Judgement& judgement) {
   for (const inventory::Component& component : contents.components) {
-    const bool installed = std::any_of(
-        component.evidence.begin(), component.evidence.end(), [](const inventory::Evidence& evidence) {
-          return evidence.kind == inventory::Evidence::Kind::kMetadata;
-        });
+    const bool installed =
+        std::any_of(component.evidence.begin(), component.evidence.end(),
+                    [](const inventory::Evidence& evidence) {
+                      return evidence.kind == inventory::Evidence::Kind::kMetadata;
+                    });
     if (installed && packaging::normalize_name(component.name) == project) return;
   }
   judgement.findings.push_back({Verdict::kQuarantined, "wheel.invalid",
@@ -96,7 +99,8 @@ PackageInspection inspect_package(int fd, std::string_view project, std::string_
     return out;
   }
   out.contents = *std::move(contents);
-  for (const Observation& observation : out.contents.observations) judge(observation, out.judgement);
+  for (const Observation& observation : out.contents.observations)
+    judge(observation, out.judgement);
   check_name(out.contents, project, out.judgement);
   return out;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is found inside a wheel or a source distribution, as the mirror's findings. Input: hostile bytes.
+// What is found inside a wheel or a source distribution, as the mirror's findings. Input: hostile
+// bytes.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ struct PackageInspection {
   inventory::Inventory contents;
 };
 
-/// Opens the file by the kind that its name says. Malformed: quarantined. Of an unknown kind, or with a
-/// part that could not be read: could not tell. Thread-safe.
+/// Opens the file by the kind that its name says. Malformed: quarantined. Of an unknown kind, or
+/// with a part that could not be read: could not tell. Thread-safe.
 [[nodiscard]] PackageInspection inspect_package(int fd, std::string_view project,
                                                 std::string_view filename);
 

@@ -43,15 +43,21 @@ struct Databases {
 
 Unknown unknown_of(advisories::Reason reason) {
   switch (reason) {
-    case advisories::Reason::kNoDatabase: return Unknown::kNoDatabase;
-    case advisories::Reason::kOldDatabase: return Unknown::kOldDatabase;
-    case advisories::Reason::kUnlisted: return Unknown::kUnlisted;
+    case advisories::Reason::kNoDatabase:
+      return Unknown::kNoDatabase;
+    case advisories::Reason::kOldDatabase:
+      return Unknown::kOldDatabase;
+    case advisories::Reason::kUnlisted:
+      return Unknown::kUnlisted;
     case advisories::Reason::kNoVersion:
-    case advisories::Reason::kVersion: return Unknown::kVersion;
-    case advisories::Reason::kRange: return Unknown::kRange;
+    case advisories::Reason::kVersion:
+      return Unknown::kVersion;
+    case advisories::Reason::kRange:
+      return Unknown::kRange;
     case advisories::Reason::kEmpty:
     case advisories::Reason::kNativePart:
-    case advisories::Reason::kUnreadable: return Unknown::kNativePart;
+    case advisories::Reason::kUnreadable:
+      return Unknown::kNativePart;
   }
   return Unknown::kFormat;
 }
@@ -63,12 +69,12 @@ Finding could_not_tell(Unknown why, std::string text) {
 
 void take_over(const advisories::ComponentReport& report, Judgement& judgement) {
   for (const advisories::Finding& finding : report.findings) {
-    judgement.findings.push_back({Verdict::kVulnerable, finding.id,
-                                  finding.summary.empty() ? finding.id : finding.summary});
+    judgement.findings.push_back(
+        {Verdict::kVulnerable, finding.id, finding.summary.empty() ? finding.id : finding.summary});
   }
   for (const advisories::Unknown& unknown : report.unknowns) {
-    judgement.findings.push_back(could_not_tell(unknown_of(unknown.reason),
-                                                report.component->name + ": " + unknown.text));
+    judgement.findings.push_back(
+        could_not_tell(unknown_of(unknown.reason), report.component->name + ": " + unknown.text));
   }
 }
 
@@ -96,7 +102,8 @@ struct PackageScanner::Impl {
     const auto osv_identity = identity_of(osv);
     const auto feed_identity = identity_of(feed);
     const std::scoped_lock lock(mutex);
-    if (opened != nullptr && opened->osv_file == osv_identity && opened->feed_file == feed_identity) {
+    if (opened != nullptr && opened->osv_file == osv_identity &&
+        opened->feed_file == feed_identity) {
       return opened;
     }
     auto fresh = std::make_shared<Databases>();
@@ -104,8 +111,10 @@ struct PackageScanner::Impl {
     fresh->feed_file = feed_identity;
     const auto open = [&](const fs::path& file, std::optional<advisories::Database>& into) {
       auto database = advisories::Database::open(file);
-      if (database) into = *std::move(database);
-      else fresh->problem = std::move(database).error();
+      if (database)
+        into = *std::move(database);
+      else
+        fresh->problem = std::move(database).error();
     };
     if (osv_identity) open(osv, fresh->osv);
     if (feed_identity) open(feed, fresh->feed);
@@ -124,7 +133,8 @@ Result<void> PackageScanner::check_database() const {
   if (!now->osv) {
     return make_error(ErrorCode::kAdvisoryDatabase, "there is no advisory database here");
   }
-  return advisories::check_age(now->osv->info(), impl_->options.database_age_max, impl_->clock.now());
+  return advisories::check_age(now->osv->info(), impl_->options.database_age_max,
+                               impl_->clock.now());
 }
 
 Judgement PackageScanner::judge_release(std::string_view project, std::string_view version) const {
@@ -132,8 +142,8 @@ Judgement PackageScanner::judge_release(std::string_view project, std::string_vi
   const auto databases = impl_->databases();
   if (auto usable = check_database(); !usable) {
     const bool old = usable.error().code == ErrorCode::kAdvisoryTooOld;
-    judgement.findings.push_back(could_not_tell(old ? Unknown::kOldDatabase : Unknown::kNoDatabase,
-                                                usable.error().message));
+    judgement.findings.push_back(
+        could_not_tell(old ? Unknown::kOldDatabase : Unknown::kNoDatabase, usable.error().message));
     if (!old) return judgement;
   }
   const inventory::Component component = release_of(project, version);
@@ -154,7 +164,8 @@ std::vector<Advisory> PackageScanner::advisories(std::string_view project,
   const auto report = advisories::judge(component, databases->knowledge(), {});
   if (!report) return out;
   for (const advisories::Finding& finding : report->findings) {
-    Advisory advisory{finding.id, {}, finding.summary, finding.details, finding.fixed_in, finding.link};
+    Advisory advisory{finding.id,       {},          finding.summary, finding.details,
+                      finding.fixed_in, finding.link};
     for (const std::string& id : finding.ids) {
       if (id != finding.id) advisory.aliases.push_back(id);
     }
@@ -163,11 +174,13 @@ std::vector<Advisory> PackageScanner::advisories(std::string_view project,
   return out;
 }
 
-Judgement PackageScanner::inspect(int fd, std::string_view project, std::string_view filename) const {
+Judgement PackageScanner::inspect(int fd, std::string_view project,
+                                  std::string_view filename) const {
   PackageInspection inspection = inspect_package(fd, project, filename);
   const auto databases = impl_->databases();
   if (!databases->osv && !databases->feed) return std::move(inspection.judgement);
-  // The libraries inside, held against the same advisories; the package itself is judge_release()'s.
+  // The libraries inside, held against the same advisories; the package itself is
+  // judge_release()'s.
   for (const inventory::Component& component : inspection.contents.components) {
     if (component.kind != inventory::Component::Kind::kNative) continue;
     const auto report = advisories::judge(component, databases->knowledge(), {});
@@ -183,8 +196,9 @@ Judgement PackageScanner::inspect(int fd, std::string_view project, std::string_
 
 std::string PackageScanner::inspection_identity() const {
   const auto databases = impl_->databases();
-  return "mlxguard " MLXGUARD_VERSION " " + (databases->osv ? databases->osv->info().digest : "none") +
-         " " + (databases->feed ? databases->feed->info().digest : "none");
+  return "mlxguard " MLXGUARD_VERSION " " +
+         (databases->osv ? databases->osv->info().digest : "none") + " " +
+         (databases->feed ? databases->feed->info().digest : "none");
 }
 
 std::string PackageScanner::description() const {
@@ -192,7 +206,8 @@ std::string PackageScanner::description() const {
   if (databases->problem) return databases->problem->message;
   if (!databases->osv) return "no advisory database";
   const advisories::DatabaseInfo& info = databases->osv->info();
-  return std::to_string(info.records) + " advisories of " + info.source + ", newest change " + info.newest;
+  return std::to_string(info.records) + " advisories of " + info.source + ", newest change " +
+         info.newest;
 }
 
 }  // namespace mlxguard::mirror

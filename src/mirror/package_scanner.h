@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PackageScanner: the Scanner that asks the advisory database of this state folder and opens wheels and
-// source distributions. Fails closed: what it cannot open is quarantined if it is malformed, and
-// "could not tell" if it is of a kind that it does not know.
+// PackageScanner: the Scanner that asks the advisory database of this state folder and opens wheels
+// and source distributions. Fails closed: what it cannot open is quarantined if it is malformed,
+// and "could not tell" if it is of a kind that it does not know.
 #pragma once
 
 #include <chrono>
@@ -23,8 +23,8 @@ class PackageScanner final : public Scanner {
   PackageScanner(PackageScannerOptions options, const Clock& clock);
   ~PackageScanner() override;
 
-  /// kAdvisoryDatabase if there is none; what it says otherwise. The database is opened again when it
-  /// was replaced.
+  /// kAdvisoryDatabase if there is none; what it says otherwise. The database is opened again when
+  /// it was replaced.
   [[nodiscard]] Result<void> check_database() const;
 
   [[nodiscard]] Judgement judge_release(std::string_view project,

@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kVersionBytesMax = 128;
 constexpr std::size_t kTextBytesMax = 2048;
 
-Error left_out(std::string message) { return make_error(ErrorCode::kMirrorPage, std::move(message)); }
+Error left_out(std::string message) {
+  return make_error(ErrorCode::kMirrorPage, std::move(message));
+}
 
 bool is_version_text(std::string_view text) {
   return !text.empty() && text.size() <= kVersionBytesMax &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One entry of an index page on its way to a ProjectFile: the checks that HTML, JSON and the cache share.
-// Input: fields chosen by an attacker.
+// One entry of an index page on its way to a ProjectFile: the checks that HTML, JSON and the cache
+// share. Input: fields chosen by an attacker.
 #pragma once
 
 #include <string>

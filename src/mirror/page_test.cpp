@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mirror/project_page.h"
-
 #include <doctest/doctest.h>
 
 #include "mirror/page_entries.h"
+#include "mirror/project_page.h"
 
 using namespace mlxguard;
 using namespace mlxguard::mirror;
@@ -14,8 +13,9 @@ const std::string kDigest(64, 'a');
 const Url kBase = *parse_url("https://index.example/simple/some-name/");
 
 Result<ProjectPage> json(std::string files) {
-  return parse_json_page("some-name", kBase,
-                         R"({"meta":{"api-version":"1.1"},"name":"Some_Name","files":[)" + files + "]}");
+  return parse_json_page(
+      "some-name", kBase,
+      R"({"meta":{"api-version":"1.1"},"name":"Some_Name","files":[)" + files + "]}");
 }
 std::string entry(std::string filename, std::string more = "") {
   return R"({"filename":")" + filename + R"(","url":"../../f/)" + filename +
@@ -44,10 +44,11 @@ TEST_CASE("page: versions stand in file names where the project's name ends") {
 }
 
 TEST_CASE("page: JSON with everything that PEPs 691, 700, 714 and 592 know") {
-  const auto page = json(entry(
-      "some_name-1.0-py3-none-any.whl",
-      R"(,"requires-python":">=3.8","size":12,"upload-time":"2024-01-12T18:36:05.839246Z",
-          "yanked":"broken","core-metadata":{"sha256":")" + std::string(64, 'b') + "\"}"));
+  const auto page = json(
+      entry("some_name-1.0-py3-none-any.whl",
+            R"(,"requires-python":">=3.8","size":12,"upload-time":"2024-01-12T18:36:05.839246Z",
+          "yanked":"broken","core-metadata":{"sha256":")" +
+                std::string(64, 'b') + "\"}"));
   REQUIRE(page);
   REQUIRE(page->files.size() == 1);
   const ProjectFile& file = page->files[0];
@@ -63,14 +64,16 @@ TEST_CASE("page: JSON with everything that PEPs 691, 700, 714 and 592 know") {
 }
 
 TEST_CASE("page: entries that cannot be trusted are left out, the others stay") {
-  for (const std::string& bad : std::vector<std::string>{
-           entry("../../etc/passwd"), entry("other-1.0-py3-none-any.whl"), entry("some_name-1.0.exe"),
-           entry("some_name-1.0.tar.gz", R"(,"size":99999999999999)"), "7", "{}",
-           R"({"filename":"some_name-1.0.tar.gz","url":"file:///etc/passwd","hashes":{}})",
-           R"({"filename":"some_name-1.0.tar.gz","url":"x","hashes":{"sha256":"../../x"}})",
-           R"({"filename":"some_name-1.0.tar.gz","url":"https://u:p@h/x","hashes":{}})",
-           R"({"filename":"some_name-1.0\u0000.tar.gz","url":"x","hashes":{}})",
-           R"({"filename":"some_name-1.0.tar.gz","url":"x","hashes":{},"requires-python":"a\nb"})"}) {
+  for (
+      const std::string& bad : std::vector<std::string>{
+          entry("../../etc/passwd"), entry("other-1.0-py3-none-any.whl"),
+          entry("some_name-1.0.exe"), entry("some_name-1.0.tar.gz", R"(,"size":99999999999999)"),
+          "7", "{}",
+          R"({"filename":"some_name-1.0.tar.gz","url":"file:///etc/passwd","hashes":{}})",
+          R"({"filename":"some_name-1.0.tar.gz","url":"x","hashes":{"sha256":"../../x"}})",
+          R"({"filename":"some_name-1.0.tar.gz","url":"https://u:p@h/x","hashes":{}})",
+          R"({"filename":"some_name-1.0\u0000.tar.gz","url":"x","hashes":{}})",
+          R"({"filename":"some_name-1.0.tar.gz","url":"x","hashes":{},"requires-python":"a\nb"})"}) {
     CAPTURE(bad);
     const auto page = json(bad + "," + entry("some_name-2.0.tar.gz"));
     REQUIRE(page);
@@ -108,7 +111,8 @@ TEST_CASE("page: HTML with everything that PEPs 503, 592, 658 and 714 know") {
       "some-name", kBase,
       "<a href=\"../../f/some_name-1.0%2Bcpu-py3-none-any.whl#sha256=" + kDigest +
           "\" data-requires-python=\"&gt;=3.8\" data-yanked=\"why\" data-core-metadata=\"sha256=" +
-          std::string(64, 'b') + "\">some_name-1.0+cpu-py3-none-any.whl</a>"
+          std::string(64, 'b') +
+          "\">some_name-1.0+cpu-py3-none-any.whl</a>"
           "<a href=\"/f/some_name-2.0.tar.gz#md5=00\">x</a><a>no</a>"
           "<a href=\"/f/%2e%2e%2fsome_name-3.0.tar.gz\">x</a>");
   REQUIRE(page);

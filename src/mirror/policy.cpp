@@ -53,7 +53,8 @@ bool Policy::accepted(const Finding& finding) const {
 }
 
 std::int64_t Policy::cooldown_end_ms(const ProjectFile& file) const {
-  // Upstream's own word, or, where it says nothing, the time at which this mirror saw the file first.
+  // Upstream's own word, or, where it says nothing, the time at which this mirror saw the file
+  // first.
   const std::int64_t born = file.upload_time_ms.value_or(file.first_seen_ms);
   return born + options_.cooldown.count();
 }
@@ -102,17 +103,18 @@ Decision Policy::decide(std::string_view project, const ProjectFile& file, const
         named(project, file) + " is quarantined: " + listed(findings, Verdict::kQuarantined)));
   }
   if (verdict == Verdict::kVulnerable) {
-    return with_findings(refuse(
-        Action::kBlock, ErrorCode::kMirrorBlocked,
-        named(project, file) + " is vulnerable: " + listed(findings, Verdict::kVulnerable)));
+    return with_findings(
+        refuse(Action::kBlock, ErrorCode::kMirrorBlocked,
+               named(project, file) + " is vulnerable: " + listed(findings, Verdict::kVulnerable)));
   }
   // 4. What is too new.
   const std::int64_t now_ms = now.time_since_epoch().count();
-  if (const std::int64_t end = cooldown_end_ms(file); options_.cooldown.count() > 0 && end > now_ms) {
-    Decision decision = refuse(
-        Action::kHold, ErrorCode::kMirrorHeld,
-        named(project, file) + " is too new: held until " + codec::to_rfc3339(end) +
-            (file.upload_time_ms ? "" : " (upstream does not say when it was uploaded)"));
+  if (const std::int64_t end = cooldown_end_ms(file);
+      options_.cooldown.count() > 0 && end > now_ms) {
+    Decision decision =
+        refuse(Action::kHold, ErrorCode::kMirrorHeld,
+               named(project, file) + " is too new: held until " + codec::to_rfc3339(end) +
+                   (file.upload_time_ms ? "" : " (upstream does not say when it was uploaded)"));
     decision.until_ms = end;
     return with_findings(std::move(decision));
   }
@@ -123,8 +125,8 @@ Decision Policy::decide(std::string_view project, const ProjectFile& file, const
   });
   if (!open.empty()) {
     return with_findings(refuse(Action::kHold, ErrorCode::kMirrorHeld,
-                                "could not tell whether " + named(project, file) + " is safe: " +
-                                    listed(open, Verdict::kCouldNotTell)));
+                                "could not tell whether " + named(project, file) +
+                                    " is safe: " + listed(open, Verdict::kCouldNotTell)));
   }
   Decision served;
   served.action = Action::kServe;

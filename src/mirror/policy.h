@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mirror's decision about one file: served, blocked (403) or held (423), and why. A pure function of
-// the page, the operator's words, the scanner's judgement and the time. Fails closed: what no rule lets
-// through is held.
+// The mirror's decision about one file: served, blocked (403) or held (423), and why. A pure
+// function of the page, the operator's words, the scanner's judgement and the time. Fails closed:
+// what no rule lets through is held.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,7 @@ namespace mlxguard::mirror {
 
 struct PolicyOptions {
   std::chrono::milliseconds cooldown{std::chrono::hours(7 * 24)};
-  std::set<Unknown> accepted{};        ///< "could not tell" that the operator accepts, by name
+  std::set<Unknown> accepted{};  ///< "could not tell" that the operator accepts, by name
   std::optional<AllowList> allow_list{};
 };
 
@@ -41,8 +41,8 @@ class Policy {
  public:
   explicit Policy(PolicyOptions options) : options_(std::move(options)) {}
 
-  /// `inspection` is what was found in the file; without it only a refusal that needs no look inside
-  /// is final, and kServe means "go on and inspect".
+  /// `inspection` is what was found in the file; without it only a refusal that needs no look
+  /// inside is final, and kServe means "go on and inspect".
   [[nodiscard]] Decision decide(std::string_view project, const ProjectFile& file,
                                 const OperatorList& said, const Judgement& release,
                                 const Judgement* inspection, WallTime now) const;

@@ -57,7 +57,8 @@ TEST_CASE("policy: a clean file that is old enough is served") {
 
 TEST_CASE("policy: a vulnerable file is blocked with the advisory's name, however old") {
   for (const int days : {0, 30}) {
-    const Decision decision = decide(file_of_age(days), found(Verdict::kVulnerable, "PYSEC-1-2"), {});
+    const Decision decision =
+        decide(file_of_age(days), found(Verdict::kVulnerable, "PYSEC-1-2"), {});
     CHECK(decision.action == Action::kBlock);
     CHECK(decision.code == ErrorCode::kMirrorBlocked);
     CHECK(decision.reason == "name 1.0 is vulnerable: PYSEC-1-2");
@@ -75,7 +76,8 @@ TEST_CASE("policy: could-not-tell is held, unless that very reason is accepted")
   const Judgement unknown = found(Verdict::kCouldNotTell, "unlisted-package");
   CHECK(decide(file_of_age(30), unknown, {}).action == Action::kHold);
   CHECK(decide(file_of_age(30), unknown, {}).code == ErrorCode::kMirrorHeld);
-  CHECK(decide(file_of_age(30), unknown, {}, {.accepted = {Unknown::kVersion}}).action == Action::kHold);
+  CHECK(decide(file_of_age(30), unknown, {}, {.accepted = {Unknown::kVersion}}).action ==
+        Action::kHold);
   const Decision served = decide(file_of_age(30), unknown, {}, {.accepted = {Unknown::kUnlisted}});
   CHECK(served.action == Action::kServe);
   CHECK(served.verdict == Verdict::kCouldNotTell);
@@ -106,7 +108,8 @@ TEST_CASE("policy: a file inside the cooldown is held until its end and hidden")
   CHECK(policy.shown("name", file_of_age(7), {}, kNow) == Policy::Shown::kYes);
 }
 
-TEST_CASE("policy: where upstream gives no time, the cooldown begins when the file was first seen") {
+TEST_CASE(
+    "policy: where upstream gives no time, the cooldown begins when the file was first seen") {
   ProjectFile file = file_of_age(30);
   file.upload_time_ms.reset();
   CHECK(decide(file, {}, {}).action == Action::kHold);
@@ -154,7 +157,8 @@ TEST_CASE("policy: an operator's list that is damaged is an error, not an empty 
   Said said;
   (void)said.list(OperatorAction::kQuarantine, "name");
   for (const std::string_view damaged :
-       {"{", "[]", "{}", R"({"entries":[{"action":"forget","selector":"a","reason":"","time_ms":1}]})",
+       {"{", "[]", "{}",
+        R"({"entries":[{"action":"forget","selector":"a","reason":"","time_ms":1}]})",
         R"({"entries":[{"action":"release","selector":"../a","reason":"","time_ms":1}]})"}) {
     REQUIRE(events::replace_file(OperatorList::file_in(said.folder).string(), damaged));
     const auto list = OperatorList::load(said.folder);
@@ -166,7 +170,8 @@ TEST_CASE("policy: an operator's list that is damaged is an error, not an empty 
 TEST_CASE("policy: selectors are names, versions and digests") {
   CHECK(Selector::parse("Foo_Bar")->text() == "foo-bar");
   CHECK(Selector::parse("foo==1.0+x")->text() == "foo==1.0+x");
-  for (const std::string_view bad : {"", "a b", "../x", "foo==", "sha256:xyz", "foo== 1", "foo>=1"}) {
+  for (const std::string_view bad :
+       {"", "a b", "../x", "foo==", "sha256:xyz", "foo== 1", "foo>=1"}) {
     CHECK(Selector::parse(bad).error().code == ErrorCode::kUsage);
   }
 }

@@ -54,13 +54,13 @@ std::string normalize_name(std::string_view name) {
 bool is_project_name(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return false;
   if (!is_alphanumeric(name.front()) || !is_alphanumeric(name.back())) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 bool is_file_name(std::string_view name) {
-  if (name.empty() || name.size() > kFilenameBytesMax || !is_alphanumeric(name.front())) return false;
+  if (name.empty() || name.size() > kFilenameBytesMax || !is_alphanumeric(name.front()))
+    return false;
   if (!std::all_of(name.begin(), name.end(), [](char c) {
         return is_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '+' || c == '!';
       })) {
@@ -81,7 +81,8 @@ std::string version_in(std::string_view filename, std::string_view project) {
   }
   // A project's name may hold dashes: the one before the version is where the project's name ends.
   const std::string_view stem = source_stem(filename);
-  for (auto dash = stem.find('-'); dash != std::string_view::npos; dash = stem.find('-', dash + 1)) {
+  for (auto dash = stem.find('-'); dash != std::string_view::npos;
+       dash = stem.find('-', dash + 1)) {
     if (normalize_name(stem.substr(0, dash)) == project) return std::string(stem.substr(dash + 1));
   }
   return {};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProjectPage: what an index says of one project (PEP 503, 592, 629, 658, 691, 700, 714), as a value.
-// Input: a page from upstream, HTML or JSON, chosen by an attacker. What cannot be understood is left
-// out and counted; what comes out has safe names, absolute http(s) links and canonical digests.
+// ProjectPage: what an index says of one project (PEP 503, 592, 629, 658, 691, 700, 714), as a
+// value. Input: a page from upstream, HTML or JSON, chosen by an attacker. What cannot be
+// understood is left out and counted; what comes out has safe names, absolute http(s) links and
+// canonical digests.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ struct ProjectPage {
   std::string project;  ///< normalised
   std::vector<ProjectFile> files;
   std::vector<std::string> versions;
-  std::string etag;           ///< validators of upstream's answer
+  std::string etag;  ///< validators of upstream's answer
   std::string last_modified;
   std::int64_t fetched_ms = 0;  ///< when upstream last said that this is so
   std::size_t skipped = 0;      ///< entries that were left out

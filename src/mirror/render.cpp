@@ -111,7 +111,8 @@ std::string render_html(const ProjectPage& page, const FileList& shown, const Re
            std::to_string(notes.stale_ms / 1000) + "\">\n";
   }
   if (notes.held_files > 0) {
-    out += "<meta name=\"mlxguard:held-files\" content=\"" + std::to_string(notes.held_files) + "\">\n";
+    out += "<meta name=\"mlxguard:held-files\" content=\"" + std::to_string(notes.held_files) +
+           "\">\n";
   }
   out += "<title>Links for " + page.project + "</title>\n</head>\n<body>\n<h1>Links for " +
          page.project + "</h1>\n";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the mirror answers: its own project pages, made anew from a ProjectPage, so that nothing of the
-// upstream's bytes reaches a client unescaped. Links lead to the mirror, never to upstream.
+// What the mirror answers: its own project pages, made anew from a ProjectPage, so that nothing of
+// the upstream's bytes reaches a client unescaped. Links lead to the mirror, never to upstream.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@
 namespace mlxguard::mirror {
 
 struct RenderNotes {
-  std::int64_t stale_ms = 0;    ///< how old the page is, when upstream does not answer; else 0
-  std::size_t held_files = 0;   ///< files left out for their age
+  std::int64_t stale_ms = 0;       ///< how old the page is, when upstream does not answer; else 0
+  std::size_t held_files = 0;      ///< files left out for their age
   std::size_t unlisted_files = 0;  ///< files left out since the allow-list does not have them
 };
 

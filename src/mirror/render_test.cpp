@@ -68,18 +68,21 @@ TEST_CASE("render: HTML escapes what upstream wrote") {
 TEST_CASE("render: a page without all sizes is one of API version 1.0") {
   ProjectPage page = sample();
   page.files[0].size_bytes.reset();
-  CHECK(render_json(page, {&page.files[0]}, {}).find("\"api-version\":\"1.0\"") != std::string::npos);
+  CHECK(render_json(page, {&page.files[0]}, {}).find("\"api-version\":\"1.0\"") !=
+        std::string::npos);
 }
 
 TEST_CASE("render: content is negotiated as PEP 691 says") {
   const auto pip =
-      "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
+      "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; "
+      "q=0.01";
   CHECK(negotiate(pip) == PageFormat::kJson);
   CHECK(negotiate("") == PageFormat::kPlainHtml);
   CHECK(negotiate("*/*") == PageFormat::kPlainHtml);
   CHECK(negotiate("text/html") == PageFormat::kPlainHtml);
   CHECK(negotiate("application/vnd.pypi.simple.latest+json") == PageFormat::kJson);
-  CHECK(negotiate("text/html;q=0.1, application/vnd.pypi.simple.v1+html;q=0.5") == PageFormat::kHtml);
+  CHECK(negotiate("text/html;q=0.1, application/vnd.pypi.simple.v1+html;q=0.5") ==
+        PageFormat::kHtml);
   CHECK(negotiate("image/png") == std::nullopt);
   CHECK(negotiate("text/html;q=0") == std::nullopt);
   CHECK(negotiate("text/html;q=nonsense") == std::nullopt);

@@ -19,16 +19,17 @@ enum class Verdict : std::uint8_t { kClean, kCouldNotTell, kVulnerable, kQuarant
 [[nodiscard]] std::string_view name_of(Verdict verdict);
 
 // Row: X(enumerator, "name", "meaning"). The names are what --accept takes.
-#define MLXGUARD_MIRROR_UNKNOWN_TABLE(X)                                                            \
-  X(kNoDatabase, "no-database", "there is no advisory database")                                    \
-  X(kOldDatabase, "old-database", "the advisory database is older than allowed")                    \
-  X(kUnlisted, "unlisted-package", "the advisory database does not know the package")               \
-  X(kVersion, "version", "a version that is not one of PEP 440 cannot be compared")                 \
-  X(kRange, "unevaluated-range", "an advisory names only commits, not versions")                    \
-  X(kInstallHook, "install-hook", "a source distribution runs code of its own when it is installed") \
-  X(kPathCode, "path-code", "a .pth file runs code each time that Python starts")                    \
-  X(kFormat, "format", "a file of a kind that is not opened")                                       \
-  X(kNoDigest, "no-digest", "upstream gives no sha256 to check the file by")                        \
+#define MLXGUARD_MIRROR_UNKNOWN_TABLE(X)                                              \
+  X(kNoDatabase, "no-database", "there is no advisory database")                      \
+  X(kOldDatabase, "old-database", "the advisory database is older than allowed")      \
+  X(kUnlisted, "unlisted-package", "the advisory database does not know the package") \
+  X(kVersion, "version", "a version that is not one of PEP 440 cannot be compared")   \
+  X(kRange, "unevaluated-range", "an advisory names only commits, not versions")      \
+  X(kInstallHook, "install-hook",                                                     \
+    "a source distribution runs code of its own when it is installed")                \
+  X(kPathCode, "path-code", "a .pth file runs code each time that Python starts")     \
+  X(kFormat, "format", "a file of a kind that is not opened")                         \
+  X(kNoDigest, "no-digest", "upstream gives no sha256 to check the file by")          \
   X(kNativePart, "native-part", "for a library inside the file it could not be told")
 
 /// Why it could not be told.

@@ -128,8 +128,8 @@ fs::path Store::blob_path(BlobKind kind, const std::string& sha256) const {
 Result<void> Store::check_bytes(int fd, const std::string& sha256) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return os_error("stat", sha256);
-  const Checked now{status.st_ino,
-                    status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec, status.st_size};
+  const Checked now{status.st_ino, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec,
+                    status.st_size};
   {
     const std::lock_guard lock(mutex_);
     const auto found = checked_.find(sha256);
@@ -187,8 +187,8 @@ Result<void> Store::commit(BlobKind kind, Incoming incoming, const std::string& 
                       "upstream's file has another digest than its index says")
         .compared(sha256, std::move(found));
   }
-  // Not synced: a killed process loses nothing that is written, and after a loss of power the digest,
-  // which is computed before a later process uses the file, tells.
+  // Not synced: a killed process loses nothing that is written, and after a loss of power the
+  // digest, which is computed before a later process uses the file, tells.
   const fs::path path = blob_path(kind, sha256);
   MLXGUARD_TRY(events::make_folders(path.parent_path().string()));
   if (::rename(incoming.path_.c_str(), path.c_str()) != 0) return os_error("name", sha256);

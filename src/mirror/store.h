@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Store: what the mirror keeps on disk, below $STATE/mirror. Files by the sha256 of their bytes, written
-// aside and named only when the digest is the expected one, so that a kill at any moment leaves whole
-// files or none. Bytes are checked against their name again when this process uses them first.
+// Store: what the mirror keeps on disk, below $STATE/mirror. Files by the sha256 of their bytes,
+// written aside and named only when the digest is the expected one, so that a kill at any moment
+// leaves whole files or none. Bytes are checked against their name again when this process uses
+// them first.
 //   files/ab/abcd...   bytes          records/abcd....json  what was found in them and decided
-//   pages/NAME.json    index pages    metadata/ab/abcd...   PEP 658 files      incoming/  unfinished
+//   pages/NAME.json    index pages    metadata/ab/abcd...   PEP 658 files      incoming/ unfinished
 #pragma once
 
 #include <cstdint>
@@ -113,8 +114,10 @@ class Store {
   std::map<std::string, Checked> checked_;
 };
 
-/// Every record below a mirror's folder, by project and file name; for other processes than the mirror.
-[[nodiscard]] Result<std::vector<FileRecord>> read_records(const std::filesystem::path& mirror_folder);
+/// Every record below a mirror's folder, by project and file name; for other processes than the
+/// mirror.
+[[nodiscard]] Result<std::vector<FileRecord>> read_records(
+    const std::filesystem::path& mirror_folder);
 /// How a record is named: by digest, or where there is none by project and file name.
 [[nodiscard]] std::string record_id(std::string_view project, const ProjectFile& file);
 

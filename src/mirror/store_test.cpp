@@ -27,7 +27,9 @@ struct Folder {
   crypto::SystemRandom random;
 };
 
-std::string digest_of(std::string_view text) { return codec::to_hex(crypto::sha256(as_bytes(text))); }
+std::string digest_of(std::string_view text) {
+  return codec::to_hex(crypto::sha256(as_bytes(text)));
+}
 
 Result<void> put(Store& store, std::string_view bytes, const std::string& digest,
                  std::optional<std::uint64_t> size = {}) {
@@ -39,7 +41,8 @@ Result<void> put(Store& store, std::string_view bytes, const std::string& digest
 
 std::size_t files_below(const fs::path& folder) {
   std::size_t count = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) count += entry.is_regular_file();
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    count += entry.is_regular_file();
   return count;
 }
 
@@ -63,7 +66,8 @@ TEST_CASE("store: bytes of another digest or size are never named") {
   CHECK(files_below(folder.path / "files") == 0);
 }
 
-TEST_CASE("store: a download that is too large ends, and one begun again is judged by its last try") {
+TEST_CASE(
+    "store: a download that is too large ends, and one begun again is judged by its last try") {
   Folder folder;
   const auto store = folder.open();
   auto incoming = store->incoming(4);

@@ -11,7 +11,9 @@ namespace {
 constexpr std::size_t kUrlBytesMax = 4096;
 constexpr std::size_t kHostBytesMax = 253;
 
-Error refused(std::string message) { return make_error(ErrorCode::kMirrorPage, std::move(message)); }
+Error refused(std::string message) {
+  return make_error(ErrorCode::kMirrorPage, std::move(message));
+}
 
 std::string lowered(std::string_view text) {
   std::string out(text);
@@ -66,7 +68,8 @@ Result<void> parse_authority(std::string_view authority, Credentials credentials
     if (!plain) return refused("a host name with other than letters, digits, '-', '.' and '_'");
     if (colon != std::string_view::npos) port = authority.substr(colon);
   }
-  if (url.host.empty() || url.host.size() > kHostBytesMax) return refused("expected a host in a URL");
+  if (url.host.empty() || url.host.size() > kHostBytesMax)
+    return refused("expected a host in a URL");
   url.port = url.scheme == "https" ? 443 : 80;
   if (!port.empty()) {
     if (port[0] != ':') return refused("expected a port after the host");
@@ -138,7 +141,8 @@ Result<Url> parse_url(std::string_view untrusted_text, Credentials credentials) 
   MLXGUARD_TRY_ASSIGN(std::string_view rest, checked(untrusted_text));
   Url url;
   url.scheme = scheme_of(rest);
-  if (url.scheme != "http" && url.scheme != "https") return refused("expected an http or https URL");
+  if (url.scheme != "http" && url.scheme != "https")
+    return refused("expected an http or https URL");
   rest.remove_prefix(url.scheme.size() + 1);
   if (!rest.starts_with("//")) return refused("expected // after the scheme of a URL");
   rest.remove_prefix(2);

@@ -13,9 +13,8 @@ namespace {
 using Node = Marker::Node;
 
 Error undefined(const Node& node) {
-  return make_error(ErrorCode::kMarker,
-                    "a comparison without a meaning: " + node.left.text + " " + node.op + " " +
-                        node.right.text);
+  return make_error(ErrorCode::kMarker, "a comparison without a meaning: " + node.left.text + " " +
+                                            node.op + " " + node.right.text);
 }
 
 bool is_version_variable(std::string_view name) {

@@ -14,7 +14,8 @@
 
 namespace mlxguard::packaging {
 
-/// What markers are asked about. Names as in PEP 508; `extra` is empty unless a caller asks for one.
+/// What markers are asked about. Names as in PEP 508; `extra` is empty unless a caller asks for
+/// one.
 struct MarkerEnvironment {
   std::map<std::string, std::string, std::less<>> values;
   std::set<std::string> extras;             ///< of lock files: `"name" in extras`

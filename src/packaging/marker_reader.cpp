@@ -11,11 +11,20 @@
 namespace mlxguard::packaging {
 namespace {
 
-constexpr std::array<std::string_view, 14> kVariables{
-    "python_version",   "python_full_version", "os_name",        "sys_platform",
-    "platform_release", "platform_system",     "platform_version", "platform_machine",
-    "platform_python_implementation", "implementation_name", "implementation_version",
-    "extra",            "extras",              "dependency_groups"};
+constexpr std::array<std::string_view, 14> kVariables{"python_version",
+                                                      "python_full_version",
+                                                      "os_name",
+                                                      "sys_platform",
+                                                      "platform_release",
+                                                      "platform_system",
+                                                      "platform_version",
+                                                      "platform_machine",
+                                                      "platform_python_implementation",
+                                                      "implementation_name",
+                                                      "implementation_version",
+                                                      "extra",
+                                                      "extras",
+                                                      "dependency_groups"};
 
 bool is_word(char c) { return is_alphanumeric(c) || c == '_'; }
 

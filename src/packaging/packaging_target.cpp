@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: answers one question a line, so that other implementations can be asked the same in bulk.
-// Fields are separated by U+001F; the first is the question. "error" stands for whatever is refused.
+// For tests: answers one question a line, so that other implementations can be asked the same in
+// bulk. Fields are separated by U+001F; the first is the question. "error" stands for whatever is
+// refused.
 #include <iostream>
 #include <string>
 #include <vector>
@@ -22,8 +23,10 @@ using Fields = std::vector<std::string>;
 Fields split(const std::string& line) {
   Fields fields(1);
   for (const char c : line) {
-    if (c == kSeparator) fields.emplace_back();
-    else fields.back() += c;
+    if (c == kSeparator)
+      fields.emplace_back();
+    else
+      fields.back() += c;
   }
   fields.resize(std::max<std::size_t>(fields.size(), 8));
   return fields;
@@ -122,9 +125,9 @@ struct Question {
   std::string (*answer)(const Fields&);
 };
 constexpr Question kQuestions[] = {
-    {"compare", compare},           {"version", version},           {"contains", contains},
-    {"specifier", specifier},       {"parse-purl", parse_purl},     {"roundtrip-purl", roundtrip_purl},
-    {"build-purl", build_purl},     {"requirement", requirement},   {"marker", marker},
+    {"compare", compare},         {"version", version},         {"contains", contains},
+    {"specifier", specifier},     {"parse-purl", parse_purl},   {"roundtrip-purl", roundtrip_purl},
+    {"build-purl", build_purl},   {"requirement", requirement}, {"marker", marker},
     {"marker-text", marker_text},
 };
 

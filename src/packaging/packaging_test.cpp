@@ -25,12 +25,27 @@ bool contains(std::string_view specifiers, std::string_view text) {
 }
 
 TEST_CASE("version: PEP 440's own order") {
-  const char* const kOrdered[] = {"1.dev0",    "1.0.dev456",   "1.0a1",          "1.0a2.dev456",
-                                  "1.0a12.dev456", "1.0a12",   "1.0b1.dev456",   "1.0b2",
-                                  "1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456",
-                                  "1.0rc1",    "1.0",          "1.0+abc.5",      "1.0+abc.7",
-                                  "1.0+5",     "1.0.post456.dev34", "1.0.post456", "1.0.15",
-                                  "1.1.dev1",  "1!0.1"};
+  const char* const kOrdered[] = {"1.dev0",
+                                  "1.0.dev456",
+                                  "1.0a1",
+                                  "1.0a2.dev456",
+                                  "1.0a12.dev456",
+                                  "1.0a12",
+                                  "1.0b1.dev456",
+                                  "1.0b2",
+                                  "1.0b2.post345.dev456",
+                                  "1.0b2.post345",
+                                  "1.0rc1.dev456",
+                                  "1.0rc1",
+                                  "1.0",
+                                  "1.0+abc.5",
+                                  "1.0+abc.7",
+                                  "1.0+5",
+                                  "1.0.post456.dev34",
+                                  "1.0.post456",
+                                  "1.0.15",
+                                  "1.1.dev1",
+                                  "1!0.1"};
   for (std::size_t i = 0; i + 1 < std::size(kOrdered); ++i) {
     CAPTURE(kOrdered[i]);
     CHECK(version(kOrdered[i]) < version(kOrdered[i + 1]));
@@ -54,7 +69,8 @@ TEST_CASE("version: numbers are as long as they are") {
 }
 
 TEST_CASE("version: what is none") {
-  for (const char* text : {"", "1.", "x", "1.0 0", "1.0+", "1.0+a..b", "!1", "1.0x", "french toast"}) {
+  for (const char* text :
+       {"", "1.", "x", "1.0 0", "1.0+", "1.0+a..b", "!1", "1.0x", "french toast"}) {
     CAPTURE(text);
     const auto parsed = Version::parse(text);
     REQUIRE_FALSE(parsed);
@@ -91,7 +107,8 @@ TEST_CASE("specifier: pre-releases only where one is named") {
 }
 
 TEST_CASE("specifier: what is none") {
-  for (const char* text : {"1.0", "=1.0", "~=1", "==1.0.dev1.*", ">=1.0+local", "<1.*", "~=1.0+a"}) {
+  for (const char* text :
+       {"1.0", "=1.0", "~=1", "==1.0.dev1.*", ">=1.0+local", "<1.*", "~=1.0+a"}) {
     CAPTURE(text);
     const auto parsed = Specifier::parse(text);
     REQUIRE_FALSE(parsed);
@@ -136,7 +153,8 @@ TEST_CASE("marker: nonsense and depth") {
   CHECK(Marker::parse("os_name = 'x'").error().code == ErrorCode::kMarker);
   CHECK(Marker::parse("unknown == 'x'").error().code == ErrorCode::kMarker);
   CHECK(Marker::parse("os_name == 'x' and").error().code == ErrorCode::kMarker);
-  const auto deep = Marker::parse(std::string(1000, '(') + "os_name == 'x'" + std::string(1000, ')'));
+  const auto deep =
+      Marker::parse(std::string(1000, '(') + "os_name == 'x'" + std::string(1000, ')'));
   CHECK(deep.error().code == ErrorCode::kTooLarge);
 }
 
@@ -161,7 +179,8 @@ TEST_CASE("purl: normal forms") {
   REQUIRE(parsed);
   CHECK(parsed->name == "django-package");
   CHECK(*parsed->write() == "pkg:pypi/django-package@1.11.1.dev1?a=1&b=2#x/y");
-  for (const char* text : {"pkg:pypi", "pypi/x", "pkg:pypi/", "pkg:n&g/x", "pkg:pypi/a%zz", "pkg:npm/a?x%20y=1"}) {
+  for (const char* text :
+       {"pkg:pypi", "pypi/x", "pkg:pypi/", "pkg:n&g/x", "pkg:pypi/a%zz", "pkg:npm/a?x%20y=1"}) {
     CAPTURE(text);
     CHECK(Purl::parse(text).error().code == ErrorCode::kPurl);
   }

@@ -91,9 +91,8 @@ bool is_key(std::string_view key) {
 
 bool is_type(std::string_view type) {
   return !type.empty() && !is_digit(type.front()) &&
-         std::all_of(type.begin(), type.end(), [](char c) {
-           return is_alphanumeric(c) || c == '.' || c == '-' || c == '+';
-         });
+         std::all_of(type.begin(), type.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '.' || c == '-' || c == '+'; });
 }
 
 bool read_qualifiers(std::string_view text, Purl& purl) {
@@ -123,7 +122,8 @@ Result<Purl> Purl::parse(std::string_view text) {
     text = text.substr(0, hash);
   }
   if (const std::size_t mark = text.rfind('?'); mark != std::string_view::npos) {
-    if (!read_qualifiers(text.substr(mark + 1), purl)) return invalid("malformed qualifiers", whole);
+    if (!read_qualifiers(text.substr(mark + 1), purl))
+      return invalid("malformed qualifiers", whole);
     text = text.substr(0, mark);
   }
   const std::size_t colon = text.find(':');
@@ -139,8 +139,8 @@ Result<Purl> Purl::parse(std::string_view text) {
 
   const std::size_t last_slash = text.rfind('/');
   const std::size_t at = text.rfind('@');
-  const bool versioned = at != std::string_view::npos &&
-                         (last_slash == std::string_view::npos || at > last_slash);
+  const bool versioned =
+      at != std::string_view::npos && (last_slash == std::string_view::npos || at > last_slash);
   if (versioned) {
     auto version = decode(text.substr(at + 1));
     if (!version) return invalid("a malformed version", whole);

@@ -14,9 +14,9 @@ struct Purl {
   std::string type;
   std::string space;  ///< namespace, decoded, segments joined by '/'; may be empty
   std::string name;
-  std::string version;                             ///< may be empty
-  std::map<std::string, std::string> qualifiers;   ///< by key
-  std::string subpath;                             ///< may be empty
+  std::string version;                            ///< may be empty
+  std::map<std::string, std::string> qualifiers;  ///< by key
+  std::string subpath;                            ///< may be empty
 
   /// Normalised as the type demands. Errors: kPurl.
   [[nodiscard]] static Result<Purl> parse(std::string_view text);

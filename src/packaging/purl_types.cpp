@@ -55,8 +55,8 @@ constexpr std::array kTypes{
 
 /// 32 letters, each of a to p; a version of up to four numbers.
 std::optional<std::string> check_chrome_extension(const Purl& purl) {
-  const bool letters = std::all_of(purl.name.begin(), purl.name.end(),
-                                   [](char c) { return c >= 'a' && c <= 'p'; });
+  const bool letters =
+      std::all_of(purl.name.begin(), purl.name.end(), [](char c) { return c >= 'a' && c <= 'p'; });
   if (purl.name.size() != 32 || !letters) return "the 32 letters of an extension";
   const bool numbers = std::all_of(purl.version.begin(), purl.version.end(),
                                    [](char c) { return is_digit(c) || c == '.'; });

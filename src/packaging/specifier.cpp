@@ -63,9 +63,9 @@ bool is_greater(const Version& version, const Version& bound) {
 
 Result<Specifier> Specifier::parse(std::string_view text) {
   const std::string_view trimmed = trim(text);
-  const auto row = std::find_if(kOperators.begin(), kOperators.end(), [&](const OperatorRow& candidate) {
-    return trimmed.starts_with(candidate.text);
-  });
+  const auto row = std::find_if(
+      kOperators.begin(), kOperators.end(),
+      [&](const OperatorRow& candidate) { return trimmed.starts_with(candidate.text); });
   if (row == kOperators.end()) return invalid(text);
   Specifier specifier;
   specifier.operator_ = row->op;
@@ -95,8 +95,9 @@ Result<Specifier> Specifier::parse(std::string_view text) {
 }
 
 std::string Specifier::text() const {
-  const auto row = std::find_if(kOperators.begin(), kOperators.end(),
-                                [&](const OperatorRow& candidate) { return candidate.op == operator_; });
+  const auto row =
+      std::find_if(kOperators.begin(), kOperators.end(),
+                   [&](const OperatorRow& candidate) { return candidate.op == operator_; });
   return std::string(row->text) + text_;
 }
 
@@ -111,18 +112,24 @@ bool Specifier::matches_prefix(const Version& version) const {
 
 bool Specifier::matches(const Version& version, std::string_view written) const {
   switch (operator_) {
-    case Operator::kArbitrary: return to_lower(written) == to_lower(text_);
+    case Operator::kArbitrary:
+      return to_lower(written) == to_lower(text_);
     case Operator::kEqual:
     case Operator::kNotEqual: {
       const bool wanted = operator_ == Operator::kEqual;
       if (prefix_) return matches_prefix(version) == wanted;
       // A local part counts only where the specifier has one.
-      return ((version_->local().empty() ? version.without_local() : version) == *version_) == wanted;
+      return ((version_->local().empty() ? version.without_local() : version) == *version_) ==
+             wanted;
     }
-    case Operator::kLessEqual: return version.without_local() <= *version_;
-    case Operator::kGreaterEqual: return version.without_local() >= *version_;
-    case Operator::kLess: return is_less(version, *version_);
-    case Operator::kGreater: return is_greater(version, *version_);
+    case Operator::kLessEqual:
+      return version.without_local() <= *version_;
+    case Operator::kGreaterEqual:
+      return version.without_local() >= *version_;
+    case Operator::kLess:
+      return is_less(version, *version_);
+    case Operator::kGreater:
+      return is_greater(version, *version_);
     case Operator::kCompatible:
       return version.without_local() >= *version_ &&
              same_release(version, *version_, version_->release().size() - 1);

@@ -35,7 +35,8 @@ class Specifier {
   [[nodiscard]] std::string text() const;
   /// True if the specifier itself names a pre-release.
   [[nodiscard]] bool names_prerelease() const;
-  /// By the operator alone: pre-releases are not left out. `written` is the spelling that === compares.
+  /// By the operator alone: pre-releases are not left out. `written` is the spelling that ===
+  /// compares.
   [[nodiscard]] bool matches(const Version& version, std::string_view written) const;
 
  private:

@@ -88,8 +88,8 @@ class VersionReader {
   void read_pre(Version& version) {
     using Phase = Version::Phase;
     // Longer words before their beginnings.
-    static constexpr std::array<std::string_view, 8> kWords{"alpha", "a",   "beta", "b",
-                                                            "preview", "pre", "c",  "rc"};
+    static constexpr std::array<std::string_view, 8> kWords{"alpha",   "a",   "beta", "b",
+                                                            "preview", "pre", "c",    "rc"};
     static constexpr std::array kPhases{Phase::kAlpha,     Phase::kAlpha,     Phase::kBeta,
                                         Phase::kBeta,      Phase::kCandidate, Phase::kCandidate,
                                         Phase::kCandidate, Phase::kCandidate};
@@ -212,8 +212,8 @@ std::strong_ordering compare(const Version::LocalPart& left, const Version::Loca
 
 std::strong_ordering operator<=>(const Version& left, const Version& right) {
   if (const auto order = left.epoch_ <=> right.epoch_; order != 0) return order;
-  if (const auto order = compare(without_trailing_zeros(left.release_),
-                                 without_trailing_zeros(right.release_));
+  if (const auto order =
+          compare(without_trailing_zeros(left.release_), without_trailing_zeros(right.release_));
       order != 0) {
     return order;
   }

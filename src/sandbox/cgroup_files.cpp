@@ -62,9 +62,8 @@ std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view con
     const auto before = split(line.substr(0, dash), ' ');
     const auto after = split(line.substr(dash + 3), ' ');
     if (before.size() < 5 || after.size() < 3) return false;
-    const bool matches = controller.empty()
-                             ? after[0] == "cgroup2"
-                             : after[0] == "cgroup" && lists(after[2], controller);
+    const bool matches = controller.empty() ? after[0] == "cgroup2"
+                                            : after[0] == "cgroup" && lists(after[2], controller);
     if (matches) found = Mount{before[3], before[4]};
     return matches;
   });
@@ -77,8 +76,8 @@ std::optional<std::string_view> find_own_path(std::string_view own, std::string_
   for_each_line(own, [&](std::string_view line) {
     const auto parts = split(line, ':');
     if (parts.size() < 3) return false;
-    const bool matches = controller.empty() ? parts[0] == "0" && parts[1].empty()
-                                            : lists(parts[1], controller);
+    const bool matches =
+        controller.empty() ? parts[0] == "0" && parts[1].empty() : lists(parts[1], controller);
     // The path is the rest, and may hold colons itself.
     if (matches) found = line.substr(parts[0].size() + parts[1].size() + 2);
     return matches;

@@ -67,8 +67,7 @@ class LeafV1 final : public CgroupLeaf {
                                                     static_cast<double>(kCpuPeriodMicroseconds));
       MLXGUARD_TRY(write_cgroup_file(folders_.cpu + "/cpu.cfs_period_us",
                                      std::to_string(kCpuPeriodMicroseconds)));
-      MLXGUARD_TRY(
-          write_cgroup_file(folders_.cpu + "/cpu.cfs_quota_us", std::to_string(quota)));
+      MLXGUARD_TRY(write_cgroup_file(folders_.cpu + "/cpu.cfs_quota_us", std::to_string(quota)));
     }
     if (limits.pids_max && !folders_.pids.empty()) {
       MLXGUARD_TRY(

@@ -55,8 +55,8 @@ class LeafV2 final : public CgroupLeaf {
       const auto quota = static_cast<std::uint64_t>(*limits.cpu_cores_max *
                                                     static_cast<double>(kCpuPeriodMicroseconds));
       MLXGUARD_TRY(
-          write_cgroup_file(folder_ + "/cpu.max", std::to_string(quota) + " " +
-                                                      std::to_string(kCpuPeriodMicroseconds)));
+          write_cgroup_file(folder_ + "/cpu.max",
+                            std::to_string(quota) + " " + std::to_string(kCpuPeriodMicroseconds)));
     }
     if (limits.pids_max) {
       MLXGUARD_TRY(write_cgroup_file(folder_ + "/pids.max", std::to_string(*limits.pids_max)));

@@ -67,8 +67,8 @@ struct NamespaceTrial {
 /// user namespaces are switched off, none.
 NamespaceTrial find_namespaces() {
   const bool root = ::geteuid() == 0;
-  const NamespacePlan candidates[] = {
-      all_namespaces(root ? IdMap::kSelfAndNobody : IdMap::kSelf), all_namespaces(IdMap::kNone)};
+  const NamespacePlan candidates[] = {all_namespaces(root ? IdMap::kSelfAndNobody : IdMap::kSelf),
+                                      all_namespaces(IdMap::kNone)};
   for (const NamespacePlan& plan : candidates) {
     const Trial trial = try_namespaces(plan);
     if (trial == Trial::kAll || trial == Trial::kSameIdentity) return {plan, trial};

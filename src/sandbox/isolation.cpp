@@ -135,9 +135,9 @@ Result<void> confirm(const IsolationReport& promised, const IsolationReport& ach
     missing.append(name_of(row.mechanism));
   }
   if (missing.empty()) return {};
-  return make_error(ErrorCode::kSandboxLevel,
-                    "this machine allows mechanisms that the process did not put in place: " +
-                        missing);
+  return make_error(
+      ErrorCode::kSandboxLevel,
+      "this machine allows mechanisms that the process did not put in place: " + missing);
 }
 
 }  // namespace mlxguard::sandbox

@@ -15,25 +15,25 @@
 namespace mlxguard::sandbox {
 
 // Row: X(enumerator, "name"). The position is the bit in a message: append only.
-#define MLXGUARD_MECHANISM_TABLE(X)                  \
-  X(kLandlock, "landlock")                           \
-  X(kSeccomp, "seccomp")                             \
-  X(kNoNewPrivileges, "no_new_privs")                \
-  X(kNotDumpable, "not_dumpable")                    \
-  X(kDieWithParent, "die_with_parent")               \
+#define MLXGUARD_MECHANISM_TABLE(X)                     \
+  X(kLandlock, "landlock")                              \
+  X(kSeccomp, "seccomp")                                \
+  X(kNoNewPrivileges, "no_new_privs")                   \
+  X(kNotDumpable, "not_dumpable")                       \
+  X(kDieWithParent, "die_with_parent")                  \
   X(kNoNewExecutableMemory, "no_new_executable_memory") \
-  X(kNoCapabilities, "no_capabilities")              \
-  X(kOtherIdentity, "other_identity")                \
-  X(kEmptyRoot, "empty_root")                        \
-  X(kUserNamespace, "user_namespace")                \
-  X(kPidNamespace, "pid_namespace")                  \
-  X(kNetNamespace, "net_namespace")                  \
-  X(kIpcNamespace, "ipc_namespace")                  \
-  X(kUtsNamespace, "uts_namespace")                  \
-  X(kCgroupNamespace, "cgroup_namespace")            \
-  X(kRlimits, "rlimits")                             \
-  X(kMemoryLimit, "cgroup_memory")                   \
-  X(kCpuLimit, "cgroup_cpu")                         \
+  X(kNoCapabilities, "no_capabilities")                 \
+  X(kOtherIdentity, "other_identity")                   \
+  X(kEmptyRoot, "empty_root")                           \
+  X(kUserNamespace, "user_namespace")                   \
+  X(kPidNamespace, "pid_namespace")                     \
+  X(kNetNamespace, "net_namespace")                     \
+  X(kIpcNamespace, "ipc_namespace")                     \
+  X(kUtsNamespace, "uts_namespace")                     \
+  X(kCgroupNamespace, "cgroup_namespace")               \
+  X(kRlimits, "rlimits")                                \
+  X(kMemoryLimit, "cgroup_memory")                      \
+  X(kCpuLimit, "cgroup_cpu")                            \
   X(kPidsLimit, "cgroup_pids")
 
 enum class Mechanism : std::uint8_t {

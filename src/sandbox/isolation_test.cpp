@@ -27,18 +27,18 @@ TEST_CASE("isolation: an empty report is below the floor") {
 }
 
 TEST_CASE("isolation: each mechanism of the floor is needed for every level") {
-  for (const Mechanism each : {Mechanism::kLandlock, Mechanism::kSeccomp,
-                               Mechanism::kNoNewPrivileges, Mechanism::kNoCapabilities,
-                               Mechanism::kRlimits}) {
+  for (const Mechanism each :
+       {Mechanism::kLandlock, Mechanism::kSeccomp, Mechanism::kNoNewPrivileges,
+        Mechanism::kNoCapabilities, Mechanism::kRlimits}) {
     CAPTURE(name_of(each));
     CHECK(all_but(each).level() == IsolationLevel::kNone);
   }
 }
 
 TEST_CASE("isolation: each namespace and the empty root make the difference to a container") {
-  for (const Mechanism each : {Mechanism::kEmptyRoot, Mechanism::kPidNamespace,
-                               Mechanism::kNetNamespace, Mechanism::kIpcNamespace,
-                               Mechanism::kUtsNamespace}) {
+  for (const Mechanism each :
+       {Mechanism::kEmptyRoot, Mechanism::kPidNamespace, Mechanism::kNetNamespace,
+        Mechanism::kIpcNamespace, Mechanism::kUtsNamespace}) {
     CAPTURE(name_of(each));
     CHECK(all_but(each).level() == IsolationLevel::kContainer);
   }

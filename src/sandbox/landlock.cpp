@@ -24,8 +24,8 @@ kernel::LandlockRulesetAttr every_right(int abi) {
 }  // namespace
 
 int landlock_abi() {
-  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                                 kernel::kLandlockCreateRulesetVersion);
+  const long version =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kernel::kLandlockCreateRulesetVersion);
   return version < 0 ? 0 : static_cast<int>(version);
 }
 
@@ -33,8 +33,9 @@ Result<void> landlock_deny_everything(IsolationReport& report) {
   const int abi = landlock_abi();
   if (abi < 1) {
     return make_error(ErrorCode::kUnsupportedPlatform, "the kernel has no Landlock")
-        .hinting("Landlock needs Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, and must be "
-                 "named in the boot option lsm= where one is given");
+        .hinting(
+            "Landlock needs Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, and must be "
+            "named in the boot option lsm= where one is given");
   }
   const kernel::LandlockRulesetAttr attr = every_right(abi);
   // An older kernel accepts the longer struct, since what it does not know is zero.

@@ -40,8 +40,8 @@ constexpr std::string_view kHybridOwn = "4:memory:/a/b:c\n3:cpu,cpuacct:/\n0::/u
 
 TEST_CASE("rlimits: core files, locked memory and priorities are always zero") {
   const auto plan = plan_rlimits({}, {});
-  for (const int resource : {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE,
-                             RLIMIT_RTPRIO}) {
+  for (const int resource :
+       {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO}) {
     REQUIRE(find(plan, resource).has_value());
     CHECK(find(plan, resource)->rlim_max == 0);
   }

@@ -103,14 +103,14 @@ TEST_CASE("landlock: refuses to bind and connect TCP" * doctest::skip(landlock_a
   const auto tcp = [] { return ::socket(AF_INET, SOCK_STREAM, 0); };
   CHECK(under_landlock([&] {
           const sockaddr_in address = loopback();
-          return errno_of(::bind(tcp(), reinterpret_cast<const sockaddr*>(&address),
-                                 sizeof(address)));
+          return errno_of(
+              ::bind(tcp(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
         }) == EACCES);
   CHECK(under_landlock([&] {
           sockaddr_in address = loopback();
           address.sin_port = htons(9);
-          return errno_of(::connect(tcp(), reinterpret_cast<const sockaddr*>(&address),
-                                    sizeof(address)));
+          return errno_of(
+              ::connect(tcp(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
         }) == EACCES);
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("seccomp: a condition allows what meets it and kills the rest" *
   const auto policy = kExitOnly.allow_if("mmap", {argument_lacks(2, PROT_EXEC)});
   const auto map = [](int protection) {
     return ::mmap(nullptr, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? 1
-                                                                                                : 0;
+                                                                                               : 0;
   };
   CHECK(under_policy(policy, [&] { return map(PROT_READ | PROT_WRITE); }) == 0);
   CHECK(under_policy(policy, [&] { return map(PROT_READ | PROT_EXEC); }) == kKilledBySigsys);
@@ -312,8 +312,8 @@ TEST_CASE("privileges: memory once writable does not become executable" *
   CHECK(in_child([] {
           IsolationReport report;
           if (!refuse_new_executable_memory(report)) return kLockFailed;
-          void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                              -1, 0);
+          void* page =
+              ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
           return errno_of(::mprotect(page, 4096, PROT_READ | PROT_EXEC));
         }) == EACCES);
 }

@@ -52,8 +52,7 @@ Result<void> make_current_directory_the_root() {
 }  // namespace
 
 NamespacePlan all_namespaces(IdMap id_map) {
-  unsigned long flags =
-      CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  unsigned long flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (id_map != IdMap::kNone) flags |= CLONE_NEWUSER;
   return {flags, id_map};
 }
@@ -74,12 +73,10 @@ void report_namespaces(const NamespacePlan& plan, IsolationReport& report) {
     unsigned long flag;
     Mechanism mechanism;
   };
-  constexpr Row kRows[] = {{CLONE_NEWUSER, Mechanism::kUserNamespace},
-                           {CLONE_NEWPID, Mechanism::kPidNamespace},
-                           {CLONE_NEWNET, Mechanism::kNetNamespace},
-                           {CLONE_NEWIPC, Mechanism::kIpcNamespace},
-                           {CLONE_NEWUTS, Mechanism::kUtsNamespace},
-                           {CLONE_NEWCGROUP, Mechanism::kCgroupNamespace}};
+  constexpr Row kRows[] = {
+      {CLONE_NEWUSER, Mechanism::kUserNamespace}, {CLONE_NEWPID, Mechanism::kPidNamespace},
+      {CLONE_NEWNET, Mechanism::kNetNamespace},   {CLONE_NEWIPC, Mechanism::kIpcNamespace},
+      {CLONE_NEWUTS, Mechanism::kUtsNamespace},   {CLONE_NEWCGROUP, Mechanism::kCgroupNamespace}};
   for (const Row& row : kRows) {
     if ((plan.clone_flags & row.flag) != 0) {
       report.add_active(row.mechanism);

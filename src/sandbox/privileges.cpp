@@ -51,10 +51,9 @@ Result<void> empty_bounding_set() {
     if (errno == EPERM) return {};  // an ordinary user
     return sandbox_error("empty the capability bounding set");
   }
-  constexpr unsigned long kNoRootMagic = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
-                                         SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                                         SECBIT_NO_CAP_AMBIENT_RAISE |
-                                         SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  constexpr unsigned long kNoRootMagic =
+      SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
+      SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
   if (::prctl(PR_SET_SECUREBITS, kNoRootMagic, 0, 0, 0) != 0) {
     return sandbox_error("set the secure bits");
   }
@@ -83,8 +82,8 @@ Result<bool> become_nobody() {
 
 Result<void> require_single_thread() {
   // The system call itself: the worker defines an open() of its own for a library's sake.
-  const UniqueFd file(static_cast<int>(
-      ::syscall(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC)));
+  const UniqueFd file(
+      static_cast<int>(::syscall(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC)));
   if (!file.is_open()) return sandbox_error("open /proc/self/status");
   std::string text(8192, '\0');
   const ssize_t count = ::read(file.get(), text.data(), text.size());
@@ -123,8 +122,9 @@ Result<void> drop_identity_and_capabilities(IsolationReport& report) {
   if (changed) {
     report.add_active(Mechanism::kOtherIdentity, "uid " + std::to_string(kernel::kNobody));
   } else {
-    report.add_unavailable(Mechanism::kOtherIdentity, "started by an ordinary user, or without "
-                                                      "the capability to change users");
+    report.add_unavailable(Mechanism::kOtherIdentity,
+                           "started by an ordinary user, or without "
+                           "the capability to change users");
   }
   return {};
 }
@@ -155,9 +155,7 @@ Result<void> die_with_parent(IsolationReport& report, int control_fd) {
   return {};
 }
 
-bool executable_memory_switch_available() {
-  return ::prctl(kernel::kPrGetMdwe, 0, 0, 0, 0) >= 0;
-}
+bool executable_memory_switch_available() { return ::prctl(kernel::kPrGetMdwe, 0, 0, 0, 0) >= 0; }
 
 Result<void> refuse_new_executable_memory(IsolationReport& report) {
   if (!executable_memory_switch_available()) {

@@ -11,10 +11,10 @@ namespace mlxguard::sandbox {
 
 struct ResourceLimits {
   std::optional<std::uint64_t> memory_bytes_max;
-  std::optional<double> cpu_cores_max;          ///< 0.5 = half of one core's time
-  std::optional<std::uint64_t> pids_max;        ///< processes and threads
-  std::optional<std::uint64_t> cpu_seconds_max; ///< over the process's whole life
-  std::optional<std::uint64_t> file_bytes_max;  ///< any one file or memfd it grows
+  std::optional<double> cpu_cores_max;           ///< 0.5 = half of one core's time
+  std::optional<std::uint64_t> pids_max;         ///< processes and threads
+  std::optional<std::uint64_t> cpu_seconds_max;  ///< over the process's whole life
+  std::optional<std::uint64_t> file_bytes_max;   ///< any one file or memfd it grows
   std::uint64_t open_files_max = 64;
 };
 

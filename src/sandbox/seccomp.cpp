@@ -46,22 +46,19 @@ Result<Filter> new_filter() {
 Result<void> add_rule(void* filter, const SeccompPolicy::Rule& rule) {
   const int number = ::seccomp_syscall_resolve_name(std::string(rule.name).c_str());
   if (number == __NR_SCMP_ERROR) {
-    return make_error(ErrorCode::kInternal,
-                      "the policy names a system call that does not exist: " +
-                          std::string(rule.name));
+    return make_error(ErrorCode::kInternal, "the policy names a system call that does not exist: " +
+                                                std::string(rule.name));
   }
   if (number < 0) return {};  // another architecture's call: nothing to allow or refuse here
   std::vector<scmp_arg_cmp> comparisons;
   for (const ArgumentCondition& condition : rule.all_of) {
-    comparisons.push_back(
-        {condition.index, SCMP_CMP_MASKED_EQ, condition.mask, condition.value});
+    comparisons.push_back({condition.index, SCMP_CMP_MASKED_EQ, condition.mask, condition.value});
   }
-  const std::uint32_t action =
-      rule.error_number == 0 ? SCMP_ACT_ALLOW
-                             : SCMP_ACT_ERRNO(static_cast<std::uint16_t>(rule.error_number));
-  const int rc = ::seccomp_rule_add_exact_array(filter, action, number,
-                                                static_cast<unsigned>(comparisons.size()),
-                                                comparisons.data());
+  const std::uint32_t action = rule.error_number == 0
+                                   ? SCMP_ACT_ALLOW
+                                   : SCMP_ACT_ERRNO(static_cast<std::uint16_t>(rule.error_number));
+  const int rc = ::seccomp_rule_add_exact_array(
+      filter, action, number, static_cast<unsigned>(comparisons.size()), comparisons.data());
   if (rc != 0) return seccomp_error("add a seccomp rule for " + std::string(rule.name), rc);
   return {};
 }

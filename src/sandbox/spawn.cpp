@@ -110,9 +110,17 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
 
   Child child;
   const int error_output = plan.error_output < 0 ? null.get() : plan.error_output;
-  const ChildOrders orders{go.read.get(), go.write.get(), status.write.get(), null.get(),
-                           error_output, plan.descriptors, moved, rlimits, plan.binary_fd,
-                           arguments.data(), environment.data()};
+  const ChildOrders orders{go.read.get(),
+                           go.write.get(),
+                           status.write.get(),
+                           null.get(),
+                           error_output,
+                           plan.descriptors,
+                           moved,
+                           rlimits,
+                           plan.binary_fd,
+                           arguments.data(),
+                           environment.data()};
   MLXGUARD_TRY_ASSIGN(Cloned cloned, clone_process(host.namespaces().clone_flags));
   if (cloned.pid == 0) run_child(orders);
 

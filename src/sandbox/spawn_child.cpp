@@ -38,9 +38,9 @@ bool wait_for_go(const ChildOrders& orders) noexcept {
 }
 
 bool reset_signals() noexcept {
-  // The kernel's own form of the structure: all zero is SIG_DFL with no flags. By the raw call, since the
-  // library refuses its own two signals (32 and 33), which a parent may well have ignored; the kernel
-  // refuses SIGKILL and SIGSTOP only, which nobody can have changed.
+  // The kernel's own form of the structure: all zero is SIG_DFL with no flags. By the raw call,
+  // since the library refuses its own two signals (32 and 33), which a parent may well have
+  // ignored; the kernel refuses SIGKILL and SIGSTOP only, which nobody can have changed.
   const struct KernelAction {
     std::uintptr_t handler, flags, restorer, mask;
   } plain{};

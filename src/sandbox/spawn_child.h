@@ -15,9 +15,9 @@ namespace mlxguard::sandbox {
 /// Everything that the child needs, prepared before clone; it outlives the call in the child's
 /// copy.
 struct ChildOrders {
-  int go_read;         ///< one byte comes when the parent has written id maps and joined the cgroup
-  int go_write;        ///< the parent's end, to close here
-  int status_write;    ///< a ChildFailure goes here; closed by a successful exec
+  int go_read;       ///< one byte comes when the parent has written id maps and joined the cgroup
+  int go_write;      ///< the parent's end, to close here
+  int status_write;  ///< a ChildFailure goes here; closed by a successful exec
   int null_fd;
   int error_output;
   std::span<const int> descriptors;

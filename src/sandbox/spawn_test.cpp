@@ -107,8 +107,10 @@ TEST_CASE("spawn: the environment is what the plan lists") {
   ::setenv("MLXGUARD_TEST_SECRET", "leaked", 1);
   SpawnPlan plan;
   plan.environment = {"LISTED=yes"};
-  const Run run = run_shell("tr '\\0' '\\n' < /proc/self/environ >&3 2>/dev/null; "
-                            "printf '%s,%s' \"$LISTED\" \"$MLXGUARD_TEST_SECRET\" >&3", plan);
+  const Run run = run_shell(
+      "tr '\\0' '\\n' < /proc/self/environ >&3 2>/dev/null; "
+      "printf '%s,%s' \"$LISTED\" \"$MLXGUARD_TEST_SECRET\" >&3",
+      plan);
   CHECK(run.output.find("leaked") == std::string::npos);
   CHECK(run.output.ends_with("yes,"));
 }
@@ -311,9 +313,9 @@ TEST_CASE("host: finds namespaces where they can be made, for this user and for 
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
   };
   const auto become_nobody = [] {
-    return ::geteuid() != 0 || (::setresgid(65534, 65534, 65534) == 0 &&
-                                ::setresuid(65534, 65534, 65534) == 0 &&
-                                ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
+    return ::geteuid() != 0 ||
+           (::setresgid(65534, 65534, 65534) == 0 && ::setresuid(65534, 65534, 65534) == 0 &&
+            ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
   };
   const auto can_make_them = [] {
     return ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
@@ -330,9 +332,9 @@ TEST_CASE("host: finds namespaces where they can be made, for this user and for 
 }
 
 TEST_CASE("host: finds cgroup limits where their folders can be written") {
-  for (const auto& [controller, mechanism] : {std::pair{"memory", Mechanism::kMemoryLimit},
-                                              std::pair{"cpu", Mechanism::kCpuLimit},
-                                              std::pair{"pids", Mechanism::kPidsLimit}}) {
+  for (const auto& [controller, mechanism] :
+       {std::pair{"memory", Mechanism::kMemoryLimit}, std::pair{"cpu", Mechanism::kCpuLimit},
+        std::pair{"pids", Mechanism::kPidsLimit}}) {
     const auto folder = own_cgroup(controller);
     if (!folder || ::access(folder->c_str(), W_OK) != 0) continue;
     CAPTURE(controller);

@@ -20,9 +20,7 @@ constexpr std::array kReasons{
 #undef MLXGUARD_EXIT_REASON_ROW
 };
 
-const ReasonRow& row_of(ExitReason reason) {
-  return kReasons.at(static_cast<std::size_t>(reason));
-}
+const ReasonRow& row_of(ExitReason reason) { return kReasons.at(static_cast<std::size_t>(reason)); }
 
 bool reached_cpu_limit(const ExitFacts& facts) {
   return facts.cpu_seconds_max &&

@@ -17,14 +17,14 @@
 namespace mlxguard::sandbox {
 
 // Row: X(enumerator, "name", ErrorCode, "meaning").
-#define MLXGUARD_EXIT_REASON_TABLE(X)                                                              \
-  X(kExited, "exited", kWorkerExited, "ended by itself")                                           \
-  X(kPolicySyscall, "policy_syscall", kWorkerSyscall, "killed for a system call it may not make")  \
-  X(kMemory, "memory", kWorkerMemory, "killed at its memory limit")                                \
-  X(kCpuTime, "cpu_time", kWorkerCpu, "killed at its processor-time limit")                        \
-  X(kWallTime, "wall_time", kWorkerOverdue, "killed for exceeding a deadline")                     \
-  X(kCrashSignal, "crash_signal", kWorkerCrash, "crashed")                                         \
-  X(kKilled, "killed", kWorkerKilled, "killed from outside")                                       \
+#define MLXGUARD_EXIT_REASON_TABLE(X)                                                             \
+  X(kExited, "exited", kWorkerExited, "ended by itself")                                          \
+  X(kPolicySyscall, "policy_syscall", kWorkerSyscall, "killed for a system call it may not make") \
+  X(kMemory, "memory", kWorkerMemory, "killed at its memory limit")                               \
+  X(kCpuTime, "cpu_time", kWorkerCpu, "killed at its processor-time limit")                       \
+  X(kWallTime, "wall_time", kWorkerOverdue, "killed for exceeding a deadline")                    \
+  X(kCrashSignal, "crash_signal", kWorkerCrash, "crashed")                                        \
+  X(kKilled, "killed", kWorkerKilled, "killed from outside")                                      \
   X(kStartFailed, "start_failed", kWorkerStart, "could not lock itself or start")
 
 enum class ExitReason : std::uint8_t {
@@ -63,9 +63,9 @@ struct ExitFacts {
 
 struct ExitVerdict {
   ExitReason reason = ExitReason::kExited;
-  int exit_status = 0;              ///< where it exited
-  std::optional<int> signal;        ///< where a signal ended it
-  std::optional<int> syscall;       ///< where known: never, with today's kernels
+  int exit_status = 0;         ///< where it exited
+  std::optional<int> signal;   ///< where a signal ended it
+  std::optional<int> syscall;  ///< where known: never, with today's kernels
   ResourceUsage usage;
 };
 

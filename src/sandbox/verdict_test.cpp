@@ -96,7 +96,6 @@ TEST_CASE("verdict: each reason has its error code") {
 }
 
 TEST_CASE("verdict: people read a sentence") {
-  CHECK(describe(judge(killed_by(SIGSYS))) ==
-        "killed for a system call it may not make (SIGSYS)");
+  CHECK(describe(judge(killed_by(SIGSYS))) == "killed for a system call it may not make (SIGSYS)");
   CHECK(describe(judge(exited_with(3))) == "ended by itself (status 3)");
 }

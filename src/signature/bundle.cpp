@@ -196,7 +196,8 @@ std::vector<std::uint8_t> legacy_encoding(Bytes payload) {
   };
   const char quote = has('\'') && !has('"') ? '"' : '\'';
   std::string text = "DSSEV1 " + std::to_string(kPayloadType.size()) + " " +
-                     std::string(kPayloadType) + " " + std::to_string(payload.size()) + " b" + quote;
+                     std::string(kPayloadType) + " " + std::to_string(payload.size()) + " b" +
+                     quote;
   for (const std::uint8_t byte : payload) {
     const char c = static_cast<char>(byte);
     if (c == quote || c == '\\') {

@@ -39,8 +39,9 @@ enum class Material : std::uint8_t { kKey, kCertificates, kEither };
 
 [[nodiscard]] std::string write_bundle(const Bundle& bundle);
 
-/// What release 0.2.0 of the Python tool signed in its place: another word at the beginning, and the payload
-/// as Python writes bytes in source code. A reader that allows old forms tries it second.
+/// What release 0.2.0 of the Python tool signed in its place: another word at the beginning, and
+/// the payload as Python writes bytes in source code. A reader that allows old forms tries it
+/// second.
 [[nodiscard]] std::vector<std::uint8_t> legacy_encoding(Bytes payload);
 
 /// DSSE v1: what is really signed.

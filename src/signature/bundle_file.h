@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a model's bundle stands on disk: `model.sig` inside a model's folder, `FILE.sig` beside a
-// model that is a single file; those of further signers in `model.sig.d/NAME.sig`, `FILE.sig.d/NAME.sig`.
-// Read without following links; replaced atomically.
+// model that is a single file; those of further signers in `model.sig.d/NAME.sig`,
+// `FILE.sig.d/NAME.sig`. Read without following links; replaced atomically.
 #pragma once
 
 #include <filesystem>

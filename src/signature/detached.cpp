@@ -102,8 +102,8 @@ Result<std::variant<VerifyReport, Refusal>> check_detached(artifact::ModelFolder
   for (const FileEntry& entry : entries) report.bytes += entry.size_bytes;
   unify_single_name(statement.resources, folder);
   std::sort(statement.resources.begin(), statement.resources.end(), less_by_range);
-  MLXGUARD_TRY_ASSIGN(Findings findings, compare(folder, statement.resources, entries,
-                                                 statement.plan(), options));
+  MLXGUARD_TRY_ASSIGN(Findings findings,
+                      compare(folder, statement.resources, entries, statement.plan(), options));
   if (findings.empty()) return Answer(std::move(report));
   Error first = findings.front();
   return Answer(Refusal{std::move(first), std::move(findings)});

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model checked where it is against a statement whose bundle may stand anywhere: for tools whose users
-// name both, and who say what else to leave out. Input: a folder chosen by an attacker, and the payload of
-// a bundle that authenticate() took. Nothing that can be loaded comes of it: see verify.h for that.
+// A model checked where it is against a statement whose bundle may stand anywhere: for tools whose
+// users name both, and who say what else to leave out. Input: a folder chosen by an attacker, and
+// the payload of a bundle that authenticate() took. Nothing that can be loaded comes of it: see
+// verify.h for that.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ enum class UnsignedFiles : std::uint8_t { kRefused, kTolerated };
 
 struct DetachedOptions {
   StatementOptions statement{};
-  /// Paths below the root that are left out, besides those that the statement names: the bundle's own, and
-  /// what the user says. A signed file among them is refused, not passed over.
+  /// Paths below the root that are left out, besides those that the statement names: the bundle's
+  /// own, and what the user says. A signed file among them is refused, not passed over.
   std::vector<std::string> ignored{};
   UnsignedFiles unsigned_files = UnsignedFiles::kRefused;
   /// Links are followed only if this and the statement say so.
@@ -29,8 +30,8 @@ struct DetachedOptions {
   artifact::Progress progress{};
 };
 
-/// A Refusal lists everything that differs. Errors: those of parse_statement, kIgnoredRead, and those of
-/// ModelFolder. The report has no signer.
+/// A Refusal lists everything that differs. Errors: those of parse_statement, kIgnoredRead, and
+/// those of ModelFolder. The report has no signer.
 [[nodiscard]] Result<std::variant<VerifyReport, Refusal>> check_detached(
     artifact::ModelFolder folder, std::string_view payload, const DetachedOptions& options);
 

@@ -11,7 +11,8 @@ namespace {
 using test::ModelOnDisk;
 namespace fs = std::filesystem;
 
-/// What the model's own bundle says, checked as `options` have it: nothing, or the first finding's code.
+/// What the model's own bundle says, checked as `options` have it: nothing, or the first finding's
+/// code.
 std::optional<ErrorCode> check(const ModelOnDisk& model, const std::string& payload,
                                const DetachedOptions& options = {}) {
   auto folder = artifact::ModelFolder::open(model.path());
@@ -154,10 +155,12 @@ TEST_CASE("bundle: certificates are asked for, or refused") {
         ErrorCode::kMaterialUnsupported);
   CHECK(parse_bundle(write_bundle(bundle), Material::kEither).has_value());
   bundle.certificates.assign(17, {1});
-  CHECK(parse_bundle(write_bundle(bundle), Material::kEither).error().code == ErrorCode::kBundleField);
+  CHECK(parse_bundle(write_bundle(bundle), Material::kEither).error().code ==
+        ErrorCode::kBundleField);
   // Both at once: it would not be clear what vouches for it.
-  const std::string both = test::replaced(text, "\"verificationMaterial\":{",
-                                          "\"verificationMaterial\":{\"publicKey\":{\"hint\":\"\"},");
+  const std::string both =
+      test::replaced(text, "\"verificationMaterial\":{",
+                     "\"verificationMaterial\":{\"publicKey\":{\"hint\":\"\"},");
   CHECK(parse_bundle(both, Material::kEither).error().code == ErrorCode::kMaterialUnsupported);
 }
 

@@ -72,10 +72,10 @@ void compare_end(std::span<const artifact::FileDigest> shards, const artifact::F
                  Sides& sides) {
   const std::uint64_t end = shards.back().start_bytes + shards.back().size_bytes;
   if (end == file.size_bytes) return;
-  sides.ends.push_back(make_error(ErrorCode::kShard, "the file ends elsewhere than its signed shards")
-                           .about(file.name)
-                           .compared(std::to_string(end) + " bytes",
-                                     std::to_string(file.size_bytes) + " bytes"));
+  sides.ends.push_back(
+      make_error(ErrorCode::kShard, "the file ends elsewhere than its signed shards")
+          .about(file.name)
+          .compared(std::to_string(end) + " bytes", std::to_string(file.size_bytes) + " bytes"));
 }
 
 void compare_ranges(std::span<const artifact::FileDigest> expected,
@@ -87,11 +87,10 @@ void compare_ranges(std::span<const artifact::FileDigest> expected,
     if (expected.size() > 1) {
       message += " from byte " + std::to_string(expected[i].start_bytes) + " on";
     }
-    sides.changed.push_back(
-        make_error(ErrorCode::kDigestMismatch, std::move(message))
-            .about(expected[i].name)
-            .compared(codec::to_hex(expected[i].digest),
-                      there ? codec::to_hex(actual[i].digest) : std::string()));
+    sides.changed.push_back(make_error(ErrorCode::kDigestMismatch, std::move(message))
+                                .about(expected[i].name)
+                                .compared(codec::to_hex(expected[i].digest),
+                                          there ? codec::to_hex(actual[i].digest) : std::string()));
   }
 }
 
@@ -116,7 +115,9 @@ Findings compare_digests(std::span<const artifact::FileDigest> signed_files,
   walk(
       signed_files, present, sides,
       [&](std::span<const artifact::FileDigest> expected,
-          std::span<const artifact::FileDigest> actual) { compare_ranges(expected, actual, sides); },
+          std::span<const artifact::FileDigest> actual) {
+        compare_ranges(expected, actual, sides);
+      },
       [](const artifact::FileDigest& file) {
         return unsigned_error(file.name, codec::to_hex(file.digest));
       });

@@ -49,7 +49,8 @@ void remember(artifact::DigestCache& cache, std::span<const artifact::FileEntry>
   std::size_t next = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
     std::vector<artifact::FileDigest> own;
-    while (next < digests.size() && digests[next].name == files[i].name) own.push_back(digests[next++]);
+    while (next < digests.size() && digests[next].name == files[i].name)
+      own.push_back(digests[next++]);
     if (identities[i]) cache.put(files[i].name, *identities[i], std::move(own), started_ns);
   }
 }
@@ -64,7 +65,8 @@ Result<Hashed> hash_all(const artifact::ModelFolder& folder,
     const std::vector<artifact::FileDigest>* known = nullptr;
     if (options.cache != nullptr) {
       MLXGUARD_TRY_ASSIGN(const auto identity, folder.identify(entry.name));
-      if (identity.size_bytes == entry.size_bytes) known = options.cache->find(entry.name, identity);
+      if (identity.size_bytes == entry.size_bytes)
+        known = options.cache->find(entry.name, identity);
     }
     if (known != nullptr) {
       hashed.digests.insert(hashed.digests.end(), known->begin(), known->end());
@@ -74,7 +76,8 @@ Result<Hashed> hash_all(const artifact::ModelFolder& folder,
     }
   }
   std::vector<std::optional<artifact::FileIdentity>> identities;
-  MLXGUARD_TRY_ASSIGN(auto fresh, folder.hash(unknown, options.plan, options.progress, &identities));
+  MLXGUARD_TRY_ASSIGN(auto fresh,
+                      folder.hash(unknown, options.plan, options.progress, &identities));
   if (options.cache != nullptr) remember(*options.cache, unknown, fresh, identities, started_ns);
   hashed.digests.insert(hashed.digests.end(), std::make_move_iterator(fresh.begin()),
                         std::make_move_iterator(fresh.end()));
@@ -121,7 +124,8 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
   MLXGUARD_TRY_ASSIGN(bundle.signature, key.sign(pre_authentication_encoding(bundle.payload)));
   model.bundle = write_bundle(bundle);
   if (model.bundle.size() > limits::kBundleBytesMax) {
-    return make_error(ErrorCode::kTooLarge, "the list of files is larger than a verifier would read")
+    return make_error(ErrorCode::kTooLarge,
+                      "the list of files is larger than a verifier would read")
         .hinting("take larger shards");
   }
   model.root_digest = statement.root_digest;

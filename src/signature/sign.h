@@ -27,7 +27,8 @@ struct SignOptions {
   artifact::HashPlan plan{};
   /// Digests of an earlier signature: what did not change is not hashed again. Updated, not saved.
   artifact::DigestCache* cache = nullptr;
-  /// Of the signing key, in DER, the leaf first: goes into the bundle in place of the key's fingerprint.
+  /// Of the signing key, in DER, the leaf first: goes into the bundle in place of the key's
+  /// fingerprint.
   std::vector<std::vector<std::uint8_t>> certificates{};
   /// What another signer signed: this signature has to say the same.
   const Statement* same_as = nullptr;
@@ -42,18 +43,19 @@ struct SignedModel {
   RootDigests root_digests;
 };
 
-/// Hashes every file, links followed as `folder` says, and signs the list, in the specification's order: bytes of UTF-8. An empty file is
-/// listed also with the method `shards` (`name:0:0`; the specification leaves it out, so that an empty
-/// file added later could not be told from a signed one).
-/// Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier of
-/// ours would take, kRootDigest if the files are not what `same_as` says, those of ModelFolder, kCrypto.
+/// Hashes every file, links followed as `folder` says, and signs the list, in the specification's
+/// order: bytes of UTF-8. An empty file is listed also with the method `shards` (`name:0:0`; the
+/// specification leaves it out, so that an empty file added later could not be told from a signed
+/// one). Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier
+/// of ours would take, kRootDigest if the files are not what `same_as` says, those of ModelFolder,
+/// kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
                                              const crypto::Signer& key,
                                              const SignOptions& options = {});
 
-/// SignOptions::certificates of this chain, the leaf first; none of an empty one. A bundle that nobody
-/// would take is not written: kCertificateInvalid if the leaf is of another key, and those of
-/// Certificate::check_may_sign().
+/// SignOptions::certificates of this chain, the leaf first; none of an empty one. A bundle that
+/// nobody would take is not written: kCertificateInvalid if the leaf is of another key, and those
+/// of Certificate::check_may_sign().
 [[nodiscard]] Result<std::vector<std::vector<std::uint8_t>>> certificates_for(
     std::span<const crypto::Certificate> chain, const crypto::EcPublicKey& key, WallTime now);
 

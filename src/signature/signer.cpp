@@ -31,8 +31,8 @@ Result<void> check_not_refused(const Bundle& bundle, const TrustedKeys& trusted,
   return {};
 }
 
-/// Under any of the authorities. If none vouches for it, the most telling reason: that it does not end in
-/// this authority is true of every authority but one.
+/// Under any of the authorities. If none vouches for it, the most telling reason: that it does not
+/// end in this authority is true of every authority but one.
 Result<trust::Signer> authenticate_certificates(const Bundle& bundle, const TrustedKeys& trusted,
                                                 std::vector<std::string>* legacy_forms) {
   if (trusted.authorities().empty()) {
@@ -100,9 +100,9 @@ Result<trust::Signer> authenticate(const Bundle& bundle, const crypto::ChainTrus
                       crypto::verify_chain(leaf, std::span(claimed).subspan(1), authorities));
   MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey key, leaf.public_key());
   const bool good = key.verify(pre_authentication_encoding(bundle.payload), bundle.signature);
-  const bool good_once = !good && legacy == LegacyStatements::kAllowed &&
-                         crypto::verify_hashed_with_sha256(key, legacy_encoding(bundle.payload),
-                                                           bundle.signature);
+  const bool good_once =
+      !good && legacy == LegacyStatements::kAllowed &&
+      crypto::verify_hashed_with_sha256(key, legacy_encoding(bundle.payload), bundle.signature);
   if (!good && !good_once) {
     return make_error(ErrorCode::kSignatureInvalid,
                       "the signature does not verify under the certificate's key");
@@ -115,7 +115,8 @@ Result<trust::Signer> authenticate(const Bundle& bundle, const crypto::ChainTrus
   signer.name = chain.back().subject();
   signer.subject = leaf.subject();
   signer.identities = leaf.identities();
-  for (const crypto::Certificate& certificate : chain) signer.serials.push_back(certificate.serial());
+  for (const crypto::Certificate& certificate : chain)
+    signer.serials.push_back(certificate.serial());
   return signer;
 }
 

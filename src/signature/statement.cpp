@@ -33,9 +33,8 @@ Result<crypto::HashAlgorithm> find_hash(std::string_view name) {
 }
 
 std::string_view name_of_hash(crypto::HashAlgorithm algorithm) {
-  const auto found = std::find_if(std::begin(kHashes), std::end(kHashes), [&](const HashName& row) {
-    return row.algorithm == algorithm;
-  });
+  const auto found = std::find_if(std::begin(kHashes), std::end(kHashes),
+                                  [&](const HashName& row) { return row.algorithm == algorithm; });
   MLXGUARD_CHECK(found != std::end(kHashes));
   return found->name;
 }
@@ -142,7 +141,8 @@ bool says_the_same(const Statement& left, const Statement& right) {
   const bool shards = a.shard_bytes != 0;  // else the size is no part of a statement
   const auto same_file = [&](const artifact::FileDigest& one, const artifact::FileDigest& other) {
     return one.name == other.name && one.digest == other.digest &&
-           (!shards || (one.start_bytes == other.start_bytes && one.size_bytes == other.size_bytes));
+           (!shards ||
+            (one.start_bytes == other.start_bytes && one.size_bytes == other.size_bytes));
   };
   return a.algorithm == b.algorithm && a.shard_bytes == b.shard_bytes && a.links == b.links &&
          a.ignored_paths == b.ignored_paths &&

@@ -33,12 +33,13 @@ struct Statement {
   [[nodiscard]] artifact::HashPlan plan() const { return {algorithm, shard_bytes}; }
 };
 
-/// `https://model_signing/Digests/v0.1` (model-signing 0.2): digests of whole files as subjects, and no
-/// root digest: nothing says that the list is complete but the signature itself.
+/// `https://model_signing/Digests/v0.1` (model-signing 0.2): digests of whole files as subjects,
+/// and no root digest: nothing says that the list is complete but the signature itself.
 enum class LegacyStatements : std::uint8_t { kRefused, kAllowed };
 
 /// Whether default_ignored_paths() are excluded even where a statement does not say so, as the
-/// specification has it, or only what it says. A statement that says nothing excludes the default ones.
+/// specification has it, or only what it says. A statement that says nothing excludes the default
+/// ones.
 enum class Exclusions : std::uint8_t { kDefaultAndStated, kStatedOnly };
 
 struct StatementOptions {
@@ -46,8 +47,8 @@ struct StatementOptions {
   Exclusions exclusions = Exclusions::kDefaultAndStated;
 };
 
-/// Signatures of several count together only if they are over the same thing: the same names and digests,
-/// and the same rules for what is not covered.
+/// Signatures of several count together only if they are over the same thing: the same names and
+/// digests, and the same rules for what is not covered.
 [[nodiscard]] bool says_the_same(const Statement& left, const Statement& right);
 
 /// The names of digests in statements and on the command line: sha256, blake2b, blake3.
@@ -67,7 +68,8 @@ struct StatementOptions {
                                         std::uint64_t shard_bytes);
 
 /// Errors: kBundleField, kPredicateType, kLegacyFormat, kHashUnsupported, kMethodUnsupported,
-/// kNoResources, kResourceName, kResourceDuplicate, kShard, kIgnoredRead, kArtifactTooMany, kRootDigest.
+/// kNoResources, kResourceName, kResourceDuplicate, kShard, kIgnoredRead, kArtifactTooMany,
+/// kRootDigest.
 [[nodiscard]] Result<Statement> parse_statement(std::string_view text,
                                                 const StatementOptions& options = {});
 [[nodiscard]] std::string write_statement(const Statement& statement);

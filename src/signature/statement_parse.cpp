@@ -143,7 +143,8 @@ class Resources {
     MLXGUARD_TRY_ASSIGN(const std::string_view algorithm, string_of(entry, "algorithm"));
     MLXGUARD_TRY_ASSIGN(const std::string_view hex, string_of(entry, "digest"));
     if (algorithm != hash_.name && (statement_.shard_bytes == 0 || algorithm != alias_)) {
-      return make_error(ErrorCode::kHashUnsupported, "expected the statement's own digest algorithm")
+      return make_error(ErrorCode::kHashUnsupported,
+                        "expected the statement's own digest algorithm")
           .about(std::string(name.substr(0, 256)))
           .compared(std::string(hash_.name), std::string(algorithm.substr(0, 64)));
     }
@@ -184,15 +185,16 @@ class Resources {
     const auto& all = statement_.resources;
     if (std::any_of(all.begin(), all.end(), is_whole_model) &&
         !std::all_of(all.begin(), all.end(), is_whole_model)) {
-      return make_error(ErrorCode::kResourceName, "a model that is one file has other files beside it")
+      return make_error(ErrorCode::kResourceName,
+                        "a model that is one file has other files beside it")
           .about(".");
     }
     return statement_.shard_bytes > 0 ? check_shards() : Result<void>();
   }
 
  private:
-  /// Every file is covered from its first byte on, without gaps, by shards of the announced size; only
-  /// the last may be shorter. Its end is the file's, which is compared with the file itself.
+  /// Every file is covered from its first byte on, without gaps, by shards of the announced size;
+  /// only the last may be shorter. Its end is the file's, which is compared with the file itself.
   [[nodiscard]] Result<void> check_shards() const {
     std::vector<const FileDigest*> sorted;
     for (const FileDigest& resource : statement_.resources) sorted.push_back(&resource);
@@ -267,13 +269,14 @@ Result<Statement> read_v1(const JsonValue& root, Exclusions exclusions) {
   MLXGUARD_TRY_ASSIGN(const JsonValue listed, member_of(predicate, "resources"));
   if (!listed.is(JsonKind::kArray)) return field_error("resources", "expected an array");
   Resources resources(statement);
-  MLXGUARD_TRY(listed.each_element(
-      [&](std::size_t, JsonValue entry) { return resources.add(entry); }));
+  MLXGUARD_TRY(
+      listed.each_element([&](std::size_t, JsonValue entry) { return resources.add(entry); }));
   MLXGUARD_TRY(resources.finish());
   MLXGUARD_TRY(check_not_ignored(statement));
   const std::string computed = root_digest_of(statement.resources);
   if (computed != statement.root_digest) {
-    return make_error(ErrorCode::kRootDigest, "the subject's digest is not that of the listed files")
+    return make_error(ErrorCode::kRootDigest,
+                      "the subject's digest is not that of the listed files")
         .compared(computed, statement.root_digest.substr(0, 128));
   }
   return statement;

@@ -166,7 +166,8 @@ TEST_CASE(
   }
 }
 
-// The same two files in shards of 4 bytes; digests of nothing in particular, since nothing is hashed here.
+// The same two files in shards of 4 bytes; digests of nothing in particular, since nothing is
+// hashed here.
 std::string shards_of(const std::string& size, const std::vector<std::string>& names,
                       const std::string& algorithm = "sha256") {
   std::string resources;
@@ -215,7 +216,8 @@ TEST_CASE("statement: the algorithm of a shard may name its size, and no other o
         ErrorCode::kHashUnsupported);
 }
 
-TEST_CASE("statement: shards of a file leave no gap, do not overlap, and are of the announced size") {
+TEST_CASE(
+    "statement: shards of a file leave no gap, do not overlap, and are of the announced size") {
   using Names = std::vector<std::string>;
   for (const Names& names :
        {Names{"a:4:6"}, Names{"a:0:4", "a:5:6"}, Names{"a:0:4", "a:3:6"}, Names{"a:0:3", "a:3:6"},
@@ -236,7 +238,8 @@ TEST_CASE("statement: shards of a file leave no gap, do not overlap, and are of 
   CHECK(parse_statement(shards_of("4", {"a:4:6", "a:0:4"})).has_value());  // in any order
 }
 
-TEST_CASE("statement: both orders of the tools are offered, and they differ where names are awkward") {
+TEST_CASE(
+    "statement: both orders of the tools are offered, and they differ where names are awkward") {
   const auto file = [](const std::string& name, std::uint64_t start, std::uint64_t size) {
     const auto digest = crypto::sha256(as_bytes(name + std::to_string(start)));
     return artifact::FileDigest{name, size, {digest.begin(), digest.end()}, start};
@@ -277,7 +280,8 @@ TEST_CASE("statement: the form before 1.0 is read only where it is allowed") {
   CHECK(code_of_legacy("b.txt", "../b") == ErrorCode::kResourceName);
   CHECK(code_of_legacy("b.txt", ".git/b") == ErrorCode::kIgnoredRead);
   CHECK(code_of_legacy("unused", "used") == ErrorCode::kBundleField);
-  CHECK(code_of_legacy(R"({"sha256":")" + kHello, R"({"sha512":")" + kHello) == ErrorCode::kBundleField);
+  CHECK(code_of_legacy(R"({"sha256":")" + kHello, R"({"sha512":")" + kHello) ==
+        ErrorCode::kBundleField);
   CHECK(parse_statement(kText, allowed).has_value());
 }
 

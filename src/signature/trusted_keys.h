@@ -31,9 +31,9 @@ class TrustedKeys {
   /// Every key of the folder and of the files that may be relied on `now`. None at all is no error
   /// here: verification refuses (kNoTrustedKeys), and its event says so. Errors: those of
   /// trust::KeyRing::load.
-  [[nodiscard]] static Result<TrustedKeys> load(
-      const crypto::KeyStore& store, std::span<const std::filesystem::path> files,
-      WallTime now = SystemClock().now());
+  [[nodiscard]] static Result<TrustedKeys> load(const crypto::KeyStore& store,
+                                                std::span<const std::filesystem::path> files,
+                                                WallTime now = SystemClock().now());
 
   /// A key that is known already keeps its first name.
   void add(std::string name, crypto::EcPublicKey key);
@@ -49,10 +49,12 @@ class TrustedKeys {
   };
   [[nodiscard]] std::span<const Refused> refused() const { return refused_; }
   void refuse(std::string name, crypto::EcPublicKey key, Error why);
-  /// An authority whose certificates may sign, with its revocation lists and the time of verification.
+  /// An authority whose certificates may sign, with its revocation lists and the time of
+  /// verification.
   void add_authority(crypto::ChainTrust authority) { authorities_.push_back(std::move(authority)); }
   [[nodiscard]] std::span<const crypto::ChainTrust> authorities() const { return authorities_; }
-  /// Old forms of bundles are read: some source of the policy allows them, and policy decides whose.
+  /// Old forms of bundles are read: some source of the policy allows them, and policy decides
+  /// whose.
   void read_legacy() { legacy_ = LegacyStatements::kAllowed; }
   [[nodiscard]] LegacyStatements legacy() const { return legacy_; }
   /// The standing of every key, with the revocation list.

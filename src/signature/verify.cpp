@@ -58,7 +58,8 @@ Verifier::Verifier(artifact::ModelFolder folder, Statement statement,
   // Bytes of UTF-8, as both lists are compared; the root digest was over the listed order.
   std::sort(signed_files_.begin(), signed_files_.end(),
             [](const FileDigest& left, const FileDigest& right) {
-              return std::tie(left.name, left.start_bytes) < std::tie(right.name, right.start_bytes);
+              return std::tie(left.name, left.start_bytes) <
+                     std::tie(right.name, right.start_bytes);
             });
   report_.files = entries_.size();
   report_.bytes = total_bytes(entries_);
@@ -117,7 +118,8 @@ Result<void> Verifier::copy_verified(const UniqueFd& destination,
 
 Result<void> Verifier::check_digests() {
   MLXGUARD_CHECK(step_ == Step::kSnapshotTaken || step_ == Step::kReceiptBelieved);
-  if (step_ == Step::kSnapshotTaken) MLXGUARD_TRY(conclude(compare_digests(signed_files_, digests_)));
+  if (step_ == Step::kSnapshotTaken)
+    MLXGUARD_TRY(conclude(compare_digests(signed_files_, digests_)));
   step_ = Step::kDigestsChecked;
   return {};
 }
@@ -125,8 +127,9 @@ Result<void> Verifier::check_digests() {
 Result<std::vector<std::uint8_t>> Verifier::read_head(const std::string& name,
                                                       std::size_t bytes_max) const {
   if (files_.empty()) return folder_.read_head(name, bytes_max);
-  const auto file = std::find_if(files_.begin(), files_.end(),
-                                 [&](const artifact::SnapshotFile& one) { return one.name == name; });
+  const auto file =
+      std::find_if(files_.begin(), files_.end(),
+                   [&](const artifact::SnapshotFile& one) { return one.name == name; });
   MLXGUARD_CHECK(file != files_.end());
   std::vector<std::uint8_t> head(std::min<std::uint64_t>(bytes_max, file->size_bytes));
   std::size_t filled = 0;

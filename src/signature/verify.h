@@ -40,8 +40,8 @@ struct VerifyReport {
   Basis basis = Basis::kDigests;
   std::string signer;       ///< fingerprint of the key of the first bundle
   std::string signer_name;  ///< what the operator calls it
-  /// Everyone whose bundle verified and lists the same files with the same digests; the first bundle's
-  /// signer first.
+  /// Everyone whose bundle verified and lists the same files with the same digests; the first
+  /// bundle's signer first.
   std::vector<trust::Signer> signers{};
   /// Bundles of further signers that do not count, and why (subject: the bundle's file).
   std::vector<Error> not_counted{};
@@ -83,15 +83,15 @@ class Verifier {
   [[nodiscard]] Result<void> check_names();
   /// Copies the files into sealed memory and hashes what is there now. After check_names().
   [[nodiscard]] Result<void> take_snapshot(const artifact::Progress& progress);
-  /// Copies the files into sealed memory without hashing them, on the word of a receipt of the store.
-  /// After check_names(). kStoreReceipt if the receipt is of another list of files, or if the file
-  /// system saw a change of any of them: then only take_snapshot() can tell.
+  /// Copies the files into sealed memory without hashing them, on the word of a receipt of the
+  /// store. After check_names(). kStoreReceipt if the receipt is of another list of files, or if
+  /// the file system saw a change of any of them: then only take_snapshot() can tell.
   [[nodiscard]] Result<void> take_snapshot(const artifact::Receipt& receipt,
                                            const artifact::Progress& progress);
   /// Over names, ranges and signed digests: what a receipt is bound to.
   [[nodiscard]] std::string manifest_digest() const;
-  /// Copies the files below a folder and hashes what was copied; no VerifiedModel comes of it. After
-  /// check_names(). kDigestMismatch.
+  /// Copies the files below a folder and hashes what was copied; no VerifiedModel comes of it.
+  /// After check_names(). kDigestMismatch.
   [[nodiscard]] Result<void> copy_verified(const UniqueFd& destination,
                                            const artifact::Progress& progress);
   [[nodiscard]] const std::vector<artifact::FileEntry>& entries() const { return entries_; }
@@ -105,8 +105,8 @@ class Verifier {
   /// The first bytes of a file: of the sealed bytes if there are any, else of what lies there now.
   [[nodiscard]] Result<std::vector<std::uint8_t>> read_head(const std::string& name,
                                                             std::size_t bytes_max) const;
-  /// The end of the line: signed (check_digests()) and allowed. kTrustNoSource if the approval is of
-  /// another model.
+  /// The end of the line: signed (check_digests()) and allowed. kTrustNoSource if the approval is
+  /// of another model.
   [[nodiscard]] Result<VerifiedModel> verify(std::string served_name,
                                              const trust::Approval& approval);
   /// The bundles that counted; the first one first.

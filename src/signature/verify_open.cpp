@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first half of verification: from a folder to the list of files that a trusted signer vouches
 // for. Reads no file but the bundle.
-#include <array>
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "signature/bundle.h"
@@ -67,7 +67,8 @@ Result<void> Verifier::read_further(const std::filesystem::path& path, const Tru
       MLXGUARD_TRY_ASSIGN(trust::Signer signer, authenticate(bundle, trusted));
       MLXGUARD_TRY_ASSIGN(const Statement statement, parse_statement(as_text(bundle.payload)));
       if (!says_the_same(statement, first)) {
-        return make_error(ErrorCode::kRootDigest, "signs another list of files than the first bundle")
+        return make_error(ErrorCode::kRootDigest,
+                          "signs another list of files than the first bundle")
             .compared(first.root_digest, statement.root_digest);
       }
       return signer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claim: what is known of a model when the policy is asked about it. Made by verification; the signers in
-// it are proven, the rest is what they signed or what the caller said.
+// Claim: what is known of a model when the policy is asked about it. Made by verification; the
+// signers in it are proven, the rest is what they signed or what the caller said.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,12 @@ inline constexpr std::string_view kModelNotesFile = "mlxguard.json";
 
 /// What mlxguard.json says of the model itself. Believed because it is signed like every file.
 struct ModelNotes {
-  std::optional<std::string> name{};          ///< "name": what stays the same from version to version
-  std::optional<std::string> version{};       ///< "version"
+  std::optional<std::string> name{};     ///< "name": what stays the same from version to version
+  std::optional<std::string> version{};  ///< "version"
   std::optional<std::string> hugging_face{};  ///< "origin": {"hugging_face": "ORG/NAME"}
 };
-/// Other members are for others to judge. kManifestInvalid if these have another type, or it is no JSON.
+/// Other members are for others to judge. kManifestInvalid if these have another type, or it is no
+/// JSON.
 [[nodiscard]] Result<ModelNotes> parse_model_notes(std::string_view text);
 
 /// What an inspection of the model's files said.
@@ -54,8 +55,8 @@ struct Content {
 };
 
 struct Claim {
-  std::filesystem::path location{};        ///< absolute, without links
-  std::string hugging_face{};              ///< the caller's word, or empty
+  std::filesystem::path location{};         ///< absolute, without links
+  std::string hugging_face{};               ///< the caller's word, or empty
   std::vector<std::string> root_digests{};  ///< of the signed list; first the one that was signed
   std::vector<Signer> signers{};
   std::vector<std::string> legacy{};  ///< old forms that its bundles use

@@ -18,6 +18,7 @@ struct Suffix {
   std::string_view format;
 };
 
+// clang-format off: a table
 constexpr Suffix kSuffixes[] = {
     {".safetensors", "safetensors"}, {".gguf", "gguf"},        {".ggml", "gguf"},
     {".npz", "npz"},                 {".npy", "npy"},          {".mlxfn", "mlxfn"},
@@ -41,6 +42,7 @@ constexpr Suffix kSuffixes[] = {
     {".tiktoken", "tokenizer"},      {".png", "image"},        {".jpg", "image"},
     {".jpeg", "image"},              {".gif", "image"},        {".webp", "image"},
 };
+// clang-format on
 
 /// What its first bytes say.
 struct Magic {
@@ -57,8 +59,9 @@ constexpr Magic kMagics[] = {
     {4, "TFL3"sv, "tflite"},
     {0, "PK\x03\x04"sv, "zip"},
     {0, "PK\x05\x06"sv, "zip"},
-    {0, "\x7f"
-        "ELF"sv,
+    {0,
+     "\x7f"
+     "ELF"sv,
      "native"},
     {0, "MZ"sv, "native"},
     {0, "\xfe\xed\xfa\xce"sv, "native"},
@@ -68,8 +71,9 @@ constexpr Magic kMagics[] = {
     {0, "\xca\xfe\xba\xbe"sv, "native"},
     {0, "\x1f\x8b"sv, "archive"},
     {0, "BZh"sv, "archive"},
-    {0, "\xfd"
-        "7zXZ\0"sv,
+    {0,
+     "\xfd"
+     "7zXZ\0"sv,
      "archive"},
     {0, "\x28\xb5\x2f\xfd"sv, "archive"},
     {0, "7z\xbc\xaf\x27\x1c"sv, "archive"},
@@ -82,15 +86,16 @@ constexpr Magic kMagics[] = {
 };
 
 constexpr std::string_view kFormats[] = {
-    "safetensors", "gguf",    "npz",    "npy",    "mlxfn",   "pickle", "hdf5", "onnx",      "tflite",
-    "tensorflow",  "msgpack", "python", "native", "archive", "script", "json", "text", "tokenizer",
-    "image",       "other"};
+    "safetensors", "gguf",   "npz",        "npy",       "mlxfn",  "pickle", "hdf5",
+    "onnx",        "tflite", "tensorflow", "msgpack",   "python", "native", "archive",
+    "script",      "json",   "text",       "tokenizer", "image",  "other"};
 constexpr std::string_view kCompanions[] = {"json", "text", "tokenizer", "image"};
 
 std::string lowered(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return out;
 }
 
@@ -100,8 +105,8 @@ bool begins_like_safetensors(Bytes head) {
   return head[5] == 0 && head[6] == 0 && head[7] == 0;
 }
 
-/// Protocols 2 to 5 begin with their number; older ones with an opcode that opens a container, and have
-/// no byte that would tell them from a text. Their names do.
+/// Protocols 2 to 5 begin with their number; older ones with an opcode that opens a container, and
+/// have no byte that would tell them from a text. Their names do.
 bool begins_like_pickle(Bytes head) {
   return head.size() >= 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5;
 }
@@ -155,7 +160,8 @@ std::vector<std::string> formats_of(std::string_view name, Bytes head) {
   if (found == "text") {
     formats.emplace(named.empty() ? found : named);
   } else if (found.empty()) {
-    // Formats without a magic number are believed by name; a binary `.json` or `.txt` is something else.
+    // Formats without a magic number are believed by name; a binary `.json` or `.txt` is something
+    // else.
     const bool told = !named.empty() && named != "json" && named != "text" && named != "image";
     formats.emplace(told ? named : "other");
   } else {

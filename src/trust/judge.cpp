@@ -31,8 +31,7 @@ std::string describe(const SignerRule& rule) {
 }
 
 bool names(const SignerRule& rule, const Signer& signer) {
-  return contains(signer.identities, rule.identity) ||
-         rule.identity == "subject:" + signer.subject;
+  return contains(signer.identities, rule.identity) || rule.identity == "subject:" + signer.subject;
 }
 
 /// Who may hand a key's place on: the key itself, by a rotation, as long as it is not revoked.
@@ -50,8 +49,9 @@ bool is_successor(const KeyRing& ring, const PolicyFile& file, std::string_view 
   return false;
 }
 
-/// The largest number of rules and keys that can be paired off: one key never fills two places, and two
-/// keys of one rule (a key and its successor, two certificates of one identity) never do either.
+/// The largest number of rules and keys that can be paired off: one key never fills two places, and
+/// two keys of one rule (a key and its successor, two certificates of one identity) never do
+/// either.
 class Pairing {
  public:
   explicit Pairing(std::vector<std::vector<std::size_t>> rules_of_key)
@@ -161,9 +161,9 @@ void Judge::match() {
       match_source(policy_.file_.sources, {claim_.location, id, claim_.root_digests});
   const bool id_open = claim_.hugging_face.empty() && !claim_.content;
   const bool certain = !id_open || (found && found->source->match != MatchKind::kHuggingFace);
-  const bool any_id = std::any_of(
-      policy_.file_.sources.begin(), policy_.file_.sources.end(),
-      [](const SourceRule& source) { return source.match == MatchKind::kHuggingFace; });
+  const bool any_id =
+      std::any_of(policy_.file_.sources.begin(), policy_.file_.sources.end(),
+                  [](const SourceRule& source) { return source.match == MatchKind::kHuggingFace; });
   if (!found && !certain && any_id) {
     pending("source", "where the model says that it comes from is not known yet");
     return;
@@ -198,8 +198,8 @@ void Judge::check_standing(std::vector<Signer>& usable) {
   const PolicyFile& file = policy_.file_;
   std::optional<Condition> last;
   for (const Signer& signer : claim_.signers) {
-    const bool serial = std::any_of(
-        signer.serials.begin(), signer.serials.end(), [&](const std::string& text) {
+    const bool serial =
+        std::any_of(signer.serials.begin(), signer.serials.end(), [&](const std::string& text) {
           const auto normal = normal_serial(text);
           return !normal || contains(file.revoked_serials, *normal);
         });
@@ -363,7 +363,8 @@ void Judge::check_version() {
             .said = "the model's signed mlxguard.json gives no version that can be compared",
             .code = ErrorCode::kTrustVersion,
             .subject = std::string(kModelNotesFile),
-            .expected = source_->min_version ? source_->min_version->text() + " or newer" : "a version",
+            .expected =
+                source_->min_version ? source_->min_version->text() + " or newer" : "a version",
             .actual = text.empty() ? "none" : text});
     return;
   }
@@ -422,7 +423,8 @@ void Judge::check_findings() {
   }
   const Content& content = *claim_.content;
   // What was found counts, also where not everything could be looked at.
-  for (const InspectionFinding& finding : content.findings.value_or(std::vector<InspectionFinding>())) {
+  for (const InspectionFinding& finding :
+       content.findings.value_or(std::vector<InspectionFinding>())) {
     const bool hit = std::any_of(refused.begin(), refused.end(), [&](const std::string& pattern) {
       return finding_matches(pattern, finding);
     });

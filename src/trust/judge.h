@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Judge: one claim before one policy, condition by condition. Pure but for the memory that it is given.
+// Judge: one claim before one policy, condition by condition. Pure but for the memory that it is
+// given.
 #pragma once
 
 #include <string>

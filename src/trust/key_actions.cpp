@@ -20,7 +20,8 @@ constexpr mode_t kReadable = 0644;
 
 KeyFile file_of(std::string_view name, std::string_view suffix, std::string_view text,
                 KeyFile::Over over = KeyFile::Over::kNever) {
-  return {std::string(name) + std::string(suffix), Secret::copy_of(as_bytes(text)), kReadable, over};
+  return {std::string(name) + std::string(suffix), Secret::copy_of(as_bytes(text)), kReadable,
+          over};
 }
 
 Result<void> add_record(const NewKey& made, KeyKind kind, std::string_view uri, const Signer& key,
@@ -50,8 +51,10 @@ Result<void> add_rotation(std::string_view old_name, const Signer& old_key, cons
 }
 
 Error rotated_before(Error error, std::string_view old_name) {
-  if (error.code != ErrorCode::kKeyExists || !error.subject.ends_with(kRotationSuffix)) return error;
-  return make_error(ErrorCode::kKeyRecord, "the key was rotated before").about(std::string(old_name));
+  if (error.code != ErrorCode::kKeyExists || !error.subject.ends_with(kRotationSuffix))
+    return error;
+  return make_error(ErrorCode::kKeyRecord, "the key was rotated before")
+      .about(std::string(old_name));
 }
 
 Result<UseCount> read_count(const KeyStore& store, std::string_view name, const EcPublicKey& key) {
@@ -116,7 +119,8 @@ Result<std::unique_ptr<Signer>> open_signer(const KeyStore& store, const RingKey
     signer = std::make_unique<EcPrivateKey>(std::move(opened));
   }
   if (signer->public_key().fingerprint() != key.key.fingerprint()) {
-    return make_error(ErrorCode::kKeyFormat, "the private key is not that of the public key beside it")
+    return make_error(ErrorCode::kKeyFormat,
+                      "the private key is not that of the public key beside it")
         .about(key.name)
         .compared(key.key.fingerprint(), signer->public_key().fingerprint());
   }
@@ -174,8 +178,7 @@ Result<EcPublicKey> rotate_to_new_key(const KeyStore& store, std::string_view ol
       made.name, made.curve, passphrase,
       [&](const Signer& key, std::vector<KeyFile>& files) -> Result<void> {
         MLXGUARD_TRY(add_record(made, KeyKind::kFile, {}, key, files));
-        MLXGUARD_TRY(
-            add_rotation(old_name, old_key, key, made.created, old_valid_until, files));
+        MLXGUARD_TRY(add_rotation(old_name, old_key, key, made.created, old_valid_until, files));
         return on_record(key.public_key());
       });
   if (!done) return rotated_before(std::move(done).error(), old_name);
@@ -211,7 +214,8 @@ Result<RevocationList> accept_revocations(
     MLXGUARD_TRY_ASSIGN(list, RevocationList::parse(text, ring.who_may_revoke()));
     const RevocationList& here = ring.revocations();
     if (!list.continues(here.version(), here.head())) {
-      return make_error(ErrorCode::kKeyRecord, "the revocation list does not go on from the one here")
+      return make_error(ErrorCode::kKeyRecord,
+                        "the revocation list does not go on from the one here")
           .compared("version " + std::to_string(here.version()) + " or one that goes on from it",
                     "version " + std::to_string(list.version()));
     }
@@ -232,7 +236,8 @@ Result<Rotation> accept_rotation(
     MLXGUARD_TRY_ASSIGN(const KeyRing ring, KeyRing::load_locked(store, files));
     const RingKey* old_key = ring.find(rotation.old_key.fingerprint());
     if (old_key == nullptr || !store.public_key(old_key->name)) {
-      return make_error(ErrorCode::kKeyNotFound, "the key that was rotated is not in the key folder")
+      return make_error(ErrorCode::kKeyNotFound,
+                        "the key that was rotated is not in the key folder")
           .about(rotation.old_key.fingerprint());
     }
     MLXGUARD_TRY(old_key->status.check_verify(now));

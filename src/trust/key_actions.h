@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an operator does with keys: make, import, register, open to sign, rotate, revoke. Each changes the
-// key folder in one step that a kill cannot halve, and each is put on record before it happens.
+// What an operator does with keys: make, import, register, open to sign, rotate, revoke. Each
+// changes the key folder in one step that a kill cannot halve, and each is put on record before it
+// happens.
 #pragma once
 
 #include <functional>
@@ -20,8 +21,8 @@ namespace mlxguard::trust {
 /// Called when everything is ready and nothing has happened yet; an error stops it.
 using OnRecord = std::function<Result<void>(const crypto::EcPublicKey& key)>;
 
-/// How the private half of a key is reached: the passphrase of a file, the PIN of a token. Asked at most
-/// once, and only if the key may be used at all.
+/// How the private half of a key is reached: the passphrase of a file, the PIN of a token. Asked at
+/// most once, and only if the key may be used at all.
 struct KeySecrets {
   std::function<Result<crypto::Secret>(KeyKind kind)> ask;
   crypto::TokenOptions token{};
@@ -57,8 +58,8 @@ struct NewKey {
                                                                   const RingKey& key,
                                                                   const KeySecrets& secrets);
 
-/// Opens a key to sign with and counts the use. kKeyNotFound, kKeyRevoked, kKeyExpired (also: not yet
-/// valid, or rotated): all before its secret is asked for.
+/// Opens a key to sign with and counts the use. kKeyNotFound, kKeyRevoked, kKeyExpired (also: not
+/// yet valid, or rotated): all before its secret is asked for.
 [[nodiscard]] Result<std::unique_ptr<crypto::Signer>> open_to_sign(const crypto::KeyStore& store,
                                                                    const KeyRing& ring,
                                                                    std::string_view name,
@@ -68,7 +69,8 @@ struct NewKey {
 /// How often the key was opened to sign here. kKeyRecord if the count was not signed by it.
 [[nodiscard]] Result<UseCount> use_count(const crypto::KeyStore& store, const RingKey& key);
 
-/// Writes OLD.rotation for a new key that exists here already. kKeyRecord if `old_key` was rotated before.
+/// Writes OLD.rotation for a new key that exists here already. kKeyRecord if `old_key` was rotated
+/// before.
 [[nodiscard]] Result<void> rotate_key(const crypto::KeyStore& store, std::string_view old_name,
                                       const crypto::Signer& old_key, const crypto::Signer& new_key,
                                       WallTime now, std::optional<WallTime> old_valid_until,
@@ -88,14 +90,14 @@ struct NewKey {
                                                 const crypto::Signer& signer,
                                                 const std::function<Result<void>()>& on_record);
 
-/// Puts a revocation list from elsewhere in the place of the one here. kKeyRecord unless it goes on where
-/// that one ends. Returns the new list.
+/// Puts a revocation list from elsewhere in the place of the one here. kKeyRecord unless it goes on
+/// where that one ends. Returns the new list.
 [[nodiscard]] Result<RevocationList> accept_revocations(
     const crypto::KeyStore& store, std::span<const std::filesystem::path> files,
     std::string_view text, const std::function<Result<void>(const RevocationList&)>& on_record);
-/// Puts a rotation from elsewhere beside the key here that it replaces, which from then on is trusted to
-/// have named its successor. kKeyNotFound if that key is not here, kKeyRevoked, kKeyExpired; kKeyRecord if
-/// it has a successor already.
+/// Puts a rotation from elsewhere beside the key here that it replaces, which from then on is
+/// trusted to have named its successor. kKeyNotFound if that key is not here, kKeyRevoked,
+/// kKeyExpired; kKeyRecord if it has a successor already.
 [[nodiscard]] Result<Rotation> accept_rotation(
     const crypto::KeyStore& store, std::span<const std::filesystem::path> files,
     std::string_view text, WallTime now,

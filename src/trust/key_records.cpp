@@ -54,8 +54,8 @@ Result<EcPublicKey> key_of(const JsonValue& object, std::string_view name) {
 }
 
 Result<KeyRecord> read_key_record(const JsonValue& body) {
-  MLXGUARD_TRY(body.only_members(
-      {"public_key", "kind", "created", "not_before", "not_after", "token_uri"}));
+  MLXGUARD_TRY(
+      body.only_members({"public_key", "kind", "created", "not_before", "not_after", "token_uri"}));
   MLXGUARD_TRY_ASSIGN(EcPublicKey key, key_of(body, "public_key"));
   KeyRecord record{.key = std::move(key)};
   MLXGUARD_TRY_ASSIGN(const auto kind, text_of(body, "kind"));
@@ -71,7 +71,8 @@ Result<KeyRecord> read_key_record(const JsonValue& body) {
   }
   const auto uri = body.find("token_uri");
   if (uri.has_value() != (record.kind == KeyKind::kToken)) {
-    return make_error(ErrorCode::kKeyRecord, "expected a token's URI for token keys, and only there");
+    return make_error(ErrorCode::kKeyRecord,
+                      "expected a token's URI for token keys, and only there");
   }
   if (uri) {
     MLXGUARD_TRY_ASSIGN(record.token_uri, uri->as_string("token_uri"));
@@ -114,7 +115,8 @@ std::string_view name_of(KeyKind kind) { return kind == KeyKind::kFile ? "file" 
 Result<std::string> write_key_record(const KeyRecord& record, const Signer& signer) {
   JsonWriter json;
   json.begin_object().field("public_key", record.key.pem()).field("kind", name_of(record.kind));
-  json.field("created", time_text(record.created)).field("not_before", time_text(record.not_before));
+  json.field("created", time_text(record.created))
+      .field("not_before", time_text(record.not_before));
   write_optional_time(json, "not_after", record.not_after);
   if (record.kind == KeyKind::kToken) json.field("token_uri", record.token_uri);
   json.end_object();
@@ -161,7 +163,8 @@ Result<UseCount> parse_use_count(std::string_view text, const EcPublicKey& key) 
   return as_key_record_error(read_use_count(opened.body()));
 }
 
-// ---- standing of one key ---------------------------------------------------------------------------
+// ---- standing of one key
+// ---------------------------------------------------------------------------
 
 std::string_view name_of(KeyState state) {
   constexpr std::array<std::string_view, 5> kNames{"active", "rotated", "not_yet_valid", "expired",

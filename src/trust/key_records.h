@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said about keys, signed: a key's own record (its validity window), a rotation (the old key
-// and the new one both sign it), a revocation (the key itself or another trusted key signs it).
+// What is said about keys, signed: a key's own record (its validity window), a rotation (the old
+// key and the new one both sign it), a revocation (the key itself or another trusted key signs it).
 // Input: files that may have come from anyone. Nothing is believed before its signature verified;
 // what is malformed, wrongly signed or out of order is kKeyRecord, never "no record".
 #pragma once
@@ -67,9 +67,10 @@ struct Revocation {
   std::string signer;  ///< fingerprint of who says so
 };
 
-/// The signed list of revoked keys: each entry holds its number and the digest of the one before, so
-/// none can be dropped from the middle, and the newest number is the version of the list. An entry is
-/// good if the revoked key itself signed it, or a trusted key that no earlier entry revokes.
+/// The signed list of revoked keys: each entry holds its number and the digest of the one before,
+/// so none can be dropped from the middle, and the newest number is the version of the list. An
+/// entry is good if the revoked key itself signed it, or a trusted key that no earlier entry
+/// revokes.
 class RevocationList {
  public:
   /// The trusted key of this fingerprint, or nothing.
@@ -81,7 +82,8 @@ class RevocationList {
   [[nodiscard]] static Result<RevocationList> parse(std::string_view text, const FindKey& trusted);
 
   [[nodiscard]] std::uint64_t version() const { return revocations_.size(); }
-  /// Lowercase hex digest of the newest entry; of two lists with one version and two heads, one lies.
+  /// Lowercase hex digest of the newest entry; of two lists with one version and two heads, one
+  /// lies.
   [[nodiscard]] const std::string& head() const { return head_; }
   /// True if this list goes on where `older` ends (or is the same list).
   [[nodiscard]] bool continues(std::uint64_t older_version, std::string_view older_head) const;

@@ -83,8 +83,8 @@ Result<KeyStatus> read_status(const std::string& name, const EcPublicKey& key, c
 Result<std::optional<std::string>> read_beside(std::filesystem::path file,
                                                std::string_view suffix) {
   file.replace_extension(suffix);
-  auto text = crypto::read_key_file(file, crypto::KeyFileReaders::kAnyone,
-                                    limits::kKeyRecordBytesMax);
+  auto text =
+      crypto::read_key_file(file, crypto::KeyFileReaders::kAnyone, limits::kKeyRecordBytesMax);
   if (!text && text.error().code == ErrorCode::kNotFound) return std::optional<std::string>{};
   if (!text) return std::move(text).error();
   return std::optional<std::string>(std::string(text->text()));
@@ -108,7 +108,8 @@ Result<RevocationList> load_list(const KeyStore& store, const RevocationList::Fi
     list = *std::move(parsed);
   }
   if (!list.continues(seen.version, seen.head)) {
-    return make_error(ErrorCode::kKeyRecord, "the revocation list is not the one that was seen here")
+    return make_error(ErrorCode::kKeyRecord,
+                      "the revocation list is not the one that was seen here")
         .about(std::string(kRevocationsFile))
         .compared("version " + std::to_string(seen.version) + " or one that goes on from it",
                   "version " + std::to_string(list.version()))
@@ -121,14 +122,13 @@ Result<RevocationList> load_list(const KeyStore& store, const RevocationList::Fi
 }  // namespace
 
 crypto::KeyFile seen_file(const RevocationList& list) {
-  return {std::string(kSeenFile),
-          crypto::Secret::copy_of(
-              as_bytes(std::to_string(list.version()) + " " + list.head() + "\n")),
-          0644, crypto::KeyFile::Over::kReplace};
+  return {
+      std::string(kSeenFile),
+      crypto::Secret::copy_of(as_bytes(std::to_string(list.version()) + " " + list.head() + "\n")),
+      0644, crypto::KeyFile::Over::kReplace};
 }
 
-Result<KeyRing> KeyRing::load(const KeyStore& store,
-                              std::span<const std::filesystem::path> files) {
+Result<KeyRing> KeyRing::load(const KeyStore& store, std::span<const std::filesystem::path> files) {
   return load(store, files, Locked::kNo);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// KeyRing: the key folder with what is signed about its keys. Where a KeyStore knows files, this knows
-// which key may still be relied on. Trusted: the folder's owner. Not trusted: records and lists, which
-// may have been copied here from elsewhere; one that does not verify stops everything (kKeyRecord).
+// KeyRing: the key folder with what is signed about its keys. Where a KeyStore knows files, this
+// knows which key may still be relied on. Trusted: the folder's owner. Not trusted: records and
+// lists, which may have been copied here from elsewhere; one that does not verify stops everything
+// (kKeyRecord).
 #pragma once
 
 #include <filesystem>
@@ -29,10 +30,10 @@ struct RingKey {
 /// Public keys and their standing, as they were when they were loaded. Copyable.
 class KeyRing {
  public:
-  /// The folder's keys, the keys of `files` (named by their stems), and the keys that a rotation of one
-  /// of those made its successor, unless the rotated key is revoked. Then the revocation list, which
-  /// any of these may have signed. Errors: those of KeyStore::public_keys; kKeyRecord for a record or
-  /// list that does not verify, and for a list older than one that was seen here.
+  /// The folder's keys, the keys of `files` (named by their stems), and the keys that a rotation of
+  /// one of those made its successor, unless the rotated key is revoked. Then the revocation list,
+  /// which any of these may have signed. Errors: those of KeyStore::public_keys; kKeyRecord for a
+  /// record or list that does not verify, and for a list older than one that was seen here.
   [[nodiscard]] static Result<KeyRing> load(const crypto::KeyStore& store,
                                             std::span<const std::filesystem::path> files = {});
   /// The same for who holds the folder's lock.

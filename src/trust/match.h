@@ -14,8 +14,8 @@ namespace mlxguard::trust {
 
 /// By what a model may be known to a source.
 struct Subject {
-  std::filesystem::path location;            ///< absolute, without links
-  std::string hugging_face;                  ///< ORG/NAME or empty
+  std::filesystem::path location;  ///< absolute, without links
+  std::string hugging_face;        ///< ORG/NAME or empty
   std::span<const std::string> root_digests;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModelVersion: the version that a model's signed mlxguard.json gives, and what "older" means. Input:
-// text of a signer; one that is not understood is no version, and a policy that asks for one refuses.
+// ModelVersion: the version that a model's signed mlxguard.json gives, and what "older" means.
+// Input: text of a signer; one that is not understood is no version, and a policy that asks for one
+// refuses.
 #pragma once
 
 #include <compare>

@@ -119,8 +119,8 @@ Result<void> check_signable(const PolicyFile& file) {
   }
   for (const SourceRule& source : file.sources) {
     for (const SignerRule& signer : source.signers) {
-      const bool fixed = signer.is_certificate() ? !signer.authority_digest.empty()
-                                                 : is_fingerprint(signer.key);
+      const bool fixed =
+          signer.is_certificate() ? !signer.authority_digest.empty() : is_fingerprint(signer.key);
       if (fixed) continue;
       return make_error(ErrorCode::kTrustPolicy,
                         "expected fingerprints in a signed policy: key in 64 digits, ca_sha256 "
@@ -135,11 +135,13 @@ Result<void> check_never_seen(const PolicyPlaces& places) {
   MLXGUARD_TRY_ASSIGN(const SeenVersions seen, PolicyMemory(places.state).read());
   const auto known = seen.policies.find(memory_key_of(places));
   if (known == seen.policies.end()) return {};
-  return make_error(ErrorCode::kTrustPolicyRollback, "expected the trust policy that was here before")
+  return make_error(ErrorCode::kTrustPolicyRollback,
+                    "expected the trust policy that was here before")
       .about(places.file().string())
       .compared("version " + std::to_string(known->second) + " or higher", "none")
-      .hinting("restore it; to do without a policy again, take it out of trust/seen.json in the state "
-               "folder");
+      .hinting(
+          "restore it; to do without a policy again, take it out of trust/seen.json in the state "
+          "folder");
 }
 
 fs::path PolicyPlaces::file() const {
@@ -168,9 +170,9 @@ Result<Policy> Policy::load(const PolicyPlaces& places, WallTime now) {
     return policy;
   }
   if (!text && text.error().code == ErrorCode::kNotFound) {
-    return make_error(places.root_key.empty() ? ErrorCode::kTrustPolicy
-                                              : ErrorCode::kTrustPolicySignature,
-                      "expected a trust policy, found none")
+    return make_error(
+               places.root_key.empty() ? ErrorCode::kTrustPolicy : ErrorCode::kTrustPolicySignature,
+               "expected a trust policy, found none")
         .about(places.file().string())
         .hinting("a configured policy that is gone is not the same as none: restore it");
   }
@@ -182,8 +184,9 @@ Result<Policy> Policy::load(const PolicyPlaces& places, WallTime now) {
     if (!signed_by) {
       Error error = std::move(signed_by).error();
       if (error.hint.empty()) {
-        error.hint = "it was changed after it was signed, or by another key than the root key; if the "
-                     "change is yours: mlxguard trust sign --key NAME";
+        error.hint =
+            "it was changed after it was signed, or by another key than the root key; if the "
+            "change is yours: mlxguard trust sign --key NAME";
       }
       return std::move(error).about(places.file().string());
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy: decides which model may be used, and says why in words. Input: a claim whose signers are
-// proven. Output: an Approval, which nothing else can make and without which there is no VerifiedModel.
-// What a policy cannot find out, it refuses.
+// proven. Output: an Approval, which nothing else can make and without which there is no
+// VerifiedModel. What a policy cannot find out, it refuses.
 //
-// The source that counts is the most specific one that matches: a digest before a path before a Hugging
-// Face id; of paths the one with most components; of ids one without wildcards, then the one with most
-// literal characters, then the first by bytes. That is one source always, never a mixture of several.
+// The source that counts is the most specific one that matches: a digest before a path before a
+// Hugging Face id; of paths the one with most components; of ids one without wildcards, then the
+// one with most literal characters, then the first by bytes. That is one source always, never a
+// mixture of several.
 #pragma once
 
 #include <filesystem>
@@ -32,7 +33,7 @@ struct Condition {
   std::string rule;  ///< "source", "signer", "threshold", ... : the same in events
   State state = State::kPassed;
   Weight weight = Weight::kRule;
-  std::string said{};  ///< one sentence for people
+  std::string said{};                     ///< one sentence for people
   ErrorCode code = ErrorCode::kInternal;  ///< if it failed
   std::string subject{};
   std::string expected{};
@@ -84,11 +85,12 @@ struct PolicyPlaces {
 
 class Policy {
  public:
-  /// Reads, authenticates and resolves trust.toml; without one (and without a root key or a configured
-  /// file) the implicit policy. Errors: kTrustPolicy, kTrustPolicySignature, kTrustPolicyExpired,
-  /// kTrustPolicyRollback, kUnsafePermissions, and those of KeyRing::load.
+  /// Reads, authenticates and resolves trust.toml; without one (and without a root key or a
+  /// configured file) the implicit policy. Errors: kTrustPolicy, kTrustPolicySignature,
+  /// kTrustPolicyExpired, kTrustPolicyRollback, kUnsafePermissions, and those of KeyRing::load.
   [[nodiscard]] static Result<Policy> load(const PolicyPlaces& places, WallTime now);
-  /// One source that is everything, and every key that authenticates: how it is without a trust.toml.
+  /// One source that is everything, and every key that authenticates: how it is without a
+  /// trust.toml.
   [[nodiscard]] static Policy implicit();
 
   [[nodiscard]] bool is_implicit() const { return implicit_; }
@@ -103,7 +105,8 @@ class Policy {
   [[nodiscard]] Result<Judgement> judge(const Claim& claim, WallTime now) const;
   /// The decision. Errors: the code of the first condition that failed; kPending counts as failed.
   [[nodiscard]] Result<Approval> decide(const Claim& claim, WallTime now) const;
-  /// After the model was admitted: its version is the lowest one from now on, if its source says so.
+  /// After the model was admitted: its version is the lowest one from now on, if its source says
+  /// so.
   [[nodiscard]] Result<void> remember(const Approval& approval) const;
 
  private:
@@ -119,11 +122,12 @@ class Policy {
   std::optional<PolicyMemory> memory_;
 };
 
-/// A signed policy has version and expires, and holds fingerprints where a name or a path would mean what
-/// the disk says. kTrustPolicy.
+/// A signed policy has version and expires, and holds fingerprints where a name or a path would
+/// mean what the disk says. kTrustPolicy.
 [[nodiscard]] Result<void> check_signable(const PolicyFile& file);
 
-/// Lowercase hex SHA-256 in DER of the one certificate in a PEM file. kTrustPolicy; kUnsafePermissions.
+/// Lowercase hex SHA-256 in DER of the one certificate in a PEM file. kTrustPolicy;
+/// kUnsafePermissions.
 [[nodiscard]] Result<std::string> authority_digest_of(const std::filesystem::path& file);
 
 /// A failed condition as an error, naming source and rule.

@@ -39,8 +39,8 @@ Result<std::vector<PolicySignature>> sign(const PolicyPlaces& places, const Poli
   MLXGUARD_TRY_ASSIGN(PolicySignature signature, sign_policy(text, *key));
   const std::string& fingerprint = key->public_key().fingerprint();
   if (!places.root_key.empty() && fingerprint != places.root_key) {
-    MLXGUARD_TRY_ASSIGN(const KeyRing ring, KeyRing::load(crypto::KeyStore(places.state / "keys"),
-                                                          places.public_keys));
+    MLXGUARD_TRY_ASSIGN(const KeyRing ring,
+                        KeyRing::load(crypto::KeyStore(places.state / "keys"), places.public_keys));
     const RingKey* root = ring.find(places.root_key);
     const bool successor = root != nullptr && root->status.rotation &&
                            root->status.rotation->new_key.fingerprint() == fingerprint;
@@ -92,9 +92,10 @@ Result<ChangedPolicy> change_policy(
   if (text && adds_to_it) {
     auto current = Policy::load(places, now);
     // What else is wrong with an unsigned one may be what the change puts right.
-    const bool matters = !current && (current.error().code == ErrorCode::kTrustPolicyRollback ||
-                                      (!places.root_key.empty() &&
-                                       current.error().code != ErrorCode::kTrustPolicyExpired));
+    const bool matters =
+        !current &&
+        (current.error().code == ErrorCode::kTrustPolicyRollback ||
+         (!places.root_key.empty() && current.error().code != ErrorCode::kTrustPolicyExpired));
     if (matters) return std::move(current).error();
   }
   if (!text) MLXGUARD_TRY(check_never_seen(places));

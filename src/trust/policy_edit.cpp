@@ -232,7 +232,8 @@ Result<std::string> edit_policy(std::string_view text, const std::filesystem::pa
   ++wanted.version;
   out = with_top_key(out, "version", std::to_string(wanted.version));
   auto result = parse_policy(out, folder);
-  if (!result) return std::move(result).error().with("with this change the policy would not be valid");
+  if (!result)
+    return std::move(result).error().with("with this change the policy would not be valid");
   std::sort(result->sources.begin(), result->sources.end(),
             [](const SourceRule& a, const SourceRule& b) { return a.name < b.name; });
   if (*result == wanted) return out;

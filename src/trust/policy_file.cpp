@@ -145,9 +145,11 @@ Result<void> set_legacy(SourceRule& source, const toml::node& value, const fs::p
   MLXGUARD_TRY_ASSIGN(source.legacy, read_texts(value));
   for (const std::string& form : source.legacy) {
     const auto known = legacy_forms();
-    if (std::none_of(known.begin(), known.end(), [&](const auto& row) { return row.name == form; })) {
+    if (std::none_of(known.begin(), known.end(),
+                     [&](const auto& row) { return row.name == form; })) {
       std::string names;
-      for (const LegacyForm& row : known) names += (names.empty() ? "" : ", ") + std::string(row.name);
+      for (const LegacyForm& row : known)
+        names += (names.empty() ? "" : ", ") + std::string(row.name);
       return wrong_value("one of " + names);
     }
   }
@@ -254,8 +256,8 @@ Result<void> read_rows(T& target, const toml::table& table, const Row<T> (&rows)
 
 /// A rule that no signer can satisfy, or that says two things, is a slip.
 Result<void> check_signer(const SignerRule& signer) {
-  const bool certificate = !signer.authority.empty() || !signer.authority_digest.empty() ||
-                           !signer.identity.empty();
+  const bool certificate =
+      !signer.authority.empty() || !signer.authority_digest.empty() || !signer.identity.empty();
   if (certificate == (!signer.key.empty() || !signer.public_key.empty())) {
     return wrong_value("either key, or ca and identity, in a signer");
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// PolicyFile: trust.toml as a value. The operator writes it, so it means what it says, but a slip must
-// not weaken anything: an unknown key, a value of another type, a rule that can never hold or two rules
-// for one thing are errors (kTrustPolicy), never ignored. What it decides is in trust/policy.h.
+// PolicyFile: trust.toml as a value. The operator writes it, so it means what it says, but a slip
+// must not weaken anything: an unknown key, a value of another type, a rule that can never hold or
+// two rules for one thing are errors (kTrustPolicy), never ignored. What it decides is in
+// trust/policy.h.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +41,11 @@ struct Window {
 
 /// One allowed signer: a key, or whoever an authority certifies to be `identity`.
 struct SignerRule {
-  std::string key{};                    ///< fingerprint, or a name in the key folder
-  std::filesystem::path public_key{};   ///< PEM file of that key, if it is not in the key folder
-  std::filesystem::path authority{};    ///< PEM file of the root certificate
-  std::string authority_digest{};       ///< lowercase hex SHA-256 of the root certificate in DER
-  std::string identity{};               ///< "email:..", "uri:..", "dns:.." or "subject:.."
+  std::string key{};                   ///< fingerprint, or a name in the key folder
+  std::filesystem::path public_key{};  ///< PEM file of that key, if it is not in the key folder
+  std::filesystem::path authority{};   ///< PEM file of the root certificate
+  std::string authority_digest{};      ///< lowercase hex SHA-256 of the root certificate in DER
+  std::string identity{};              ///< "email:..", "uri:..", "dns:.." or "subject:.."
   Window window{};
   [[nodiscard]] bool is_certificate() const { return !identity.empty(); }
   bool operator==(const SignerRule&) const = default;
@@ -84,8 +85,8 @@ struct PolicyFile {
 [[nodiscard]] Result<PolicyFile> parse_policy(std::string_view text,
                                               const std::filesystem::path& folder);
 
-/// "email:a@b", "uri:https://..", "dns:host" or "subject:CN=..": what has no prefix gets the one that it
-/// looks like. kTrustPolicy if it looks like none.
+/// "email:a@b", "uri:https://..", "dns:host" or "subject:CN=..": what has no prefix gets the one
+/// that it looks like. kTrustPolicy if it looks like none.
 [[nodiscard]] Result<std::string> normal_identity(std::string_view text);
 /// A name a source may have: letters, digits, '.', '_', '-'. kTrustPolicy.
 [[nodiscard]] Result<void> check_source_name(std::string_view name);

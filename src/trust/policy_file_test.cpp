@@ -36,7 +36,9 @@ PolicyFile parsed(const std::string& text) {
 TEST_CASE("policy: every key is read, relative paths are the file's") {
   const PolicyFile policy = parsed(
       "version = 7\nexpires = 2027-01-31T00:00:00+01:00\nmode = 'warn'\n"
-      "[revoked]\nkeys = ['" + kKey + "']\nserials = ['00:AB:01']\nmodels = '" + kKey + "'\n"
+      "[revoked]\nkeys = ['" +
+      kKey + "']\nserials = ['00:AB:01']\nmodels = '" + kKey +
+      "'\n"
       "[sources.a]\npath = ['models/', '/srv/x/../y']\nthreshold = 1\nformats = ['safetensors']\n"
       "not_before = 2026-01-01\nnot_after = '2026-12-31T00:00:00Z'\nmin_version = '1.2'\n"
       "rollback = 'refuse'\nrefuse_findings = ['severity:high', 'pickle.import']\nreceipts = true\n"
@@ -45,8 +47,8 @@ TEST_CASE("policy: every key is read, relative paths are the file's") {
       "[sources.b]\nhugging_face = 'org/*'\nmode = 'enforce'\n"
       "[[sources.b.signers]]\nkey = 'release'\nnot_after = 2026-06-01\n");
   CHECK(policy.version == 7);
-  CHECK(policy.expires == WallTime(std::chrono::sys_days(std::chrono::January / 30 / 2027)) +
-                              std::chrono::hours(23));
+  CHECK(policy.expires ==
+        WallTime(std::chrono::sys_days(std::chrono::January / 30 / 2027)) + std::chrono::hours(23));
   CHECK(policy.mode == Mode::kWarn);
   CHECK(policy.revoked_serials.at(0) == "ab01");
   REQUIRE(policy.sources.size() == 2);
@@ -91,13 +93,27 @@ TEST_CASE("policy: there is no mode off") {
 }
 
 TEST_CASE("policy: values of another type, and rules that can never hold, are refused") {
-  for (const char* bad :
-       {"threshold = 0", "threshold = 2", "threshold = '1'", "threshold = 1.0", "formats = []",
-        "formats = ['safetensor']", "formats = ['gguf', 'gguf']", "min_version = 'new'",
-        "min_version = 1", "rollback = true", "receipts = 'yes'", "legacy = ['v1']",
-        "refuse_findings = ['severity:odd']", "refuse_findings = ['a b']", "crls = [1]",
-        "not_before = 2027-01-01\nnot_after = 2026-01-01", "not_after = 2026-01-01T00:00:00",
-        "not_after = 12", "not_after = '2026-13-01'", "digest = ''", "hugging_face = 'o/n'"}) {
+  for (const char* bad : {"threshold = 0",
+                          "threshold = 2",
+                          "threshold = '1'",
+                          "threshold = 1.0",
+                          "formats = []",
+                          "formats = ['safetensor']",
+                          "formats = ['gguf', 'gguf']",
+                          "min_version = 'new'",
+                          "min_version = 1",
+                          "rollback = true",
+                          "receipts = 'yes'",
+                          "legacy = ['v1']",
+                          "refuse_findings = ['severity:odd']",
+                          "refuse_findings = ['a b']",
+                          "crls = [1]",
+                          "not_before = 2027-01-01\nnot_after = 2026-01-01",
+                          "not_after = 2026-01-01T00:00:00",
+                          "not_after = 12",
+                          "not_after = '2026-13-01'",
+                          "digest = ''",
+                          "hugging_face = 'o/n'"}) {
     INFO(bad);
     CHECK(code_of(policy_with(bad)) == ErrorCode::kTrustPolicy);
   }
@@ -133,8 +149,8 @@ TEST_CASE("policy: two sources of one pattern are refused, one pattern of two ki
   };
   CHECK(code_of(source("a", "path = '/x'") + source("b", "path = '/x/'")) ==
         ErrorCode::kTrustPolicy);
-  CHECK(code_of(source("a", "hugging_face = 'o/n'") + source("b", "hugging_face = ['p/n', 'o/n']")) ==
-        ErrorCode::kTrustPolicy);
+  CHECK(code_of(source("a", "hugging_face = 'o/n'") +
+                source("b", "hugging_face = ['p/n', 'o/n']")) == ErrorCode::kTrustPolicy);
   CHECK(parsed(source("a", "path = '/x'") + source("b", "path = '/x/y'")).sources.size() == 2);
   for (const char* bad : {"o", "o/", "/n", "o/n/m", "o n/m", "../n/m"}) {
     INFO(bad);
@@ -164,8 +180,8 @@ TEST_CASE("model version: order is by meaning") {
   CHECK(version("2.0.0-rc.2") < version("2.0.0-rc.10"));
   CHECK(version("2.0.0-1") < version("2.0.0-alpha"));
   CHECK(version("2.0.0-alpha") < version("2.0.0-alpha.1"));
-  for (const char* bad : {"", "v1", "1.", ".1", "1..2", "1.2.x", "1-", "1-a..b", "-1", "1 ", "1.2+x",
-                          "99999999999999999999999", "1.2.3.4.5.6.7.8.9"}) {
+  for (const char* bad : {"", "v1", "1.", ".1", "1..2", "1.2.x", "1-", "1-a..b", "-1", "1 ",
+                          "1.2+x", "99999999999999999999999", "1.2.3.4.5.6.7.8.9"}) {
     INFO(bad);
     CHECK(ModelVersion::parse(bad).error().code == ErrorCode::kTrustVersion);
   }
@@ -232,7 +248,8 @@ TEST_CASE("policy edit: comments stay, the version grows, the rest is untouched"
 }
 
 TEST_CASE("policy edit: what cannot be edited without changing more is left to a person") {
-  const std::string inline_table = "version = 1\nsources = {a = {path = '/a', signers = [{key = 'k'}]}}\n";
+  const std::string inline_table =
+      "version = 1\nsources = {a = {path = '/a', signers = [{key = 'k'}]}}\n";
   CHECK(edit_policy(inline_table, "/", {.remove = "a"}).error().code == ErrorCode::kTrustPolicy);
   // A header inside of a text is no header.
   const std::string tricky =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PolicyMemory: the highest versions that were seen here, of policies and of models, in
-// $STATE/trust/seen.json. It only goes up. Trusted: the state folder's owner. A file that is malformed is
-// refused (kTrustPolicyRollback), never taken for an empty one.
+// $STATE/trust/seen.json. It only goes up. Trusted: the state folder's owner. A file that is
+// malformed is refused (kTrustPolicyRollback), never taken for an empty one.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ class PolicyMemory {
   explicit PolicyMemory(const std::filesystem::path& state) : folder_(state / "trust") {}
 
   [[nodiscard]] Result<SeenVersions> read() const;
-  /// Reads, lets `change` raise what it knows, writes if that changed anything: alone, durable, and old or
-  /// new after a kill.
+  /// Reads, lets `change` raise what it knows, writes if that changed anything: alone, durable, and
+  /// old or new after a kill.
   template <class Change>
   [[nodiscard]] Result<void> update(const Change& change) const {
     MLXGUARD_TRY_ASSIGN(const UniqueFd lock, take_lock());

@@ -75,7 +75,8 @@ std::string write_policy_signatures(const std::vector<PolicySignature>& signatur
 Result<std::vector<PolicySignature>> parse_policy_signatures(std::string_view text) {
   auto document =
       codec::JsonDocument::parse(text, {.bytes_max = limits::kKeyRecordBytesMax, .depth_max = 8});
-  if (!document && document.error().code == ErrorCode::kTooLarge) return std::move(document).error();
+  if (!document && document.error().code == ErrorCode::kTooLarge)
+    return std::move(document).error();
   auto read = document ? read_signatures(document->root())
                        : Result<std::vector<PolicySignature>>(document.error());
   if (!read && read.error().code != ErrorCode::kTrustPolicySignature) {

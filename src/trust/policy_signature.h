@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The detached signature of a policy, trust.toml.sig beside trust.toml: the root key over the file's
-// exact bytes. Two signatures may stand in it while the policy changes, so that a kill between the two
-// files leaves a policy that is signed, old or new. Which of them is old enough to refuse says its
-// version (trust/policy_memory.h).
+// The detached signature of a policy, trust.toml.sig beside trust.toml: the root key over the
+// file's exact bytes. Two signatures may stand in it while the policy changes, so that a kill
+// between the two files leaves a policy that is signed, old or new. Which of them is old enough to
+// refuse says its version (trust/policy_memory.h).
 #pragma once
 
 #include <filesystem>
@@ -28,8 +28,8 @@ struct PolicySignature {
 [[nodiscard]] std::string write_policy_signatures(const std::vector<PolicySignature>& signatures);
 /// kTrustPolicySignature for anything but a signature file; kTooLarge.
 [[nodiscard]] Result<std::vector<PolicySignature>> parse_policy_signatures(std::string_view text);
-/// The key that signed `policy_text`, if one of `signatures` is good; else kTrustPolicySignature. That it
-/// is the root key is for the caller to see.
+/// The key that signed `policy_text`, if one of `signatures` is good; else kTrustPolicySignature.
+/// That it is the root key is for the caller to see.
 [[nodiscard]] Result<std::vector<crypto::EcPublicKey>> policy_signers(
     std::string_view policy_text, const std::vector<PolicySignature>& signatures);
 

@@ -185,13 +185,15 @@ TEST_CASE("policy: refuses an older version, one that is none, and none") {
   }
   for (const char* version : {"1.1.9", "1.2.0-rc.1", "0.9", "latest", ""}) {
     claim.content->notes.version = version;
-    CHECK_MESSAGE(refusal(policy, claim) == (Refused{ErrorCode::kTrustVersion, "version"}), version);
+    CHECK_MESSAGE(refusal(policy, claim) == (Refused{ErrorCode::kTrustVersion, "version"}),
+                  version);
   }
   claim.content->notes.version.reset();
   CHECK(refusal(policy, claim) == Refused{ErrorCode::kTrustVersion, "version"});
 }
 
-TEST_CASE("policy: refuses a version older than the newest that was admitted, by place and by name") {
+TEST_CASE(
+    "policy: refuses a version older than the newest that was admitted, by place and by name") {
   const Place place;
   place.write_source("rollback = 'refuse'\n");
   const Policy policy = place.load();
@@ -232,10 +234,10 @@ TEST_CASE("policy: refuses findings by rule and by severity, and an inspection t
   Claim claim = good_claim();
   claim.content->findings = {{"some.rule", "medium", "f"}};
   CHECK(policy.decide(claim, kNow).has_value());
-  for (const InspectionFinding& one :
-       {InspectionFinding{"some.rule", "high", "f"}, InspectionFinding{"some.rule", "critical", "f"},
-        InspectionFinding{"some.rule", "unheard-of", "f"},
-        InspectionFinding{"chat.template", "info", "f"}}) {
+  for (const InspectionFinding& one : {InspectionFinding{"some.rule", "high", "f"},
+                                       InspectionFinding{"some.rule", "critical", "f"},
+                                       InspectionFinding{"some.rule", "unheard-of", "f"},
+                                       InspectionFinding{"chat.template", "info", "f"}}) {
     claim.content->findings = {{one}};
     CHECK(refusal(policy, claim) == finding);
   }
@@ -376,7 +378,8 @@ TEST_CASE("policy: with a root key only what that key signed is read") {
   places.root_key = root->public_key().fingerprint();
   const std::string text =
       "version = 1\nexpires = 2027-01-01\n[sources.s]\npath = '/srv/models'\n"
-      "[[sources.s.signers]]\nkey = '" + kA + "'\n";
+      "[[sources.s.signers]]\nkey = '" +
+      kA + "'\n";
   const auto sign_by = [&](const crypto::EcPrivateKey& key, const std::string& what) {
     const auto signature = sign_policy(what, key);
     REQUIRE(signature.has_value());

@@ -118,9 +118,8 @@ Result<std::string> normal_path(std::string_view text, const std::filesystem::pa
 Result<void> check_hugging_face_pattern(std::string_view text) {
   const auto slash = text.find('/');
   const auto is_pattern = [](std::string_view part) {
-    return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) {
-      return is_word(c) || c == '*' || c == '?';
-    });
+    return !part.empty() && std::all_of(part.begin(), part.end(),
+                                        [](char c) { return is_word(c) || c == '*' || c == '?'; });
   };
   if (slash == std::string_view::npos || !is_pattern(text.substr(0, slash)) ||
       !is_pattern(text.substr(slash + 1))) {
@@ -138,8 +137,8 @@ Result<void> check_finding_pattern(std::string_view text) {
   constexpr std::string_view kSeverities[] = {"severity:info", "severity:low", "severity:medium",
                                               "severity:high", "severity:critical"};
   if (text.starts_with("severity:")) {
-    const bool known = std::find(std::begin(kSeverities), std::end(kSeverities), text) !=
-                       std::end(kSeverities);
+    const bool known =
+        std::find(std::begin(kSeverities), std::end(kSeverities), text) != std::end(kSeverities);
     return known ? Result<void>{} : wrong_value("severity:info, low, medium, high or critical");
   }
   const std::string_view id = text;

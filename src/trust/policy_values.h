@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The values of trust.toml: read from TOML, checked, in one spelling. Beside policy_file.cpp, which says
-// where they may stand.
+// The values of trust.toml: read from TOML, checked, in one spelling. Beside policy_file.cpp, which
+// says where they may stand.
 #pragma once
 
 #include <filesystem>
@@ -28,7 +28,8 @@ namespace mlxguard::trust {
 [[nodiscard]] Result<std::string> read_text(const toml::node& value);
 /// A text, or an array of texts, each different from the others.
 [[nodiscard]] Result<std::vector<std::string>> read_texts(const toml::node& value);
-/// A TOML date or date-time with its offset, or a text in RFC 3339. A date is its first moment in UTC.
+/// A TOML date or date-time with its offset, or a text in RFC 3339. A date is its first moment in
+/// UTC.
 [[nodiscard]] Result<WallTime> read_time(const toml::node& value);
 
 /// Absolute, without "." and ".." and a slash at the end.

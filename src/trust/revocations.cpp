@@ -27,8 +27,8 @@ bool is_fingerprint(std::string_view text) {
   return text.size() == kFingerprintChars && codec::from_hex(text).has_value();
 }
 
-/// What one entry says. `public_key` is there when the key signs its own revocation: the fingerprint
-/// is the digest of that text, so that it needs no other proof.
+/// What one entry says. `public_key` is there when the key signs its own revocation: the
+/// fingerprint is the digest of that text, so that it needs no other proof.
 struct Claim {
   std::uint64_t version = 0;
   std::string previous;
@@ -97,9 +97,8 @@ Result<crypto::EcPublicKey> signer_of(const Claim& claim, const RevocationList& 
 }  // namespace
 
 const Revocation* RevocationList::find(std::string_view fingerprint) const {
-  const auto found = std::find_if(revocations_.begin(), revocations_.end(), [&](const auto& one) {
-    return one.fingerprint == fingerprint;
-  });
+  const auto found = std::find_if(revocations_.begin(), revocations_.end(),
+                                  [&](const auto& one) { return one.fingerprint == fingerprint; });
   return found == revocations_.end() ? nullptr : &*found;
 }
 
@@ -146,8 +145,8 @@ Result<RevocationList> RevocationList::parse(std::string_view text, const FindKe
     const JsonValue root = document->root();
     MLXGUARD_TRY(root.only_members({"mediaType", "entries"}));
     MLXGUARD_TRY_ASSIGN(const std::string type, member_text(root, "mediaType"));
-    if (type != kListType) return malformed("expected a revocation list").compared(
-        std::string(kListType), type);
+    if (type != kListType)
+      return malformed("expected a revocation list").compared(std::string(kListType), type);
     MLXGUARD_TRY_ASSIGN(const JsonValue entries, root.member("entries"));
     if (!entries.is(codec::JsonKind::kArray) || entries.size() == 0) {
       return malformed("expected a list with an entry");

@@ -16,13 +16,15 @@ struct Signer {
   std::string name;  ///< what the operator calls the key or authority
 
   // Certificates only.
-  std::string authority;                ///< lowercase hex SHA-256 of the root certificate in DER
-  std::string subject;                  ///< RFC 2253
-  std::vector<std::string> identities;  ///< subject alternative names: "email:..", "uri:..", "dns:.."
-  std::vector<std::string> serials;     ///< lowercase hex, leaf first
+  std::string authority;  ///< lowercase hex SHA-256 of the root certificate in DER
+  std::string subject;    ///< RFC 2253
+  std::vector<std::string>
+      identities;                    ///< subject alternative names: "email:..", "uri:..", "dns:.."
+  std::vector<std::string> serials;  ///< lowercase hex, leaf first
 };
 
-/// For people: `key release (3f9c41d2)`, `certificate of ci@example.org by Example Root (77aa0b1e)`.
+/// For people: `key release (3f9c41d2)`, `certificate of ci@example.org by Example Root
+/// (77aa0b1e)`.
 [[nodiscard]] std::string describe(const Signer& signer);
 
 }  // namespace mlxguard::trust

@@ -33,7 +33,8 @@ Result<std::string> read_all(int fd, const std::string& name, std::size_t bytes_
   }
 }
 
-/// Who may write a folder may put another file in the place of any in it, unless the folder is sticky.
+/// Who may write a folder may put another file in the place of any in it, unless the folder is
+/// sticky.
 Result<void> check_folder_of(const fs::path& file) {
   std::error_code problem;
   const fs::path real = fs::canonical(file, problem);
@@ -43,7 +44,8 @@ Result<void> check_folder_of(const fs::path& file) {
     return os_error("stat", real.parent_path().string());
   }
   const bool owned = status.st_uid == ::geteuid() || status.st_uid == 0;
-  const bool guarded = (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status.st_mode & S_ISVTX) != 0;
+  const bool guarded =
+      (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status.st_mode & S_ISVTX) != 0;
   if (owned && guarded) return {};
   return make_error(ErrorCode::kUnsafePermissions,
                     "expected a folder of this user or root that no one else can write")

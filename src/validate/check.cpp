@@ -33,13 +33,17 @@ struct IntegerBounds {
     const double least = std::is_signed_v<T> ? -beyond : 0.0;
     if (spec.value_min) {
       const double low = std::ceil(*spec.value_min);
-      if (!(low < beyond)) nothing_fits = true;
-      else if (low > least) min = static_cast<T>(low);
+      if (!(low < beyond))
+        nothing_fits = true;
+      else if (low > least)
+        min = static_cast<T>(low);
     }
     if (spec.value_max) {
       const double high = std::floor(*spec.value_max);
-      if (!(high >= least)) nothing_fits = true;
-      else if (high < beyond) max = static_cast<T>(high);
+      if (!(high >= least))
+        nothing_fits = true;
+      else if (high < beyond)
+        max = static_cast<T>(high);
     }
   }
 };
@@ -69,8 +73,8 @@ bool has_non_finite(const std::vector<std::uint8_t>& data, Bits exponent_mask) {
 }
 
 template <class Bits, class ToDouble>
-Flaw check_floats(const TensorSpec& spec, const std::vector<std::uint8_t>& data,
-                  Bits exponent_mask, ToDouble to_double) {
+Flaw check_floats(const TensorSpec& spec, const std::vector<std::uint8_t>& data, Bits exponent_mask,
+                  ToDouble to_double) {
   if (has_non_finite<Bits>(data, exponent_mask)) return Flaw::kNotFinite;
   if (!spec.value_min && !spec.value_max) return Flaw::kNone;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -120,9 +124,9 @@ Flaw check_values(const TensorSpec& spec, const std::vector<std::uint8_t>& data)
         return static_cast<double>(std::bit_cast<float>(bits));
       });
     case Dtype::kFp64:
-      return check_floats<std::uint64_t>(spec, data, 0x7ff0'0000'0000'0000u, [](std::uint64_t bits) {
-        return std::bit_cast<double>(bits);
-      });
+      return check_floats<std::uint64_t>(
+          spec, data, 0x7ff0'0000'0000'0000u,
+          [](std::uint64_t bits) { return std::bit_cast<double>(bits); });
   }
   MLXGUARD_CHECK(false);
 }
@@ -177,7 +181,8 @@ Result<void> check_tensor(const TensorSpec& spec, const Tensor& tensor) {
   MLXGUARD_CHECK(false);
 }
 
-/// Puts the tensors into the schema's order. The name of an unknown one is not repeated: it is input.
+/// Puts the tensors into the schema's order. The name of an unknown one is not repeated: it is
+/// input.
 Result<std::vector<Tensor>> in_order(const std::vector<TensorSpec>& specs,
                                      std::vector<Tensor> tensors) {
   std::vector<Tensor> ordered(specs.size());
@@ -186,7 +191,8 @@ Result<std::vector<Tensor>> in_order(const std::vector<TensorSpec>& specs,
     std::size_t at = 0;
     while (at < specs.size() && specs[at].name != tensor.name) ++at;
     if (at == specs.size()) {
-      return make_error(ErrorCode::kRequestUnknown, "a tensor that the model's schema does not name");
+      return make_error(ErrorCode::kRequestUnknown,
+                        "a tensor that the model's schema does not name");
     }
     if (seen[at]) return flawed(ErrorCode::kRequestUnknown, specs[at], "a tensor is given twice");
     seen[at] = true;

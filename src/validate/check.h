@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks tensors against a schema. ValidatedInputs cannot be made any other way, and the engine takes
-// nothing else: a shapeless mlx function reads out of bounds when given a wrong shape or token id.
+// Checks tensors against a schema. ValidatedInputs cannot be made any other way, and the engine
+// takes nothing else: a shapeless mlx function reads out of bounds when given a wrong shape or
+// token id.
 #pragma once
 
 #include <vector>
@@ -17,15 +18,16 @@ class ValidatedInputs {
   [[nodiscard]] std::vector<Tensor>&& take() && { return std::move(tensors_); }
 
  private:
-  friend Result<ValidatedInputs> check_inputs(const ModelSchema& schema, std::vector<Tensor> inputs);
+  friend Result<ValidatedInputs> check_inputs(const ModelSchema& schema,
+                                              std::vector<Tensor> inputs);
   explicit ValidatedInputs(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {}
   std::vector<Tensor> tensors_;
 };
 
 /// Checks names (each exactly once), dtype, rank, extents, element count against data size, finite
-/// values, value range. Inputs that share a dynamic extent by position need not agree (the schema has no
-/// symbolic dimensions). Errors: kRequestMissing, kRequestUnknown, kRequestType, kRequestShape,
-/// kRequestCount, kRequestNotFinite, kRequestRange, with `subject` the input's name.
+/// values, value range. Inputs that share a dynamic extent by position need not agree (the schema
+/// has no symbolic dimensions). Errors: kRequestMissing, kRequestUnknown, kRequestType,
+/// kRequestShape, kRequestCount, kRequestNotFinite, kRequestRange, with `subject` the input's name.
 [[nodiscard]] Result<ValidatedInputs> check_inputs(const ModelSchema& schema,
                                                    std::vector<Tensor> inputs);
 

@@ -79,13 +79,14 @@ TEST_CASE("check: every input exactly once, and no other") {
 }
 
 TEST_CASE("check: dtype, rank, extents and element count are the schema's") {
-  const ModelSchema schema = schema_of(
-      TensorSpec{"x", Dtype::kFp32, {Dimension{1, 2}, Dimension{3, 3}}, {}, {}});
+  const ModelSchema schema =
+      schema_of(TensorSpec{"x", Dtype::kFp32, {Dimension{1, 2}, Dimension{3, 3}}, {}, {}});
   const std::vector<float> six(6, 1.0f);
   CHECK(!judge_inputs(schema, {tensor_of(Dtype::kFp32, {2, 3}, six)}).has_value());
   CHECK(judge_inputs(schema, {tensor_of(Dtype::kInt32, {2, 3}, six)}) == ErrorCode::kRequestType);
   CHECK(judge_inputs(schema, {tensor_of(Dtype::kFp32, {6}, six)}) == ErrorCode::kRequestShape);
-  CHECK(judge_inputs(schema, {tensor_of(Dtype::kFp32, {2, 3, 1}, six)}) == ErrorCode::kRequestShape);
+  CHECK(judge_inputs(schema, {tensor_of(Dtype::kFp32, {2, 3, 1}, six)}) ==
+        ErrorCode::kRequestShape);
   CHECK(judge_inputs(schema, {tensor_of(Dtype::kFp32, {3, 2}, six)}) == ErrorCode::kRequestShape);
   CHECK(judge_inputs(schema, {tensor_of(Dtype::kFp32, {0, 3}, six)}) == ErrorCode::kRequestShape);
   CHECK(judge_inputs(schema, {tensor_of(Dtype::kFp32, {-1, 3}, six)}) == ErrorCode::kRequestShape);
@@ -135,14 +136,14 @@ TEST_CASE("check: floating ranges are inclusive and exact") {
   CHECK(!judge<double>(spec_of(Dtype::kFp64, -10, 0.1), 0.1).has_value());
 
   const TensorSpec half = spec_of(Dtype::kFp16, -2, 1);
-  CHECK(!judge<std::uint16_t>(half, 0x3c00).has_value());            // 1
+  CHECK(!judge<std::uint16_t>(half, 0x3c00).has_value());  // 1
   CHECK(judge<std::uint16_t>(half, 0x3c01) == ErrorCode::kRequestRange);
-  CHECK(!judge<std::uint16_t>(half, 0xc000).has_value());            // -2
+  CHECK(!judge<std::uint16_t>(half, 0xc000).has_value());  // -2
   CHECK(judge<std::uint16_t>(half, 0xc001) == ErrorCode::kRequestRange);
-  CHECK(!judge<std::uint16_t>(half, 0x0001).has_value());            // smallest subnormal
+  CHECK(!judge<std::uint16_t>(half, 0x0001).has_value());  // smallest subnormal
   CHECK(judge<std::uint16_t>(spec_of(Dtype::kFp16, 0, 1), 0x8001) == ErrorCode::kRequestRange);
   const TensorSpec brain = spec_of(Dtype::kBf16, -2, 1);
-  CHECK(!judge<std::uint16_t>(brain, 0x3f80).has_value());           // 1
+  CHECK(!judge<std::uint16_t>(brain, 0x3f80).has_value());  // 1
   CHECK(judge<std::uint16_t>(brain, 0x3f81) == ErrorCode::kRequestRange);
 }
 

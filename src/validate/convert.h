@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers to and from the bytes of a tensor. A number that a type cannot hold is an answer, never a wrap,
-// an infinity or undefined behaviour.
+// Numbers to and from the bytes of a tensor. A number that a type cannot hold is an answer, never a
+// wrap, an infinity or undefined behaviour.
 #pragma once
 
 #include <bit>
@@ -25,7 +25,8 @@ struct Float16Format {
     std::uint32_t bits = 0;
     if (size < std::ldexp(1.0, 1 - kBias)) {
       // Subnormal; rounding up to the smallest normal number gives exactly its bits.
-      bits = static_cast<std::uint32_t>(std::nearbyint(std::ldexp(size, kBias - 1 + kFractionBits)));
+      bits =
+          static_cast<std::uint32_t>(std::nearbyint(std::ldexp(size, kBias - 1 + kFractionBits)));
     } else {
       int exponent = 0;
       const double fraction = std::frexp(size, &exponent);  // in [0.5, 1)
@@ -59,7 +60,8 @@ struct Float16Format {
 using Half = Float16Format<10, 5>;
 using BrainFloat = Float16Format<7, 8>;
 
-/// Numbers smaller than this in size round to a finite float: it lies half a step above the largest one.
+/// Numbers smaller than this in size round to a finite float: it lies half a step above the largest
+/// one.
 inline constexpr double kFloatBeyond = 0x1.ffffffp127;
 
 /// Rounded to nearest; nothing if it is not finite or rounds to infinity.

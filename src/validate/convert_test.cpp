@@ -11,20 +11,24 @@ TEST_CASE("convert: every finite half and bfloat survives the way out and back")
   for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
     const auto pattern = static_cast<std::uint16_t>(bits);
     const double half = Half::to_double(pattern);
-    if (std::isfinite(half)) CHECK(Half::from_double(half) == pattern);
-    else CHECK(!Half::from_double(half).has_value());
+    if (std::isfinite(half))
+      CHECK(Half::from_double(half) == pattern);
+    else
+      CHECK(!Half::from_double(half).has_value());
     const double brain = BrainFloat::to_double(pattern);
-    if (std::isfinite(brain)) CHECK(BrainFloat::from_double(brain) == pattern);
-    else CHECK(!BrainFloat::from_double(brain).has_value());
+    if (std::isfinite(brain))
+      CHECK(BrainFloat::from_double(brain) == pattern);
+    else
+      CHECK(!BrainFloat::from_double(brain).has_value());
   }
 }
 
 TEST_CASE("convert: halves round to nearest even and end below infinity") {
   CHECK(Half::from_double(1.0) == 0x3c00);
-  CHECK(Half::from_double(1.0 + 1.0 / 2048) == 0x3c00);        // a tie goes to even
+  CHECK(Half::from_double(1.0 + 1.0 / 2048) == 0x3c00);  // a tie goes to even
   CHECK(Half::from_double(1.0 + 3.0 / 2048) == 0x3c02);
   CHECK(Half::from_double(1.0 + 1.0 / 2048 + 1e-9) == 0x3c01);  // just above the tie
-  CHECK(Half::from_double(2047.9999) == 0x6800);               // a carry into the exponent
+  CHECK(Half::from_double(2047.9999) == 0x6800);                // a carry into the exponent
   CHECK(Half::from_double(65504) == 0x7bff);
   CHECK(Half::from_double(65519.99) == 0x7bff);
   CHECK(!Half::from_double(65520).has_value());

@@ -11,9 +11,10 @@ using codec::JsonKind;
 using codec::JsonValue;
 
 Error wrong_input() {
-  return make_error(ErrorCode::kRequestType,
-                    "expected input to be a string or an array of strings; arrays of tokens are not "
-                    "taken, send text")
+  return make_error(
+             ErrorCode::kRequestType,
+             "expected input to be a string or an array of strings; arrays of tokens are not "
+             "taken, send text")
       .about("input");
 }
 
@@ -27,9 +28,9 @@ Result<std::vector<std::string>> texts_of(const JsonValue& input, const TextLimi
   if (!input.is(JsonKind::kArray)) return wrong_input();
   const std::size_t count = input.size();
   if (count > limits.texts_max) {
-    return make_error(ErrorCode::kRequestTooLarge,
-                      "expected at most " + std::to_string(limits.texts_max) + " texts, found " +
-                          std::to_string(count))
+    return make_error(ErrorCode::kRequestTooLarge, "expected at most " +
+                                                       std::to_string(limits.texts_max) +
+                                                       " texts, found " + std::to_string(count))
         .about("input");
   }
   texts.reserve(count);
@@ -61,13 +62,12 @@ Result<std::int64_t> dimensions_of(const JsonValue& value) {
 
 }  // namespace
 
-Result<EmbeddingsRequest> decode_embeddings_request(std::string_view body,
-                                                    const TextLimits& limits,
+Result<EmbeddingsRequest> decode_embeddings_request(std::string_view body, const TextLimits& limits,
                                                     ModelMember model_member) {
   MLXGUARD_TRY_ASSIGN(const codec::JsonDocument document, parse_request(body));
   const JsonValue root = document.root();
-  MLXGUARD_TRY(only_known(root, {"model", "input", "encoding_format", "dimensions", "user"},
-                          "the request"));
+  MLXGUARD_TRY(
+      only_known(root, {"model", "input", "encoding_format", "dimensions", "user"}, "the request"));
   EmbeddingsRequest request;
   if (model_member == ModelMember::kRequired || root.find("model")) {
     MLXGUARD_TRY_ASSIGN(const JsonValue model, required(root, "model"));

@@ -23,15 +23,16 @@ struct EmbeddingsRequest {
   std::optional<std::int64_t> dimensions;  ///< to be equal to the model's
 };
 
-/// Members: model, input (a string or an array of strings), encoding_format, dimensions, user; any other
-/// is refused. Errors: the codec's for JSON, kRequestSyntax, kRequestMissing, kRequestUnknown,
-/// kRequestType, kRequestRange, kRequestTooLarge; `subject` is the member.
+/// Members: model, input (a string or an array of strings), encoding_format, dimensions, user; any
+/// other is refused. Errors: the codec's for JSON, kRequestSyntax, kRequestMissing,
+/// kRequestUnknown, kRequestType, kRequestRange, kRequestTooLarge; `subject` is the member.
 enum class ModelMember : std::uint8_t {
   kRequired,
   kOptional,  ///< where the command line names the model
 };
 
 [[nodiscard]] Result<EmbeddingsRequest> decode_embeddings_request(
-    std::string_view body, const TextLimits& limits, ModelMember model_member = ModelMember::kRequired);
+    std::string_view body, const TextLimits& limits,
+    ModelMember model_member = ModelMember::kRequired);
 
 }  // namespace mlxguard::validate

@@ -51,7 +51,8 @@ Error binary_refused(const std::string& subject) {
                 subject);
 }
 
-/// Parameters we know change nothing: outputs are JSON always, which a client reads from the answer.
+/// Parameters we know change nothing: outputs are JSON always, which a client reads from the
+/// answer.
 Result<void> check_parameters(const JsonValue& object, std::string_view allowed,
                               const std::string& subject) {
   const auto parameters = object.find("parameters");
@@ -85,8 +86,9 @@ Result<Tensor> input_of(const JsonValue& value, const ModelSchema& schema) {
   }
   MLXGUARD_TRY_ASSIGN(const JsonValue name_value, required(value, "name"));
   MLXGUARD_TRY_ASSIGN(const std::string_view name, string_of(name_value, "name"));
-  const auto at = find_named(schema.inputs.size(), name,
-                             [&](std::size_t i) -> std::string_view { return schema.inputs[i].name; });
+  const auto at = find_named(schema.inputs.size(), name, [&](std::size_t i) -> std::string_view {
+    return schema.inputs[i].name;
+  });
   if (!at) {
     return refuse(ErrorCode::kRequestUnknown, "an input that the model does not have", "inputs");
   }
@@ -214,10 +216,10 @@ Result<std::vector<std::string>> text_input_of(const JsonValue& value, const Tex
   MLXGUARD_TRY_ASSIGN(const JsonValue data, required(value, "data"));
   MLXGUARD_TRY_ASSIGN(std::vector<std::string> texts, texts_of(data, limits));
   if (texts.size() != static_cast<std::uint64_t>(shape[0])) {
-    return refuse(ErrorCode::kRequestCount,
-                  "expected " + std::to_string(shape[0]) + " elements, found " +
-                      std::to_string(texts.size()),
-                  known);
+    return refuse(
+        ErrorCode::kRequestCount,
+        "expected " + std::to_string(shape[0]) + " elements, found " + std::to_string(texts.size()),
+        known);
   }
   return texts;
 }
@@ -230,9 +232,10 @@ Result<InferRequest> decode_infer_request(std::string_view body, const ModelSche
   MLXGUARD_TRY_ASSIGN(const JsonValue inputs, inputs_of(root, schema.inputs.size()));
   InferRequest request;
   MLXGUARD_TRY_ASSIGN(request.envelope.id, id_of(root));
-  MLXGUARD_TRY_ASSIGN(request.envelope.outputs,
-                      outputs_of(root, schema.outputs.size(),
-                                 [&](std::size_t i) -> std::string_view { return schema.outputs[i].name; }));
+  MLXGUARD_TRY_ASSIGN(request.envelope.outputs, outputs_of(root, schema.outputs.size(),
+                                                           [&](std::size_t i) -> std::string_view {
+                                                             return schema.outputs[i].name;
+                                                           }));
   MLXGUARD_TRY(inputs.each_element([&](std::size_t, JsonValue value) -> Result<void> {
     MLXGUARD_TRY_ASSIGN(Tensor tensor, input_of(value, schema));
     request.inputs.push_back(std::move(tensor));

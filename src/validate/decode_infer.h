@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of POST /v2/models/NAME/infer (Open Inference Protocol v2, JSON), decoded by the model's schema.
-// Input: bytes chosen by a client. Output: tensors whose bytes are what their shape and type say; values
-// and extents are for check_inputs. Errors never repeat what they found: it is the client's content.
+// The body of POST /v2/models/NAME/infer (Open Inference Protocol v2, JSON), decoded by the model's
+// schema. Input: bytes chosen by a client. Output: tensors whose bytes are what their shape and
+// type say; values and extents are for check_inputs. Errors never repeat what they found: it is the
+// client's content.
 #pragma once
 
 #include <string>
@@ -34,13 +35,15 @@ struct TextInferRequest {
 inline constexpr std::string_view kTextInputName = "text";
 inline constexpr std::string_view kEmbeddingOutputName = "embedding";
 
-/// For a kFunction model. `data` is flat, or nested exactly as `shape` says. The binary tensor extension
-/// is refused. Errors: the codec's for JSON, kRequestSyntax, kRequestMissing, kRequestUnknown,
-/// kRequestType, kRequestShape, kRequestCount, kRequestRange (a number that the type cannot hold).
+/// For a kFunction model. `data` is flat, or nested exactly as `shape` says. The binary tensor
+/// extension is refused. Errors: the codec's for JSON, kRequestSyntax, kRequestMissing,
+/// kRequestUnknown, kRequestType, kRequestShape, kRequestCount, kRequestRange (a number that the
+/// type cannot hold).
 [[nodiscard]] Result<InferRequest> decode_infer_request(std::string_view body,
                                                         const ModelSchema& schema);
 
-/// For a kEmbedding model: one BYTES input `text` of shape [n]. Errors as above, and kRequestTooLarge.
+/// For a kEmbedding model: one BYTES input `text` of shape [n]. Errors as above, and
+/// kRequestTooLarge.
 [[nodiscard]] Result<TextInferRequest> decode_text_infer_request(std::string_view body,
                                                                  const TextLimits& limits);
 

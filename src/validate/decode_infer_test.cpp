@@ -46,8 +46,8 @@ void refuse(const std::string& body, ErrorCode code, Dtype dtype = Dtype::kFp32)
 
 template <class T>
 void takes(Dtype dtype, const std::string& data, const std::vector<T>& expected) {
-  const auto request = decode_infer_request(
-      body_of("[1,3]", data, std::string(name_of(dtype))), schema_of(dtype));
+  const auto request =
+      decode_infer_request(body_of("[1,3]", data, std::string(name_of(dtype))), schema_of(dtype));
   INFO(data);
   REQUIRE(request.has_value());
   CHECK(values_of<T>(request->inputs[0]) == expected);
@@ -132,8 +132,8 @@ TEST_CASE("infer: numbers that the type cannot hold are refused, its extremes ar
          Dtype::kInt64);
   refuse(body_of("[1,3]", "[0,0,-1]", "UINT64"), ErrorCode::kRequestRange, Dtype::kUint64);
   // Thirty digits fit no integer type; the JSON library refuses them.
-  refuse(body_of("[1,3]", "[0,0,123456789012345678901234567890]", "UINT64"),
-         ErrorCode::kJsonSyntax, Dtype::kUint64);
+  refuse(body_of("[1,3]", "[0,0,123456789012345678901234567890]", "UINT64"), ErrorCode::kJsonSyntax,
+         Dtype::kUint64);
 
   takes<std::uint8_t>(Dtype::kBool, "[true,false,true]", {1, 0, 1});
   takes<std::uint8_t>(Dtype::kUint8, "[0,255,1]", {0, 255, 1});
@@ -212,8 +212,8 @@ TEST_CASE("infer: an embedding model takes one BYTES tensor of texts") {
   const TextLimits limits{.texts_max = 2, .text_bytes_max = 100};
   const auto body = [](const std::string& shape, const std::string& datatype,
                        const std::string& data) {
-    return R"({"id":"a","inputs":[{"name":"text","shape":)" + shape + R"(,"datatype":")" + datatype +
-           R"(","data":)" + data + "}]}";
+    return R"({"id":"a","inputs":[{"name":"text","shape":)" + shape + R"(,"datatype":")" +
+           datatype + R"(","data":)" + data + "}]}";
   };
   const auto request = decode_text_infer_request(body("[2]", "BYTES", R"(["a","b"])"), limits);
   REQUIRE(request.has_value());

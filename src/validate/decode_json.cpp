@@ -37,7 +37,8 @@ Result<void> only_known(const JsonValue& object, std::initializer_list<std::stri
 Result<JsonValue> required(const JsonValue& object, std::string_view name) {
   const auto found = object.find(name);
   if (!found) {
-    return make_error(ErrorCode::kRequestMissing, "a required member is absent: " + std::string(name))
+    return make_error(ErrorCode::kRequestMissing,
+                      "a required member is absent: " + std::string(name))
         .about(std::string(name));
   }
   return *found;

@@ -10,8 +10,8 @@
 
 namespace mlxguard::validate {
 
-/// A request's body as one JSON object. Errors keep the codec's code and lose its message, which may
-/// quote the body; kRequestSyntax if it is no object.
+/// A request's body as one JSON object. Errors keep the codec's code and lose its message, which
+/// may quote the body; kRequestSyntax if it is no object.
 [[nodiscard]] Result<codec::JsonDocument> parse_request(std::string_view body);
 
 /// kRequestUnknown unless every member's name is in `allowed`.

@@ -44,7 +44,8 @@ Result<std::int64_t> integer_of(const JsonValue& value, std::int64_t min, std::i
   return *integer;
 }
 
-/// A bound of values. Integers that a double cannot hold are refused: rounding would move the bound.
+/// A bound of values. Integers that a double cannot hold are refused: rounding would move the
+/// bound.
 Result<double> bound_of(const JsonValue& value, Dtype dtype, const std::string& path) {
   const auto as_double = value.as_double(path);
   if (!as_double) return invalid("expected a finite number", path);
@@ -56,10 +57,10 @@ Result<double> bound_of(const JsonValue& value, Dtype dtype, const std::string& 
     constexpr double kTwoTo63 = 9223372036854775808.0;
     const auto as_signed = value.as_int64(path);
     const auto as_unsigned = value.as_uint64(path);
-    const bool exact =
-        as_signed ? (bound < kTwoTo63 && static_cast<std::int64_t>(bound) == *as_signed)
-                  : (as_unsigned.has_value() && bound < 2 * kTwoTo63 && bound >= 0 &&
-                     static_cast<std::uint64_t>(bound) == *as_unsigned);
+    const bool exact = as_signed
+                           ? (bound < kTwoTo63 && static_cast<std::int64_t>(bound) == *as_signed)
+                           : (as_unsigned.has_value() && bound < 2 * kTwoTo63 && bound >= 0 &&
+                              static_cast<std::uint64_t>(bound) == *as_unsigned);
     if (!exact) return invalid("expected an integer that a double can hold exactly", path);
   } else if (!floating && bound != std::floor(bound)) {
     return invalid("expected an integer for an integer tensor", path);
@@ -71,9 +72,8 @@ Result<std::string> name_of_tensor(const JsonValue& value, const std::string& pa
   const auto name = value.as_string(path);
   if (!name) return invalid("expected a string", path);
   if (name->empty() || name->size() > limits::kTensorNameBytesMax) {
-    return invalid("expected a name of 1 to " + std::to_string(limits::kTensorNameBytesMax) +
-                       " bytes",
-                   path);
+    return invalid(
+        "expected a name of 1 to " + std::to_string(limits::kTensorNameBytesMax) + " bytes", path);
   }
   for (const char c : *name) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
@@ -153,9 +153,9 @@ Result<TensorSpec> spec_of(const JsonValue& value, const std::string& path) {
 Result<std::vector<TensorSpec>> specs_of(const JsonValue& root, const char* key) {
   MLXGUARD_TRY_ASSIGN(const JsonValue list, member_of(root, key, ""));
   if (!list.is(JsonKind::kArray) || list.size() > limits::kSchemaTensorsMax) {
-    return invalid("expected an array of at most " + std::to_string(limits::kSchemaTensorsMax) +
-                       " tensors",
-                   key);
+    return invalid(
+        "expected an array of at most " + std::to_string(limits::kSchemaTensorsMax) + " tensors",
+        key);
   }
   std::vector<TensorSpec> specs;
   std::set<std::string> names;
@@ -204,8 +204,8 @@ void write_specs(JsonWriter& writer, const char* key, const std::vector<TensorSp
 Result<ModelSchema> schema_of_wire(const JsonValue& root) {
   ModelSchema schema;
   if (!root.is(JsonKind::kObject)) return invalid("expected an object", "");
-  if (auto only = root.only_members(
-          {"kind", "inputs", "outputs", "embedding_dimension", "tokens_max"});
+  if (auto only =
+          root.only_members({"kind", "inputs", "outputs", "embedding_dimension", "tokens_max"});
       !only) {
     return invalid("a member that is not known", "");
   }
@@ -219,9 +219,9 @@ Result<ModelSchema> schema_of_wire(const JsonValue& root) {
   if (*kind_name == "function") return schema;
   schema.kind = ModelKind::kEmbedding;
   MLXGUARD_TRY_ASSIGN(const JsonValue dimension, member_of(root, "embedding_dimension", ""));
-  MLXGUARD_TRY_ASSIGN(schema.embedding_dimension,
-                      integer_of(dimension, 1, limits::kEmbeddingDimensionMax,
-                                 "embedding_dimension"));
+  MLXGUARD_TRY_ASSIGN(
+      schema.embedding_dimension,
+      integer_of(dimension, 1, limits::kEmbeddingDimensionMax, "embedding_dimension"));
   MLXGUARD_TRY_ASSIGN(const JsonValue tokens, member_of(root, "tokens_max", ""));
   MLXGUARD_TRY_ASSIGN(schema.tokens_max,
                       integer_of(tokens, 1, limits::kTensorDimensionMax, "tokens_max"));

@@ -98,7 +98,8 @@ TEST_CASE("schema: refuses a bound that a double cannot hold, since rounding wou
   refuse(replaced(kManifest, "30521", "9007199254740993"), "inputs[1].max");
   refuse(replaced(kManifest, "30521", "9223372036854775807"), "inputs[1].max");
   CHECK(ModelSchema::from_manifest(replaced(kManifest, "30521", "9007199254740992")).has_value());
-  CHECK(ModelSchema::from_manifest(replaced(kManifest, "30521", "9223372036854775808")).has_value());
+  CHECK(
+      ModelSchema::from_manifest(replaced(kManifest, "30521", "9223372036854775808")).has_value());
 }
 
 TEST_CASE("schema: refuses a range on booleans") {
@@ -106,8 +107,8 @@ TEST_CASE("schema: refuses a range on booleans") {
 }
 
 TEST_CASE("schema: the function is a plain name, never a path") {
-  for (const char* name : {"", ".", "..", "../model.mlxfn", "/model.mlxfn", "a/b", "a\\\\b",
-                           "a\\u0000b"}) {
+  for (const char* name :
+       {"", ".", "..", "../model.mlxfn", "/model.mlxfn", "a/b", "a\\\\b", "a\\u0000b"}) {
     const auto function =
         ModelSchema::function_of_manifest(replaced(kManifest, "model.mlxfn", name));
     REQUIRE(!function.has_value());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensor: one named tensor as bytes, the form in which requests and answers travel between gateway and
-// worker. Nothing about it is checked by its type; see validate/check.h for the type that is.
+// Tensor: one named tensor as bytes, the form in which requests and answers travel between gateway
+// and worker. Nothing about it is checked by its type; see validate/check.h for the type that is.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,22 @@
 
 namespace mlxguard::validate {
 
-/// Names as in the Open Inference Protocol v2 ("FP32"); BF16 has no JSON form of its own and travels
-/// as numbers.
+/// Names as in the Open Inference Protocol v2 ("FP32"); BF16 has no JSON form of its own and
+/// travels as numbers.
 enum class Dtype : std::uint8_t {
-  kBool, kUint8, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64, kFp16, kBf16, kFp32, kFp64,
+  kBool,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kFp16,
+  kBf16,
+  kFp32,
+  kFp64,
 };
 
 [[nodiscard]] std::size_t size_of(Dtype dtype);
@@ -33,7 +45,8 @@ struct Tensor {
   std::string name;
   Dtype dtype = Dtype::kFp32;
   Shape shape;
-  std::vector<std::uint8_t> data;  ///< row-major, little-endian, element_count(shape)*size_of(dtype)
+  std::vector<std::uint8_t>
+      data;  ///< row-major, little-endian, element_count(shape)*size_of(dtype)
 };
 
 }  // namespace mlxguard::validate

@@ -75,8 +75,8 @@ Result<void> append_number(const TensorSpec& spec, double value, std::vector<std
     }
     case Dtype::kFp16:
     case Dtype::kBf16: {
-      const auto fits = spec.dtype == Dtype::kFp16 ? Half::from_double(value)
-                                                   : BrainFloat::from_double(value);
+      const auto fits =
+          spec.dtype == Dtype::kFp16 ? Half::from_double(value) : BrainFloat::from_double(value);
       if (!fits) return unfit_element(spec);
       append(data, *fits);
       return {};
@@ -147,8 +147,7 @@ Result<void> append_row(const TensorSpec& spec, const JsonValue& row,
 /// Nested data: every level has exactly the extent that `shape` says.
 Result<void> append_nested(const TensorSpec& spec, const JsonValue& value, const Shape& shape,
                            std::size_t level, std::vector<std::uint8_t>& data) {
-  if (!value.is(JsonKind::kArray) ||
-      value.size() != static_cast<std::uint64_t>(shape[level])) {
+  if (!value.is(JsonKind::kArray) || value.size() != static_cast<std::uint64_t>(shape[level])) {
     return refuse(ErrorCode::kRequestCount, "expected data to be nested as its shape says",
                   spec.name);
   }

@@ -12,8 +12,8 @@
 
 namespace mlxguard::validate {
 
-/// Flat, or nested exactly as `shape` says; every element of `spec`'s type and within what it can hold.
-/// Errors, about the tensor: kRequestType, kRequestShape, kRequestCount, kRequestRange.
+/// Flat, or nested exactly as `shape` says; every element of `spec`'s type and within what it can
+/// hold. Errors, about the tensor: kRequestType, kRequestShape, kRequestCount, kRequestRange.
 [[nodiscard]] Result<std::vector<std::uint8_t>> tensor_data_of(const TensorSpec& spec,
                                                                const codec::JsonValue& value,
                                                                const Shape& shape);

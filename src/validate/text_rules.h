@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rules for text that a model will read. ValidatedTexts cannot be made any other way; the gateway makes
-// them before it sends a request, the worker makes them again before it tokenises.
-// Input: strings chosen by a client, possibly through a compromised gateway.
+// Rules for text that a model will read. ValidatedTexts cannot be made any other way; the gateway
+// makes them before it sends a request, the worker makes them again before it tokenises. Input:
+// strings chosen by a client, possibly through a compromised gateway.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,14 @@ class ValidatedTexts {
   [[nodiscard]] std::vector<std::string>&& take() && { return std::move(texts_); }
 
  private:
-  friend Result<ValidatedTexts> check_texts(std::vector<std::string> texts, const TextLimits& limits);
+  friend Result<ValidatedTexts> check_texts(std::vector<std::string> texts,
+                                            const TextLimits& limits);
   explicit ValidatedTexts(std::vector<std::string> texts) : texts_(std::move(texts)) {}
   std::vector<std::string> texts_;
 };
 
-/// One text: not empty, well-formed UTF-8, no control character but tab, line feed and carriage return
-/// (C0, DEL and C1), at most `bytes_max` bytes. Errors: kTextInvalid, kRequestTooLarge.
+/// One text: not empty, well-formed UTF-8, no control character but tab, line feed and carriage
+/// return (C0, DEL and C1), at most `bytes_max` bytes. Errors: kTextInvalid, kRequestTooLarge.
 [[nodiscard]] Result<void> check_text(std::string_view text, std::size_t bytes_max);
 
 /// At least one and at most `texts_max` texts, each as above. Errors: kRequestCount for none,

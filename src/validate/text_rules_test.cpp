@@ -19,7 +19,8 @@ std::optional<ErrorCode> judge(std::string_view text, std::size_t bytes_max = 10
 TEST_CASE("text: ordinary writing in any language is allowed") {
   CHECK(!judge("The quick brown fox.").has_value());
   CHECK(!judge("line\nline\r\n\ttab").has_value());
-  CHECK(!judge("Grüße, 你好, नमस्ते, שלום, 😀👩‍👩‍👧").has_value());
+  CHECK(
+      !judge("Grüße, 你好, नमस्ते, שלום, 😀👩‍👩‍👧").has_value());
   CHECK(!judge("\xc2\xa0non-breaking").has_value());  // U+00A0 follows the C1 controls
 }
 

@@ -29,28 +29,23 @@ int inherited_descriptor(const Context&) {
 
 constexpr std::array kAttacks{
     Attack{"open_file", [](const Context&) { return open_path("/etc/passwd", O_RDONLY); }},
-    Attack{"open_folder",
-           [](const Context&) { return open_path("/", O_RDONLY | O_DIRECTORY); }},
+    Attack{"open_folder", [](const Context&) { return open_path("/", O_RDONLY | O_DIRECTORY); }},
     Attack{"open_above_the_root",
            [](const Context&) { return open_path("/../../../etc/passwd", O_RDONLY); }},
-    Attack{"create_file",
-           [](const Context&) { return open_path("/tmp", O_WRONLY | O_TMPFILE); }},
-    Attack{"open_own_memory",
-           [](const Context&) { return open_path("/proc/self/mem", O_RDWR); }},
+    Attack{"create_file", [](const Context&) { return open_path("/tmp", O_WRONLY | O_TMPFILE); }},
+    Attack{"open_own_memory", [](const Context&) { return open_path("/proc/self/mem", O_RDWR); }},
     Attack{"open_device", [](const Context&) { return open_path("/dev/zero", O_RDONLY); }},
     Attack{"stat_file",
            [](const Context&) {
              struct stat status {};
-             return outcome_of(
-                 ::syscall(SYS_newfstatat, AT_FDCWD, "/etc/passwd", &status, 0));
+             return outcome_of(::syscall(SYS_newfstatat, AT_FDCWD, "/etc/passwd", &status, 0));
            }},
     Attack{"inherited_descriptor", inherited_descriptor},
     Attack{"inherited_environment",
            [](const Context&) {
              return std::getenv("MLXGUARD_ATTACK_SECRET") != nullptr ? 0 : ENOENT;
            }},
-    Attack{"write_standard_output",
-           [](const Context&) { return outcome_of(::write(1, "", 0)); }},
+    Attack{"write_standard_output", [](const Context&) { return outcome_of(::write(1, "", 0)); }},
 };
 
 }  // namespace

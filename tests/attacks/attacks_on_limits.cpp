@@ -19,8 +19,8 @@ namespace {
 int eat_memory(const Context&) {
   constexpr std::size_t kPage = 4096;
   constexpr std::size_t kStep = 16u << 20;
-  constexpr std::size_t kStepsMax = 256;     // 4 GiB
-  constexpr std::size_t kStepsTouched = 6;   // beyond what a cgroup counts; then address space only
+  constexpr std::size_t kStepsMax = 256;    // 4 GiB
+  constexpr std::size_t kStepsTouched = 6;  // beyond what a cgroup counts; then address space only
   for (std::size_t step = 0; step < kStepsMax; ++step) {
     void* block =
         ::mmap(nullptr, kStep, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -42,7 +42,8 @@ int start_many_threads(const Context&) {
   for (int i = 0; i < 64 && outcome == 0; ++i) {
     pthread_t thread{};
     outcome = ::pthread_create(
-        &thread, nullptr, [](void*) -> void* {
+        &thread, nullptr,
+        [](void*) -> void* {
           ::sleep(1);
           return nullptr;
         },

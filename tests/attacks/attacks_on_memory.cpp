@@ -20,8 +20,7 @@ int map_writable_and_executable(const Context&) {
 }
 
 int make_written_memory_executable(const Context&) {
-  void* page =
-      ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return errno;
   static_cast<unsigned char*>(page)[0] = 0xc3;
   return outcome_of(::mprotect(page, kPage, PROT_READ | PROT_EXEC));
@@ -29,8 +28,8 @@ int make_written_memory_executable(const Context&) {
 
 int make_own_code_writable(const Context&) {
   const auto address = reinterpret_cast<std::uintptr_t>(&make_own_code_writable) & ~(kPage - 1);
-  return outcome_of(::mprotect(reinterpret_cast<void*>(address), kPage,
-                               PROT_READ | PROT_WRITE | PROT_EXEC));
+  return outcome_of(
+      ::mprotect(reinterpret_cast<void*>(address), kPage, PROT_READ | PROT_WRITE | PROT_EXEC));
 }
 
 int map_executable_memfd(const Context&) {
@@ -41,8 +40,7 @@ int map_executable_memfd(const Context&) {
 }
 
 int pkey_mprotect_executable(const Context&) {
-  void* page =
-      ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return outcome_of(::syscall(SYS_pkey_mprotect, page, kPage, PROT_READ | PROT_EXEC, -1));
 }
 

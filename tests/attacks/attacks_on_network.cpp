@@ -32,8 +32,8 @@ int udp_send(const Context&) {
   const sockaddr_in address = loopback(9);
   const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
   if (fd < 0) return errno;
-  return outcome_of(::sendto(fd, "x", 1, 0, reinterpret_cast<const sockaddr*>(&address),
-                             sizeof(address)));
+  return outcome_of(
+      ::sendto(fd, "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
 }
 
 /// The given control socket, turned against somebody else.
@@ -41,8 +41,7 @@ int connect_given_socket(const Context&) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strcpy(address.sun_path, "/run/nobody");
-  return outcome_of(
-      ::connect(3, reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+  return outcome_of(::connect(3, reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
 }
 
 constexpr std::array kAttacks{

@@ -88,8 +88,7 @@ constexpr std::array kAttacks{
     Attack{"fork", [](const Context&) { return after_fork(::syscall(SYS_fork)); }},
     Attack{"clone_process",
            [](const Context&) {
-             return after_fork(
-                 ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+             return after_fork(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
            }},
     Attack{"clone3_process", clone3_process},
     Attack{"clone_thread_with_namespace", clone_thread_with_namespace},
@@ -100,16 +99,14 @@ constexpr std::array kAttacks{
            [](const Context& context) { return outcome_of(::kill(context.runner_pid, 0)); }},
     Attack{"abort_parent",
            [](const Context& context) {
-             return outcome_of(
-                 ::syscall(SYS_tgkill, context.runner_pid, context.runner_pid, 0));
+             return outcome_of(::syscall(SYS_tgkill, context.runner_pid, context.runner_pid, 0));
            }},
     Attack{"trace_parent",
            [](const Context& context) {
              return outcome_of(::ptrace(PTRACE_SEIZE, context.runner_pid, nullptr, nullptr));
            }},
     Attack{"read_parent_memory", read_parent_memory},
-    Attack{"become_root",
-           [](const Context&) { return outcome_of(::syscall(SYS_setuid, 0)); }},
+    Attack{"become_root", [](const Context&) { return outcome_of(::syscall(SYS_setuid, 0)); }},
     Attack{"become_another",
            [](const Context&) { return outcome_of(::syscall(SYS_setresuid, 1, 1, 1)); }},
 };

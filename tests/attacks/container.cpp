@@ -34,8 +34,8 @@ std::vector<sock_filter> container_filter() {
     filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1));
     filter.push_back(BPF_STMT(BPF_RET | BPF_K, action));
   };
-  for (const long number : {SYS_unshare, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_bpf,
-                            SYS_userfaultfd}) {
+  for (const long number :
+       {SYS_unshare, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_setns, SYS_bpf, SYS_userfaultfd}) {
     answer(number, kRefuse);
   }
   answer(SYS_clone3, kNoSuchCall);

@@ -21,25 +21,54 @@ namespace {
 // Beyond the last number of today's kernels: a new call must be unknown to the policy, so it kills.
 constexpr long kNumbersEnd = 520;
 
-constexpr std::array kAllowedToBoth{
-    SYS_munmap, SYS_brk, SYS_madvise, SYS_mremap, SYS_futex, SYS_sched_yield,
-    SYS_sched_getaffinity, SYS_getcpu, SYS_gettid, SYS_getpid, SYS_exit, SYS_exit_group,
-    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall, SYS_clock_gettime,
-    SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom, SYS_getrusage,
-    SYS_recvmsg, SYS_sendmsg, SYS_poll, SYS_ppoll, SYS_read, SYS_pread64, SYS_lseek, SYS_fstat,
-    SYS_close, SYS_dup, SYS_memfd_create, SYS_ftruncate};
+constexpr std::array kAllowedToBoth{SYS_munmap,
+                                    SYS_brk,
+                                    SYS_madvise,
+                                    SYS_mremap,
+                                    SYS_futex,
+                                    SYS_sched_yield,
+                                    SYS_sched_getaffinity,
+                                    SYS_getcpu,
+                                    SYS_gettid,
+                                    SYS_getpid,
+                                    SYS_exit,
+                                    SYS_exit_group,
+                                    SYS_rt_sigprocmask,
+                                    SYS_rt_sigreturn,
+                                    SYS_restart_syscall,
+                                    SYS_clock_gettime,
+                                    SYS_clock_nanosleep,
+                                    SYS_nanosleep,
+                                    SYS_gettimeofday,
+                                    SYS_getrandom,
+                                    SYS_getrusage,
+                                    SYS_recvmsg,
+                                    SYS_sendmsg,
+                                    SYS_poll,
+                                    SYS_ppoll,
+                                    SYS_read,
+                                    SYS_pread64,
+                                    SYS_lseek,
+                                    SYS_fstat,
+                                    SYS_close,
+                                    SYS_dup,
+                                    SYS_memfd_create,
+                                    SYS_ftruncate};
 constexpr std::array kAllowedToWorker{SYS_set_robust_list, SYS_rseq};
 constexpr std::array kAllowedToGateway{
-    SYS_accept, SYS_accept4, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
-    SYS_shutdown, SYS_readv, SYS_recvfrom, SYS_write, SYS_writev, SYS_sendto, SYS_epoll_create1,
-    SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait, SYS_eventfd2, SYS_timerfd_create,
-    SYS_timerfd_settime, SYS_timerfd_gettime, SYS_pwrite64, SYS_fcntl, SYS_getuid, SYS_geteuid,
-    SYS_getgid, SYS_getegid, SYS_time};
+    SYS_accept,      SYS_accept4,  SYS_getsockname,    SYS_getpeername,     SYS_getsockopt,
+    SYS_setsockopt,  SYS_shutdown, SYS_readv,          SYS_recvfrom,        SYS_write,
+    SYS_writev,      SYS_sendto,   SYS_epoll_create1,  SYS_epoll_ctl,       SYS_epoll_wait,
+    SYS_epoll_pwait, SYS_eventfd2, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
+    SYS_pwrite64,    SYS_fcntl,    SYS_getuid,         SYS_geteuid,         SYS_getgid,
+    SYS_getegid,     SYS_time};
 
-constexpr std::array kRefusedToBoth{
-    SYS_open, SYS_openat, SYS_stat, SYS_lstat, SYS_newfstatat, SYS_statx, SYS_access,
-    SYS_faccessat, SYS_readlink, SYS_readlinkat, SYS_getcwd, SYS_prlimit64, SYS_sysinfo,
-    SYS_uname, SYS_rt_sigaction, SYS_sigaltstack, SYS_prctl, SYS_sched_setaffinity};
+constexpr std::array kRefusedToBoth{SYS_open,        SYS_openat,     SYS_stat,
+                                    SYS_lstat,       SYS_newfstatat, SYS_statx,
+                                    SYS_access,      SYS_faccessat,  SYS_readlink,
+                                    SYS_readlinkat,  SYS_getcwd,     SYS_prlimit64,
+                                    SYS_sysinfo,     SYS_uname,      SYS_rt_sigaction,
+                                    SYS_sigaltstack, SYS_prctl,      SYS_sched_setaffinity};
 constexpr std::array kRefusedToWorker{SYS_ioctl, SYS_mbind, SYS_get_mempolicy};
 
 // uretprobe and uprobe of x86-64: newer kernels let them pass every filter, since the kernel itself

@@ -54,8 +54,8 @@ Result<std::optional<Host>> host_at_level(const std::string& level) {
   MLXGUARD_TRY_ASSIGN(Host host, Host::probe());
   if (host.level() == wanted) return std::optional<Host>(std::move(host));
   if (host.level() < wanted) return std::optional<Host>{};
-  return make_error(ErrorCode::kSandboxLevel, "expected level " + level + ", found " +
-                                                  std::string(name_of(host.level())));
+  return make_error(ErrorCode::kSandboxLevel,
+                    "expected level " + level + ", found " + std::string(name_of(host.level())));
 }
 
 Result<std::string> run_attack(const Host& host, int program, const std::string& attack,
