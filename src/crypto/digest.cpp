@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/digest.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include <bit>
+#include <string>
 
 #include "base/check.h"
 #include "mlxguard_blake3.h"
@@ -18,20 +20,54 @@ struct FreeContext {
 };
 using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
 
+/// Fetched once and kept: EVP_sha256() would be looked up among the providers for each message.
+const EVP_MD* fetched(const char* name) {
+  const EVP_MD* digest = EVP_MD_fetch(nullptr, name, nullptr);
+  MLXGUARD_CHECK(digest != nullptr);
+  return digest;
+}
+
 const EVP_MD* evp_of(HashAlgorithm algorithm) {
+  static const EVP_MD* const sha256 = fetched("SHA2-256");
   switch (algorithm) {
     case HashAlgorithm::kSha256:
-      return EVP_sha256();
-    case HashAlgorithm::kSha384:
-      return EVP_sha384();
-    case HashAlgorithm::kSha512:
-      return EVP_sha512();
-    case HashAlgorithm::kBlake2b512:
-      return EVP_blake2b512();
+      return sha256;
+    case HashAlgorithm::kSha384: {
+      static const EVP_MD* const sha384 = fetched("SHA2-384");
+      return sha384;
+    }
+    case HashAlgorithm::kSha512: {
+      static const EVP_MD* const sha512 = fetched("SHA2-512");
+      return sha512;
+    }
+    case HashAlgorithm::kBlake2b512: {
+      static const EVP_MD* const blake2b = fetched("BLAKE2B-512");
+      return blake2b;
+    }
     case HashAlgorithm::kBlake3:
       break;  // not of this library
   }
   MLXGUARD_CHECK(false);
+}
+
+struct FreeMac {
+  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+};
+using MacContext = std::unique_ptr<EVP_MAC_CTX, FreeMac>;
+
+/// Without a key; copied for each message, for the same reason. Read by every thread.
+const EVP_MAC_CTX* hmac_without_key() {
+  static const EVP_MAC_CTX* const made = [] {
+    EVP_MAC* hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+    EVP_MAC_CTX* context = hmac == nullptr ? nullptr : EVP_MAC_CTX_new(hmac);
+    std::string digest = "SHA2-256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
+        OSSL_PARAM_construct_end()};
+    MLXGUARD_CHECK(context != nullptr && EVP_MAC_CTX_set_params(context, parameters) == 1);
+    return context;
+  }();
+  return made;
 }
 
 struct FreeBlake3 {
@@ -130,9 +166,12 @@ Sha256Digest sha256(std::initializer_list<Bytes> parts) {
 
 Sha256Digest hmac_sha256(Bytes key, Bytes message) {
   Sha256Digest out{};
-  unsigned int size = 0;
-  MLXGUARD_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(),
-                      message.size(), out.data(), &size) != nullptr);
+  std::size_t size = 0;
+  const MacContext context(EVP_MAC_CTX_dup(hmac_without_key()));
+  MLXGUARD_CHECK(context != nullptr &&
+                 EVP_MAC_init(context.get(), key.data(), key.size(), nullptr) == 1 &&
+                 EVP_MAC_update(context.get(), message.data(), message.size()) == 1 &&
+                 EVP_MAC_final(context.get(), out.data(), &size, out.size()) == 1);
   MLXGUARD_CHECK(size == out.size());
   return out;
 }
