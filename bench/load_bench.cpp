@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t kTensorCount = 16;
+constexpr std::uint64_t kShardBytes = 64u << 20;
 
 [[noreturn]] void stop(const std::string& why) {
   std::fprintf(stderr, "load_bench: %s\n", why.c_str());
@@ -80,6 +81,13 @@ void read_all(const std::vector<mx::array>& tensors) {
   std::vector<mx::array> sums;
   for (const mx::array& tensor : tensors) sums.push_back(mx::sum(tensor));
   mx::eval(sums);
+}
+
+Result<std::string> read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  if (!file) return make_error(ErrorCode::kIo, "cannot read a bundle").about(path.string());
+  return text;
 }
 
 std::vector<mx::array> load_by_mlx(const fs::path& file) {
@@ -146,22 +154,37 @@ int main(int argc, char** argv) {
   write_model(file, static_cast<std::uint64_t>(gigabytes * 0x1p30));
   const std::uint64_t bytes = fs::file_size(file);
   const auto key = signature::test::new_key();
-  must(signature::test::sign_in_place(folder, key));
   const auto trusted = signature::test::trusting(key);
+  const auto sign = [&](artifact::HashPlan plan) {
+    signature::SignOptions options;
+    options.plan = plan;
+    must(signature::test::sign_in_place(folder, key, options));
+    return must(read_text(folder / artifact::kSignatureFile));
+  };
+  using crypto::HashAlgorithm;
+  const std::string sha256 = sign(HashAlgorithm::kSha256);
+  const std::string shards = sign({HashAlgorithm::kSha256, kShardBytes});
+  const std::string blake3 = sign(HashAlgorithm::kBlake3);
+  const auto signed_by = [&](const std::string& bundle) {
+    std::ofstream(folder / artifact::kSignatureFile, std::ios::binary) << bundle;
+  };
 
   using engine::WeightPlacement;
   const auto snapshot =
       verify(folder, trusted);  // for the measurements that need one, and to warm up
+  const auto verify_and_load = [&](const std::string& bundle) {
+    signed_by(bundle);
+    return load_verified(verify(folder, trusted), WeightPlacement::kMapped);
+  };
   std::vector<Measurement> measurements{
       {"mlx_load", [&] { load_by_mlx(file); }},
-      {"verify", [&] { verify(folder, trusted); }},
       {"load_mapped", [&] { load_verified(snapshot, WeightPlacement::kMapped); }},
       {"load_through_reader", [&] { load_verified(snapshot, WeightPlacement::kRead); }},
-      {"verify_and_load",
-       [&] { load_verified(verify(folder, trusted), WeightPlacement::kMapped); }},
+      {"verify_and_load sha256", [&] { verify_and_load(sha256); }},
+      {"verify_and_load sha256 shards", [&] { verify_and_load(shards); }},
+      {"verify_and_load blake3", [&] { verify_and_load(blake3); }},
       {"mlx_load_and_sum", [&] { read_all(load_by_mlx(file)); }},
-      {"verify_load_and_sum",
-       [&] { read_all(load_verified(verify(folder, trusted), WeightPlacement::kMapped)); }},
+      {"verify_load_and_sum blake3", [&] { read_all(verify_and_load(blake3)); }},
   };
   for (int i = 0; i <= repeats; ++i) {
     for (Measurement& m : measurements) {
@@ -176,8 +199,8 @@ int main(int argc, char** argv) {
     return seconds[seconds.size() / 2];
   };
   for (const Measurement& m : measurements) {
-    const bool with_sum = m.name.ends_with("_and_sum");
-    print(m, bytes, median(measurements[with_sum ? 5 : 0].seconds));
+    const bool with_sum = m.name.find("_and_sum") != std::string::npos;
+    print(m, bytes, median(measurements[with_sum ? 6 : 0].seconds));
   }
   return 0;
 }
