@@ -2,6 +2,7 @@
 #include "signature/bundle.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/limits.h"
 #include "codec/json.h"
@@ -15,6 +16,12 @@ using codec::JsonValue;
 
 /// A leaf, its issuers, and what a signer adds for good measure.
 constexpr std::size_t kCertificatesMax = 16;
+/// As sigstore/protobuf-specs had them until 0.3; the members that are read here are the same.
+constexpr std::string_view kOlderMediaTypes[] = {
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+};
 
 Error field_error(std::string_view member, std::string message) {
   return make_error(ErrorCode::kBundleField, std::move(message)).about(std::string(member));
@@ -126,7 +133,8 @@ Result<std::vector<std::uint8_t>> read_signature(const JsonValue& envelope) {
 
 }  // namespace
 
-Result<Bundle> parse_bundle(std::string_view untrusted_text, Material wanted) {
+Result<Bundle> parse_bundle(std::string_view untrusted_text, Material wanted,
+                            OlderMediaTypes older) {
   auto parsed = codec::JsonDocument::parse(
       untrusted_text, {.bytes_max = limits::kBundleBytesMax, .depth_max = limits::kJsonDepthMax});
   if (!parsed) {
@@ -140,7 +148,10 @@ Result<Bundle> parse_bundle(std::string_view untrusted_text, Material wanted) {
   }
   MLXGUARD_TRY_ASSIGN(const JsonValue media, as_field(root.member("mediaType"), "mediaType"));
   MLXGUARD_TRY_ASSIGN(const std::string_view media_type, as_field(media.as_string(), "mediaType"));
-  if (media_type != kBundleMediaType) {
+  const bool is_older =
+      std::find(std::begin(kOlderMediaTypes), std::end(kOlderMediaTypes), media_type) !=
+      std::end(kOlderMediaTypes);
+  if (media_type != kBundleMediaType && !(is_older && older == OlderMediaTypes::kAllowed)) {
     return make_error(ErrorCode::kBundleMediaType, "expected a Sigstore bundle v0.3")
         .compared(std::string(kBundleMediaType), std::string(media_type.substr(0, 128)));
   }
@@ -159,6 +170,7 @@ Result<Bundle> parse_bundle(std::string_view untrusted_text, Material wanted) {
         .compared(std::string(kPayloadType), std::string(payload_type.substr(0, 128)));
   }
   Bundle bundle;
+  bundle.older_media_type = is_older;
   MLXGUARD_TRY(read_material(material, wanted, bundle));
   MLXGUARD_TRY_ASSIGN(const JsonValue payload, as_field(envelope.member("payload"), "payload"));
   MLXGUARD_TRY_ASSIGN(const std::string_view text, as_field(payload.as_string(), "payload"));

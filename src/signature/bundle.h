@@ -26,16 +26,21 @@ struct Bundle {
   std::vector<std::vector<std::uint8_t>> certificates{};
   std::vector<std::uint8_t> payload;    ///< the statement, exactly as signed
   std::vector<std::uint8_t> signature;  ///< DER ECDSA
+  bool older_media_type = false;        ///< of Sigstore bundles 0.1 to 0.3 as they were first spelt
 };
 
 /// Which verification material is asked for.
 enum class Material : std::uint8_t { kKey, kCertificates, kEither };
 
+/// Whether the media types of before `bundle.v0.3+json` are read.
+enum class OlderMediaTypes : std::uint8_t { kRefused, kAllowed };
+
 /// Strict: unknown members, other media types, any but one signature, and verification material
 /// other than the one asked for are refused. Errors: kTooLarge, kBundleSyntax, kBundleMediaType,
 /// kBundleField, kMaterialUnsupported, kPayloadType, kSignatureCount.
 [[nodiscard]] Result<Bundle> parse_bundle(std::string_view untrusted_text,
-                                          Material material = Material::kKey);
+                                          Material material = Material::kKey,
+                                          OlderMediaTypes older = OlderMediaTypes::kRefused);
 
 [[nodiscard]] std::string write_bundle(const Bundle& bundle);
 

@@ -69,6 +69,20 @@ TEST_CASE("bundle: refuses another media type") {
         ErrorCode::kBundleMediaType);
 }
 
+TEST_CASE("bundle: an older media type is read where that is allowed, and said") {
+  const auto read = [](std::string_view media_type) {
+    return parse_bundle(
+        replaced(kText, "application/vnd.dev.sigstore.bundle.v0.3+json", media_type),
+        Material::kEither, OlderMediaTypes::kAllowed);
+  };
+  const auto older = read("application/vnd.dev.sigstore.bundle+json;version=0.2");
+  REQUIRE(older.has_value());
+  CHECK(older->older_media_type);
+  CHECK_FALSE(read("application/vnd.dev.sigstore.bundle.v0.3+json")->older_media_type);
+  CHECK(read("application/vnd.dev.sigstore.bundle+json;version=0.4").error().code ==
+        ErrorCode::kBundleMediaType);
+}
+
 TEST_CASE("bundle: refuses another payload type") {
   CHECK(code_of_change("vnd.in-toto+json", "vnd.in-toto+json2") == ErrorCode::kPayloadType);
 }

@@ -33,5 +33,6 @@ namespace mlxguard::signature {
 /// Names of old forms, as the trust policy has them.
 inline constexpr std::string_view kLegacyEncoding = "pae-v0.2";
 inline constexpr std::string_view kLegacyStatement = "digests-v0.1";
+inline constexpr std::string_view kLegacyMediaType = "media-types";
 
 }  // namespace mlxguard::signature

@@ -31,9 +31,12 @@ Result<Verifier> Verifier::open(artifact::ModelFolder folder, const std::filesys
                                 const TrustedKeys& trusted) {
   const std::string bundle_name = bundle_path(folder, path).filename().string();
   MLXGUARD_TRY_ASSIGN(const std::string untrusted_text, read_bundle_file(folder, path));
-  auto bundle = parse_bundle(untrusted_text, Material::kEither);
+  const auto older = trusted.legacy() == LegacyStatements::kAllowed ? OlderMediaTypes::kAllowed
+                                                                    : OlderMediaTypes::kRefused;
+  auto bundle = parse_bundle(untrusted_text, Material::kEither, older);
   if (!bundle) return about_bundle(std::move(bundle).error(), bundle_name);
   std::vector<std::string> legacy_forms;
+  if (bundle->older_media_type) legacy_forms.emplace_back(kLegacyMediaType);
   auto signer = authenticate(*bundle, trusted, &legacy_forms);
   if (!signer) return about_bundle(std::move(signer).error(), bundle_name);
   StatementOptions forms;

@@ -595,3 +595,23 @@ def test_a_public_key_from_a_file(cli, model, policy, tmp_path):
     assert allowed(cli, model)["trust"]["signers"][0]["fingerprint"] == source["signers"][0]["key"]
     public.unlink()
     assert cli.run("verify", model).returncode != 0
+
+
+# Old forms of bundles.
+
+OLDER = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+
+
+def test_an_older_media_type_only_where_the_source_allows_it(cli, model, policy, tmp_path):
+    bundle = model / "model.sig"
+    bundle.write_text(json.dumps(dict(json.loads(bundle.read_text()), mediaType=OLDER)))
+    policy.write()
+    refused(cli, model, "signature.media_type")
+    policy.write("legacy = ['media-types']")
+    allowed(cli, model)
+    # Another source's leave is not this one's.
+    other = tmp_path / "other"
+    other.mkdir()
+    policy.write(top=f"[sources.o]\npath = {json.dumps(str(other))}\nlegacy = ['media-types']\n"
+                     f"[[sources.o.signers]]\nkey = '{fingerprint(cli)}'")
+    refused(cli, model, "signature.legacy")
