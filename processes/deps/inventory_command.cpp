@@ -34,14 +34,18 @@ struct Options {
 Error usage(std::string message) { return make_error(ErrorCode::kUsage, std::move(message)); }
 
 /// A model that is in use beside these dependencies: verified now, or refused as a whole.
-Result<inventory::Component> model_component(Session& session, const std::string& named) {
+Result<inventory::Component> model_component(Session& session, const std::string& named,
+                                             const admission::OpenInspector& inspector) {
   const auto equals = named.find('=');
   if (equals == std::string::npos || equals == 0) return usage("expected NAME=PATH after --model");
   const std::string name = named.substr(0, equals), path = named.substr(equals + 1);
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust());
+  admission::AdmitRequest request{path, name, {}};
+  MLXGUARD_TRY_ASSIGN(request.state, session.state());
+  request.open_inspector = inspector;
   MLXGUARD_TRY_ASSIGN(const auto outcome,
-                      admission::verify_only({path, name, {}}, trust, *log, session.clock()));
+                      admission::verify_only(request, trust, *log, session.clock()));
   if (const auto* refusal = std::get_if<signature::Refusal>(&outcome)) {
     return Error(refusal->error).with("model", name);
   }
@@ -61,8 +65,10 @@ Result<inventory::Component> model_component(Session& session, const std::string
 }
 
 Result<void> add_models(Session& session, const Options& options, inventory::Inventory& inventory) {
+  if (options.models.empty()) return {};
+  MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
   for (const std::string& named : options.models) {
-    MLXGUARD_TRY_ASSIGN(inventory::Component model, model_component(session, named));
+    MLXGUARD_TRY_ASSIGN(inventory::Component model, model_component(session, named, inspector));
     const auto place =
         std::lower_bound(inventory.components.begin(), inventory.components.end(), model,
                          [](const auto& a, const auto& b) { return a.purl < b.purl; });

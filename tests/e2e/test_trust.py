@@ -335,6 +335,17 @@ def test_the_hub_id_of_the_caller_and_of_the_model_must_agree(cli, model, policy
     refused(cli, model, "trust.no_source")
 
 
+def test_an_inventory_that_names_a_model_asks_the_same_policy(cli, model, policy, tmp_path):
+    (tmp_path / "requirements.txt").write_text("a==1.0\n")
+    inventory = ("deps", "inventory", tmp_path / "requirements.txt", "--model", f"net={model}")
+    policy.write('refuse_findings = ["severity:high"]')
+    assert "net" in cli.ok(*inventory).stdout
+    (model / "tool.py").write_text("print()\n")
+    cli.sign(model)
+    policy.write('refuse_findings = ["python.file"]')
+    assert cli.json(*inventory, exit_code=1)["error"]["code"] == "trust.finding"
+
+
 # Several signers.
 
 def add_signature(cli, model, key):
