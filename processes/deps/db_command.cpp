@@ -15,6 +15,7 @@
 #include "deps_commands.h"
 #include "events/event.h"
 #include "inventory/files.h"
+#include "key_options.h"
 #include "knowledge.h"
 #include "progress.h"
 
@@ -113,6 +114,8 @@ Result<int> update(Session& session, const UpdateOptions& options) {
     MLXGUARD_TRY_ASSIGN(const std::string pem,
                         inventory::read_file(options.feed_key, kKeyBytesMax));
     MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey key, crypto::EcPublicKey::from_pem(pem));
+    MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
+    MLXGUARD_TRY(ring.check_verify(key.fingerprint(), session.clock().now()));
     MLXGUARD_TRY_ASSIGN(const Fetched source, fetch_if_url(session, options.feed));
     MLXGUARD_TRY_ASSIGN(const Updated updated,
                         advisories::update_feed(state, source.path, key, session.clock().now()));

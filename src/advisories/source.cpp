@@ -135,6 +135,24 @@ Result<void> prepare_folder(const fs::path& state) {
 
 Error refused_feed(std::string why) { return make_error(ErrorCode::kAdvisoryFeed, std::move(why)); }
 
+/// A feed that is there and cannot be read had some version: which one, nobody knows any more.
+Result<void> check_not_older(const fs::path& file, std::int64_t version) {
+  std::error_code problem;
+  const fs::file_status status = fs::symlink_status(file, problem);
+  if (status.type() == fs::file_type::not_found) return {};
+  const auto present = Database::open(file);
+  if (!present) {
+    return refused_feed("the feed that is here is damaged, and its version cannot be told")
+        .about(file.string())
+        .hinting("remove the file to start over; then take the newest feed that you know of");
+  }
+  if (present->info().version > version) {
+    return refused_feed("an older feed than the one that is here")
+        .compared(std::to_string(present->info().version) + " or newer", std::to_string(version));
+  }
+  return {};
+}
+
 Result<std::int64_t> number_in(codec::JsonValue object, std::string_view key) {
   MLXGUARD_TRY_ASSIGN(const codec::JsonValue value, object.member(key));
   return value.as_int64(key);
@@ -202,12 +220,7 @@ Result<Updated> update_feed(const fs::path& state, const fs::path& from,
   named.source = from.filename().string();
   named.built_ms = now.time_since_epoch().count();
   MLXGUARD_TRY_ASSIGN(named.version, number_in(body, "version"));
-  if (const auto present = Database::open(feed_file(state));
-      present && present->info().version > named.version) {
-    return refused_feed("an older feed than the one that is here")
-        .compared(std::to_string(present->info().version) + " or newer",
-                  std::to_string(named.version));
-  }
+  MLXGUARD_TRY(check_not_older(feed_file(state), named.version));
   Builder builder(now);
   MLXGUARD_TRY_ASSIGN(const codec::JsonValue records, body.member("records"));
   MLXGUARD_TRY(records.each_element([&](std::size_t index, codec::JsonValue one) -> Result<void> {

@@ -301,6 +301,25 @@ def test_a_feed_counts_when_its_key_signed_it_and_it_is_not_older(cli, know, pin
     assert json.loads(update(2).stdout)["error"]["code"] == "advisories.feed"
 
 
+def test_a_feed_whose_version_is_lost_or_whose_key_is_revoked_is_not_replaced(cli, know, passphrase_file, tmp_path):
+    own = write_records(tmp_path / "own", record("MLXG-1", name="mlx"))
+    for version in (2, 3):
+        cli.ok("deps", "db", "sign-feed", "--from", own, "-o", tmp_path / f"feed{version}.json", "--version-number", version, "--key", "signer",
+               "--passphrase-file", passphrase_file)
+    update = ("deps", "db", "update", "--feed-key", cli.state / "keys/signer.pub", "--feed")
+    cli.ok(*update, tmp_path / "feed3.json")
+    present = next(cli.state.rglob("feed.db"))
+    data = present.read_bytes()
+    present.write_bytes(data[:40])
+    error = cli.json(*update, tmp_path / "feed2.json", exit_code=1)["error"]
+    assert error["code"] == "advisories.feed" and "damaged" in error["message"]
+    assert present.read_bytes() == data[:40]
+    present.unlink()
+    cli.ok(*update, tmp_path / "feed3.json")
+    cli.ok("key", "revoke", "signer", "--reason", "lost", "--passphrase-file", passphrase_file)
+    assert cli.json(*update, tmp_path / "feed3.json", exit_code=1)["error"]["code"] == "key.revoked"
+
+
 def test_a_feed_of_many_records_is_taken_over(cli, know, pins, passphrase_file, tmp_path):
     know(record("X-1", name="other"))
     own = write_records(tmp_path / "own", *(record(f"MLXG-{i}", name=f"part{i}", details="x" * 1000) for i in range(500)))
