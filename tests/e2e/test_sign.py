@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import subprocess
 import time
 
 import pytest
@@ -144,3 +145,32 @@ def test_a_certificate_of_another_key_signs_nothing(cli, model, certified):
     error = sign(cli, model, "--certificate", f"{stem}.pem", exit_code=1)["error"]
     assert error["code"] == "certificate.invalid" and "another key" in error["message"]
     assert not (model / "model.sig").exists()
+
+
+@pytest.mark.parametrize("place", [(), ("--add",)])
+def test_a_full_disk_leaves_the_old_signature(cli, tmp_path, place):
+    """A model on a small file system of its own, filled to the last block; ENOSPC, not a stand-in."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    cli.new_key("second")
+    signing = f"sign {disk}/m --passphrase-file {cli.passphrase_file} --state {cli.state}"
+    script = f"""
+        set -e
+        mount -t tmpfs -o size=1m tmpfs {disk}
+        mkdir {disk}/m
+        for i in $(seq 60); do echo "$i" > {disk}/m/file-of-some-length-$i; done
+        "$@" {signing} --key signer
+        cp {disk}/m/model.sig {tmp_path}/old
+        dd if=/dev/zero of={disk}/filler bs=4096 2>/dev/null || true
+        "$@" {signing} --key second {' '.join(place)} && exit 40
+        test $? = 3
+        cmp {disk}/m/model.sig {tmp_path}/old
+        test -z "$(find {disk}/m -name '*.sig*' -type f ! -name model.sig)"
+        rm {disk}/filler
+        "$@" verify {disk}/m --state {cli.state} --json
+    """
+    done = subprocess.run(["unshare", "-m", "bash", "-c", script, "-", str(cli.binary)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "[io.no_space]" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["signer_name"] == "signer"
+    assert cli.events("--type", "model.signed")[0]["code"] == "io.no_space"
