@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "codec/json.h"
 #include "inventory/builder.h"
@@ -16,6 +17,8 @@ using advisories::ComponentReport;
 using advisories::Finding;
 using advisories::Report;
 using advisories::Verdict;
+
+constexpr std::size_t kNamesShown = 8;
 
 Style style_of(Verdict verdict) {
   if (verdict == Verdict::kClean) return Style::kGood;
@@ -29,7 +32,8 @@ std::string joined(const std::vector<std::string>& texts, std::string_view betwe
 }
 
 std::string named(const ComponentReport& report) {
-  return printable(report.component->name + " " + report.component->version);
+  const auto& [name, version] = std::tie(report.component->name, report.component->version);
+  return printable(version.empty() ? name : name + " " + version);
 }
 
 /// The highest score, with who gave it: "high 8.1 (GHSA-...)".
@@ -79,6 +83,15 @@ void print_component(const Output& output, const ComponentReport& report) {
 }
 
 /// Components of which nothing is known, by reason: one line a reason, not one a component.
+/// The first few: a thousand names hide what else there is to read.
+std::string few_of(const std::vector<std::string>& names) {
+  const std::size_t shown = names.size() <= kNamesShown + 1 ? names.size() : kNamesShown;
+  std::string text =
+      joined({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown)}, ", ");
+  if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
 void print_unknown(const Output& output, const Report& report) {
   std::map<std::pair<std::string_view, bool>, std::vector<std::string>> groups;
   for (const ComponentReport& one : report.components) {
@@ -96,7 +109,7 @@ void print_unknown(const Output& output, const Report& report) {
     const auto& [reason, accepted] = group;
     output.line(output.styled(accepted ? Style::kDim : Style::kWarn,
                               accepted ? "accepted      " : "could-not-tell") +
-                fmt::format("  {} ({}): {}", reason, names.size(), joined(names, ", ")));
+                fmt::format("  {} ({}): {}", reason, names.size(), few_of(names)));
   }
   for (const auto& unknown : report.unknowns) {
     output.line(output.styled(unknown.accepted ? Style::kDim : Style::kWarn,
@@ -245,6 +258,12 @@ void print_scan(const Output& output, const Report& report, const ScanContext& c
             "advisories: {} of {}, newest change {}{}", info.records, info.source, info.newest,
             info.skipped == 0 ? std::string()
                               : fmt::format(", {} broken and left out", info.skipped)))));
+  }
+  if (report.count(Verdict::kCouldNotTell) > 0 || !report.unknowns.empty()) {
+    output.line(
+        output.styled(Style::kDim,
+                      "could-not-tell: --json lists all; what you know to be well is accepted "
+                      "by name (--accept REASON or PACKAGE)"));
   }
   output.line("verdict: " + output.styled(style_of(report.verdict), name_of(report.verdict)));
 }

@@ -148,9 +148,8 @@ Result<Bundle> parse_bundle(std::string_view untrusted_text, Material wanted,
   }
   MLXGUARD_TRY_ASSIGN(const JsonValue media, as_field(root.member("mediaType"), "mediaType"));
   MLXGUARD_TRY_ASSIGN(const std::string_view media_type, as_field(media.as_string(), "mediaType"));
-  const bool is_older =
-      std::find(std::begin(kOlderMediaTypes), std::end(kOlderMediaTypes), media_type) !=
-      std::end(kOlderMediaTypes);
+  const bool is_older = std::find(std::begin(kOlderMediaTypes), std::end(kOlderMediaTypes),
+                                  media_type) != std::end(kOlderMediaTypes);
   if (media_type != kBundleMediaType && !(is_older && older == OlderMediaTypes::kAllowed)) {
     return make_error(ErrorCode::kBundleMediaType, "expected a Sigstore bundle v0.3")
         .compared(std::string(kBundleMediaType), std::string(media_type.substr(0, 128)));
