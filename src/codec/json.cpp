@@ -301,6 +301,7 @@ Result<JsonDocument> JsonDocument::parse(std::string_view text, JsonLimits limit
                                                 " bytes of JSON, found " +
                                                 std::to_string(text.size()));
   }
+  if (text.empty()) return make_error(ErrorCode::kJsonSyntax, "expected JSON, found nothing");
   auto impl = std::make_unique<Impl>();
   // The library skips a byte order mark; RFC 8259 lets a parser refuse it.
   if (text.starts_with("\xEF\xBB\xBF")) {

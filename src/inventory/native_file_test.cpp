@@ -204,11 +204,10 @@ TEST_CASE("fingerprints: what is only used, and what only looks alike, is not co
 
 TEST_CASE("fingerprints: version strings of C libraries, and no version in a sentence") {
   NativeFile file;
-  constexpr std::string_view kText(
+  constexpr char kText[] =
       "x\0OpenSSL 4.0.3 29 Sep 2026\0 deflate 1.2.13 Copyright 1995-2022\0OpenSSL 3's legacy\0"
-      "OpenSSL 1.1.1w  11 Sep 2023\0the nccl backend\0",
-      131);
-  file.string_areas.push_back(as_bytes(kText));
+      "OpenSSL 1.1.1w  11 Sep 2023\0the nccl backend\0";
+  file.string_areas.push_back(as_bytes(std::string_view(kText, sizeof(kText) - 1)));
   const auto found = find_fingerprints(file);
   REQUIRE(named(found, "openssl"));
   CHECK(named(found, "openssl")->version == "1.1.1w");
