@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * C interface of the crate blake3 inside mlxguard-text. Wrapped by src/crypto/digest.h, which is what the
- * rest of the tree uses. Starts no threads: a long input is cut into pieces of a power of two of at least
- * 1024 bytes, hashed in any order on any thread, and joined as the tree of BLAKE3 says.
+ * C interface of the crate blake3 inside mlxguard-text. Wrapped by src/crypto/digest.h, which is
+ * what the rest of the tree uses. Starts no threads: a long input is cut into pieces of a power of
+ * two of at least 1024 bytes, hashed in any order on any thread, and joined as the tree of BLAKE3
+ * says.
  */
 #ifndef MLXGUARD_BLAKE3_H
 #define MLXGUARD_BLAKE3_H
@@ -17,7 +18,8 @@ extern "C" {
 
 typedef struct mlxguard_blake3 mlxguard_blake3;
 
-/* `offset`: where in the whole input this piece begins, a multiple of the piece size; 0 for the whole. */
+/* `offset`: where in the whole input this piece begins, a multiple of the piece size; 0 for the
+ * whole. */
 mlxguard_blake3* mlxguard_blake3_new(uint64_t offset);
 void mlxguard_blake3_update(mlxguard_blake3* hasher, const uint8_t* bytes, size_t size);
 /* The digest of everything, for a hasher that began at 0 and saw the whole input. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * C interface of the Rust static library mlxguard-text: tokenizers as Hugging Face writes them.
- * Stands inside the worker, behind verification: the tokenizer file is signed, the text is a client's.
- * It opens no files, reads no environment and starts no threads. A panic aborts the process; the worker
- * then dies and the supervisor answers for it.
+ * Stands inside the worker, behind verification: the tokenizer file is signed, the text is a
+ * client's. It opens no files, reads no environment and starts no threads. A panic aborts the
+ * process; the worker then dies and the supervisor answers for it.
  */
 #ifndef MLXGUARD_TEXT_H
 #define MLXGUARD_TEXT_H
@@ -22,8 +22,9 @@ typedef struct mlxguard_tokenizer mlxguard_tokenizer;
 
 enum mlxguard_text_status {
   MLXGUARD_TEXT_OK = 0,
-  MLXGUARD_TEXT_ARGUMENT = 1,  /* a null pointer, or a bound that leaves no room for special tokens */
-  MLXGUARD_TEXT_UTF8 = 2,      /* the text is not UTF-8 */
+  MLXGUARD_TEXT_ARGUMENT =
+      1,                  /* a null pointer, or a bound that leaves no room for special tokens */
+  MLXGUARD_TEXT_UTF8 = 2, /* the text is not UTF-8 */
   MLXGUARD_TEXT_TOKENIZER = 3, /* the tokenizer refused: see `error` */
 };
 
@@ -42,9 +43,10 @@ void mlxguard_tokenizer_free(mlxguard_tokenizer* tokenizer);
 /* One more than the largest token id that the tokenizer can produce, special tokens included. */
 size_t mlxguard_tokenizer_vocabulary_size(const mlxguard_tokenizer* tokenizer);
 
-/* Encodes one text with its special tokens. At most `tokens_max` ids are written to `ids`, which has
- * room for as many; a longer text is cut before the special tokens are added, as Hugging Face does.
- * `count` is what was written; `count_before_truncation` what the whole text would have given. */
+/* Encodes one text with its special tokens. At most `tokens_max` ids are written to `ids`, which
+ * has room for as many; a longer text is cut before the special tokens are added, as Hugging Face
+ * does. `count` is what was written; `count_before_truncation` what the whole text would have
+ * given. */
 enum mlxguard_text_status mlxguard_tokenizer_encode(const mlxguard_tokenizer* tokenizer,
                                                     const char* text, size_t text_size,
                                                     size_t tokens_max, uint32_t* ids, size_t* count,

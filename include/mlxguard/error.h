@@ -26,15 +26,17 @@ struct Error {
   std::string subject;   ///< the file or tensor it is about; may be empty
   std::string expected;  ///< where a comparison failed
   std::string actual;
-  std::string hint;      ///< what the user can do; may be empty
+  std::string hint;  ///< what the user can do; may be empty
 };
 
 /// A value or an Error, with the member names of std::expected.
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  // NOLINTBEGIN(google-explicit-constructor): `return value;` and `return error;` are the point
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
@@ -53,10 +55,12 @@ class [[nodiscard]] Result {
 
  private:
   void check() const {
-    if (!has_value()) throw std::logic_error("mlxguard: " + error().message + " [" + error().code + "]");
+    if (!has_value()) {
+      throw std::logic_error("mlxguard: " + error().message + " [" + error().code + "]");
+    }
   }
   std::variant<T, Error> state_;
 };
 
-}  // v1
+}  // namespace v1
 }  // namespace mlxguard

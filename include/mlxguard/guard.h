@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guard: verifies models by the operator's keys and policy, and records every decision in the event log.
+// Guard: verifies models by the operator's keys and policy, and records every decision in the event
+// log.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +16,8 @@ namespace mlxguard {
 MLXGUARD_V1 {
 
 struct Options {
-  /// Folder with keys, policy and log; empty: as the command line chooses it ($XDG_STATE_HOME/mlxguard,
-  /// for root /var/lib/mlxguard, else ~/.local/state/mlxguard).
+  /// Folder with keys, policy and log; empty: as the command line chooses it
+  /// ($XDG_STATE_HOME/mlxguard, for root /var/lib/mlxguard, else ~/.local/state/mlxguard).
   std::filesystem::path state{};
   /// mlxguard.toml; empty: none.
   std::filesystem::path config{};
@@ -61,5 +62,5 @@ class MLXGUARD_EXPORT Guard {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // v1
+}  // namespace v1
 }  // namespace mlxguard

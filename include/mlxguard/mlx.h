@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a verified model to mlx arrays. Header only, so that it fits whichever mlx the program is built
-// with; link MLX yourself. mlx reads tensors late, at evaluation, on threads of its own: each array's
-// reader keeps the model's sealed bytes alive, and a read cannot fail after the header was checked.
+// From a verified model to mlx arrays. Header only, so that it fits whichever mlx the program is
+// built with; link MLX yourself. mlx reads tensors late, at evaluation, on threads of its own: each
+// array's reader keeps the model's sealed bytes alive, and a read cannot fail after the header was
+// checked.
 #pragma once
 
 #include <mlx/io.h>
@@ -27,9 +28,10 @@ class ModelReader final : public mlx::core::io::Reader {
   [[nodiscard]] bool good() const override { return true; }
   std::size_t tell() override { return position_; }
   void seek(std::int64_t offset, std::ios_base::seekdir way = std::ios_base::beg) override {
-    const std::int64_t base = way == std::ios_base::beg   ? 0
-                              : way == std::ios_base::cur ? static_cast<std::int64_t>(position_)
-                                                          : static_cast<std::int64_t>(bytes_.size());
+    const std::int64_t base = way == std::ios_base::beg ? 0
+                              : way == std::ios_base::cur
+                                  ? static_cast<std::int64_t>(position_)
+                                  : static_cast<std::int64_t>(bytes_.size());
     if (offset < -base || base + offset > static_cast<std::int64_t>(bytes_.size())) out_of_bounds();
     position_ = static_cast<std::size_t>(base + offset);
   }
@@ -56,7 +58,8 @@ class ModelReader final : public mlx::core::io::Reader {
 /// In place of mlx::core::load_safetensors. Errors: those of Model::tensors; engine.load when mlx
 /// refuses what our stricter reading took.
 [[nodiscard]] inline Result<mlx::core::SafetensorsLoad> load_safetensors(
-    const Model& model, std::string_view file, mlx::core::StreamOrDevice where = mlx::core::Device::cpu) {
+    const Model& model, std::string_view file,
+    mlx::core::StreamOrDevice where = mlx::core::Device::cpu) {
   const auto checked = model.tensors(file);
   if (!checked) return checked.error();
   const auto bytes = model.bytes(file);
@@ -75,5 +78,5 @@ class ModelReader final : public mlx::core::io::Reader {
   }
 }
 
-}  // v1
+}  // namespace v1
 }  // namespace mlxguard

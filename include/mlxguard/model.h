@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Model: proof that these bytes were signed by someone the operator trusts. Only Guard::load makes one.
-// The bytes lie in sealed memory: not even this process can change them any more.
+// Model: proof that these bytes were signed by someone the operator trusts. Only Guard::load makes
+// one. The bytes lie in sealed memory: not even this process can change them any more.
 #pragma once
 
 #include <cstddef>
@@ -19,18 +19,18 @@ MLXGUARD_V1 {
 /// One tensor of a weights file: where its bytes are, proven in bounds.
 struct Tensor {
   std::string name;
-  std::string dtype;                ///< as safetensors writes it: "BF16"
+  std::string dtype;  ///< as safetensors writes it: "BF16"
   std::vector<std::int64_t> shape;
-  std::span<const std::byte> bytes; ///< lives as long as any copy of the model
+  std::span<const std::byte> bytes;  ///< lives as long as any copy of the model
 };
 
 /// Cheap to copy: copies share the bytes. Thread-safe.
 class MLXGUARD_EXPORT Model {
  public:
   struct File {
-    std::string name;         ///< POSIX path below the model's root; "." for a single-file model
+    std::string name;  ///< POSIX path below the model's root; "." for a single-file model
     std::uint64_t size_bytes = 0;
-    int descriptor = -1;      ///< of the sealed memory; owned by the model, open as long as it lives
+    int descriptor = -1;  ///< of the sealed memory; owned by the model, open as long as it lives
   };
 
   [[nodiscard]] const std::string& name() const noexcept;
@@ -46,9 +46,9 @@ class MLXGUARD_EXPORT Model {
   [[nodiscard]] Result<std::span<const std::byte>> bytes(std::string_view file) const;
   /// Strictly parsed header of a .safetensors file. Errors: those of safetensors.*.
   [[nodiscard]] Result<std::vector<Tensor>> tensors(std::string_view file) const;
-  /// Checks a file's structure before mlx is given it. `format` is mlx's: "safetensors", "npy", "npz",
-  /// "gguf"; empty: by the file's extension, and a kind without rules passes.
-  /// Errors: safetensors.*, npy.*, gguf.*, archive.invalid; format.unknown for another `format`.
+  /// Checks a file's structure before mlx is given it. `format` is mlx's: "safetensors", "npy",
+  /// "npz", "gguf"; empty: by the file's extension, and a kind without rules passes. Errors:
+  /// safetensors.*, npy.*, gguf.*, archive.invalid; format.unknown for another `format`.
   [[nodiscard]] Result<std::monostate> check_structure(std::string_view file,
                                                        std::string_view format = {}) const;
 
@@ -59,5 +59,5 @@ class MLXGUARD_EXPORT Model {
   std::shared_ptr<const Impl> impl_;
 };
 
-}  // v1
+}  // namespace v1
 }  // namespace mlxguard

@@ -20,5 +20,5 @@ MLXGUARD_V1 {
 /// "0.1.0": of the library that is loaded, which may be newer than the headers.
 [[nodiscard]] MLXGUARD_EXPORT const char* version() noexcept;
 
-}  // v1
+}  // namespace v1
 }  // namespace mlxguard

@@ -227,8 +227,8 @@ Result<void> Index::prepare_file(const std::string& log_identity, Access access)
   sqlite3_busy_timeout(database, kBusyMillisecondsMax);
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   if (access == Access::kWrite) {
-    // A commit that a power failure takes back is made again from the tiles: only the order of writes
-    // matters, and NORMAL keeps it.
+    // A commit that a power failure takes back is made again from the tiles: only the order of
+    // writes matters, and NORMAL keeps it.
     MLXGUARD_TRY(execute(database, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"));
   }
   int version = 0;

@@ -63,7 +63,8 @@ class Index {
                                           Access access);
   /// Entries that are in the index: it holds all of them below this number.
   [[nodiscard]] Result<std::uint64_t> size();
-  /// Rows that continue the index, in one transaction. After a power failure the index may end earlier.
+  /// Rows that continue the index, in one transaction. After a power failure the index may end
+  /// earlier.
   [[nodiscard]] Result<void> add(std::span<const IndexRow> rows);
   [[nodiscard]] Result<std::vector<IndexRow>> select(const Filter& filter);
   /// Every row in order, until `visit` returns an error.

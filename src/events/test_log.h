@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "events/event_log.h"
+#include "events/layout.h"
 #include "events/log_key.h"
+#include "events/query.h"
 #include "events/verify.h"
 
 namespace mlxguard::events {
@@ -148,6 +150,44 @@ inline std::string show(const VerifyReport& report) {
            "\n";
   }
   return out;
+}
+
+inline Event numbered(std::int64_t number) {
+  Event event{.kind = Kind::kInferenceDone, .model = "m"};
+  event.message = "event " + std::to_string(number);
+  return event;
+}
+
+inline std::vector<LogRecord> all_records(const TestState& state) {
+  auto reader = LogReader::open(state.folder.log());
+  if (!reader.has_value()) FAIL(reader.error().message);
+  Filter filter;
+  filter.limit = 1'000'000;
+  auto records = reader->query(filter);
+  if (!records.has_value()) FAIL(records.error().message);
+  return *std::move(records);
+}
+
+/// The state folder as a process leaves it that dies now: nothing is closed.
+inline void copy_state(const TestState& from, TestState& to) {
+  std::filesystem::copy(
+      from.folder.path(), to.folder.path(),
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+}
+
+/// A log whose tree is empty and whose journal holds these many events.
+inline void leave_unclean(TestState& target, int events) {
+  TestState source;
+  LogOptions options = source.options();
+  options.integrate_after = std::chrono::hours(1);
+  auto log = EventLog::open(std::move(options), test_key());
+  REQUIRE(log.has_value());
+  for (int i = 0; i < events; ++i) REQUIRE((*log)->append(numbered(i)).has_value());
+  copy_state(source, target);
+}
+
+inline std::filesystem::path first_segment(const TestState& state) {
+  return state.folder.log() / layout::journal_segment(0);
 }
 
 }  // namespace mlxguard::events

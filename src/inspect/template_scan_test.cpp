@@ -39,7 +39,8 @@ constexpr std::string_view kPlain = R"({%- macro item(x, y='a') -%}{{ x|trim }}{
 {%- for message in messages[1:] -%}
   {%- set ns.text = message['content'].split('</think>')[-1].strip() -%}
   {%- if loop.index0 % 2 == 0 and message.role in ('user', 'tool') -%}
-  {{- '<|im_start|>' ~ message.role + '\n' + item(ns.text) + {'a': {'b': 1}}['a'] | tojson(indent=4) -}}
+  {{- '<|im_start|>' ~ message.role + '\n' + item(ns.text)
+      + {'a': {'b': 1}}['a'] | tojson(indent=4) -}}
   {%- endif -%}
   {{ messages[loop.index0 + 1].tool_calls[(x + 1) * 2] }}
 {%- endfor -%}
