@@ -2,7 +2,7 @@
 // Keys on PKCS#11 tokens. The token's module is foreign code: it runs in a process of its own
 // (mlxguard-token, beside our programs), which is given the PIN and digests and gives back
 // signatures; each of them is verified before it is used. See
-// docs/adr/0009-token-module-in-a-process.md.
+// docs/adr/0010-token-module-in-a-process.md.
 #pragma once
 
 #include <chrono>
