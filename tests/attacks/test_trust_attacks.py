@@ -198,3 +198,85 @@ def test_a_model_is_swapped_while_it_is_stored(cli, model, tmp_path):
         stop.set()
         thread.join()
     assert cli.json("model", "list")["models"] == []
+
+
+# ---- several signers ----------------------------------------------------------------------------
+
+
+def add_signature(cli, model, key):
+    return cli.ok("sign", model, "--key", key, "--add", "--passphrase-file", cli.passphrase_file)
+
+
+def test_a_first_bundle_that_is_broken_is_not_passed_over(cli, model):
+    """Somebody tampered with it; that another one is good does not make that untrue."""
+    cli.sign(model, "trusted")
+    add_signature(cli, model, "signer")
+    bundle = json.loads((model / "model.sig").read_text())
+    bundle["dsseEnvelope"]["signatures"][0]["sig"] = "AAAA"
+    (model / "model.sig").write_text(json.dumps(bundle))
+    assert code_of(cli, "verify", model) == "signature.invalid"
+    (model / "model.sig").write_text("{}")
+    assert code_of(cli, "verify", model).startswith("signature.")
+
+
+# ---- what is written into a policy --------------------------------------------------------------
+
+
+NASTY = ['"', "'", "\\", 'a"\n[sources.evil]\npath = "/"\n#', '"]\nmode = "warn"\n#', "]]", "#", "\u00fc\u2028", "\x7f", "\t",
+         "${HOME}", "a b", "*", "..", "\\u0022"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("option", ["--path", "--identity", "name", "--hf", "--min-version", "--refuse-findings"])
+def test_nothing_but_the_source_comes_to_be_by_adding_one(cli, model, option, text, tmp_path):
+    before = cli.json("trust", "list")["sources"]
+    args = {"--path": str(tmp_path / "x"), "name": "n"}
+    args[option] = f"/{text}" if option == "--path" else f"subject:CN={text}" if option == "--identity" else text
+    command = ["trust", "add", args.pop("name"), "--signer", "trusted"]
+    if option == "--hf":
+        del args["--path"]
+    if option == "--identity":
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", tmp_path / "k", "-out", tmp_path / "ca.pem", "-subj", "/CN=x"], check=True,
+                       capture_output=True)
+        args["--ca"] = str(tmp_path / "ca.pem")
+    for name, value in args.items():
+        command.append(f"{name}={value}")
+    done = cli.run(*command)
+    after = cli.json("trust", "list")["sources"]
+    if done.returncode != 0:
+        assert after == before and "error:" in done.stderr and "hint:" in done.stderr
+        return
+    added = [one for one in after if one not in before]
+    assert len(added) == 1 and len(after) == len(before) + 1
+    if option == "--path":
+        assert added[0]["patterns"] == [str(pathlib.Path(f"/{text}")) if text != ".." else "/"]
+    if option == "--identity":
+        assert any(one.get("identity") == f"subject:CN={text}" for one in added[0]["signers"])
+    assert added[0]["mode"] == "enforce"
+
+
+@pytest.mark.parametrize("spelled", ["{}/", "{}//", "{}/./", "{}/x/..", "{}/../models", "//{}"])
+def test_ways_to_write_a_path(cli, model, spelled):
+    cli.ok("trust", "remove", "s")
+    cli.ok("trust", "add", "s", "--path", spelled.format(model.parent), "--signer", "trusted")
+    assert cli.json("trust", "list")["sources"][0]["patterns"] == [str(model.parent)]
+    assert code_of(cli, "verify", model) == "trust.signer"
+
+
+@pytest.mark.parametrize("place", ["models-evil", "model", "Models", "models.", "models\u200b", "xmodels"])
+def test_a_folder_that_is_called_almost_like_the_source(cli, model, place):
+    cli.sign(model, "trusted")
+    other = model.parent.parent / place
+    shutil.copytree(model.parent, other)
+    assert code_of(cli, "verify", other / "net") == "trust.no_source"
+
+
+@pytest.mark.parametrize("identifier", ["good/net/x", "good/../good/net", "GOOD/net", "good\u2044net", "go\u043ed/net", "good/",
+                                        "/net", "good", "good/n?t", "xgood/net", "good/net\n", "good/*"])
+def test_an_id_that_is_almost_the_sources(cli, model, identifier):
+    cli.sign(model, "trusted")
+    cli.ok("trust", "remove", "s")
+    cli.ok("trust", "add", "hub", "--hf", "good/net", "--signer", "trusted")
+    assert cli.json("verify", model, "--hf", "good/net")["status"] == "verified"
+    assert code_of(cli, "verify", model, "--hf", identifier) in ("trust.no_source", "usage")
