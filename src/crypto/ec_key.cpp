@@ -84,7 +84,13 @@ Result<Curve> curve_of(const EVP_PKEY* key) {
   return make_error(ErrorCode::kKeyFormat, "expected an EC key of P-256, P-384 or P-521");
 }
 
+/// One key, one text: a point may be written compressed or hybrid too, and each way would have a
+/// fingerprint of its own, so that one signer counted twice and a revoked key lived on.
 Result<std::string> public_pem(EVP_PKEY* key) {
+  if (EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                     OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1) {
+    return crypto_error("write a point in full");
+  }
   const Bio out(BIO_new(BIO_s_mem()));
   char* data = nullptr;
   if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1)
@@ -271,6 +277,7 @@ struct EcPrivateKey::Impl {
     MLXGUARD_TRY(curve_of(read.get()));
     MLXGUARD_TRY_ASSIGN(const std::string pem, public_pem(read.get()));
     MLXGUARD_TRY_ASSIGN(EcPublicKey public_key, EcPublicKey::from_pem(pem));
+    note_private_memory(library_memory_is_locked());
     return EcPrivateKey(std::make_unique<Impl>(Impl{std::move(read), std::move(public_key)}));
   }
 };
@@ -286,6 +293,7 @@ Result<EcPrivateKey> EcPrivateKey::generate(Curve curve) {
   if (key == nullptr) return crypto_error("make a key");
   MLXGUARD_TRY_ASSIGN(const std::string pem, public_pem(key.get()));
   MLXGUARD_TRY_ASSIGN(EcPublicKey public_key, EcPublicKey::from_pem(pem));
+  note_private_memory(library_memory_is_locked());
   return EcPrivateKey(std::make_unique<Impl>(Impl{std::move(key), std::move(public_key)}));
 }
 

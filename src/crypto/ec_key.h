@@ -28,7 +28,8 @@ class EcPublicKey {
   /// OCTET STRING or plain. kKeyFormat.
   [[nodiscard]] static Result<EcPublicKey> from_token(Bytes parameters, Bytes point);
   [[nodiscard]] Curve curve() const;
-  /// As `openssl pkey -pubout` writes it: 64 columns, LF, trailing newline.
+  /// As `openssl pkey -pubout` writes it: 64 columns, LF, trailing newline; the point in full,
+  /// however it was read. One text for one key.
   [[nodiscard]] const std::string& pem() const;
   /// Lowercase hex SHA-256 of pem(): the `hint` of a bundle.
   [[nodiscard]] const std::string& fingerprint() const;

@@ -34,6 +34,17 @@ constexpr std::string_view kExplicitPem =
     "//////////+85vqtpxeehPO5ysL8YyVRAgEBA0IABAQjOlgM2aqddte3U1fV9Zho\n"
     "pwIg12NXYD+prQbpjLpeoa7GNVwvtB22PrkRc02H3p3tuQgo6dUHIil4+osjodk=\n"
     "-----END PUBLIC KEY-----\n";
+/// The same key with its point written as x and a sign, and as x, y and a sign.
+constexpr std::string_view kCompressedPem =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgADBCM6WAzZqp1217dTV9X1mGinAiDX\n"
+    "Y1dgP6mtBumMul4=\n"
+    "-----END PUBLIC KEY-----\n";
+constexpr std::string_view kHybridPem =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAHBCM6WAzZqp1217dTV9X1mGinAiDX\n"
+    "Y1dgP6mtBumMul6hrsY1XC+0HbY+uRFzTYfene25CCjp1QciKXj6iyOh2Q==\n"
+    "-----END PUBLIC KEY-----\n";
 constexpr std::string_view kRsaPem =
     "-----BEGIN PUBLIC KEY-----\n"
     "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDAK5YITTYurprNDLceVHOMldVV\n"
@@ -111,6 +122,16 @@ TEST_CASE("ec key: the fingerprint is that of the key, however its PEM was laid 
   }
   CHECK(EcPublicKey::from_pem(windows).value().fingerprint() == kFingerprint);
   CHECK(EcPublicKey::from_pem("\n" + std::string(kPem) + " \n").value().pem() == kPem);
+}
+
+TEST_CASE("ec key: a point written in another way is the same key with the same fingerprint") {
+  for (const std::string_view pem : {kCompressedPem, kHybridPem}) {
+    const auto key = EcPublicKey::from_pem(pem);
+    REQUIRE(key.has_value());
+    CHECK(key->pem() == kPem);
+    CHECK(key->fingerprint() == kFingerprint);
+    CHECK(key->verify(as_bytes("mlxguard"), from_hex(kSignature)));
+  }
 }
 
 TEST_CASE("ec key: refuses what is not one public key of a known curve") {
