@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "crypto/secret.h"
 #include "output.h"
 
 namespace mlxguard::cli {
@@ -22,6 +23,11 @@ std::string environment_value(const char* name) {
 bool color_allowed() { return environment_value("NO_COLOR").empty(); }
 
 int finish(Session& session, Result<int> ended) {
+  if (!crypto::private_memory_is_locked()) {
+    session.output().note(
+        "warning: a secret was held in memory that could not be locked and may reach swap; raise "
+        "the limit (ulimit -l) to 1024 or more");
+  }
   if (auto closed = session.close(); !closed && ended) ended = std::move(closed).error();
   if (ended) return *ended;
   session.output().error(ended.error());

@@ -105,6 +105,7 @@ Result<void> log_use(events::Sink& log, const std::string& key_name, const crypt
   events::Event used{.kind = events::Kind::kKeyUsed};
   used.message = "opened to " + std::string(what_for);
   used.with("key", key_name).with("fingerprint", key.fingerprint());
+  used.with("memory_locked", crypto::private_memory_is_locked());
   return log.append(used);
 }
 

@@ -31,7 +31,9 @@ Event key_used(const SignRequest& request, const std::string& model, const crypt
   Event used{.kind = Kind::kKeyUsed};
   used.model = model;
   used.message = "opened to sign a model";
-  return used.with("key", request.key_name).with("fingerprint", key.public_key().fingerprint());
+  return used.with("key", request.key_name)
+      .with("fingerprint", key.public_key().fingerprint())
+      .with("memory_locked", crypto::private_memory_is_locked());
 }
 
 /// What the first signer's bundle lists. It is not believed: the files are hashed, and must be

@@ -23,6 +23,7 @@ namespace mlxguard::crypto {
 namespace {
 
 Result<Secret> checked(Secret passphrase, PassphraseUse use) {
+  note_private_memory(passphrase.is_locked());
   if (passphrase.size() > limits::kPassphraseBytesMax) {
     return make_error(ErrorCode::kTooLarge, "longer than a passphrase may be");
   }
@@ -148,6 +149,11 @@ Result<Secret> passphrase_from_file(const std::filesystem::path& file, Passphras
                       "the passphrase file is accessible to group or others")
         .about(file.string())
         .hinting("chmod 600 " + file.filename().string());
+  }
+  if (status.st_uid != ::geteuid() && status.st_uid != 0) {
+    return make_error(ErrorCode::kUnsafePermissions, "the passphrase file is someone else's")
+        .about(file.string())
+        .hinting("whoever owns it can read it, and put another passphrase in its place");
   }
   return passphrase_from_fd(fd.get(), use);
 }

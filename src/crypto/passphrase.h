@@ -15,7 +15,8 @@ enum class PassphraseUse : std::uint8_t { kOpen, kCreate };
 /// Reads to the end; one trailing newline is removed. kTooLarge beyond kPassphraseBytesMax;
 /// kPassphraseWeak below kPassphraseBytesMin when creating.
 [[nodiscard]] Result<Secret> passphrase_from_fd(int fd, PassphraseUse use);
-/// Refuses a file that group or others may read or write: kUnsafePermissions.
+/// Refuses a file that group or others may read or write, or that is neither this user's nor
+/// root's: kUnsafePermissions.
 [[nodiscard]] Result<Secret> passphrase_from_file(const std::filesystem::path& file,
                                                   PassphraseUse use);
 /// Asks on /dev/tty without echo, twice when creating; one call at a time. The terminal is restored

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -22,6 +23,10 @@ namespace {
 // free: it is wiped before anyone else gets it.
 constexpr std::size_t kSecureHeapBytes = 256u << 10;
 constexpr std::size_t kSecureHeapSmallest = 32;
+
+// Of the whole process, as its memory is.
+std::atomic<bool> library_locked{false};
+std::atomic<bool> private_unlocked{false};
 
 void* plain_malloc(std::size_t size, const char*, int) { return std::malloc(size); }
 
@@ -52,8 +57,15 @@ void protect_process_memory() {
   ::setrlimit(RLIMIT_CORE, &none);
   // Before the library's first allocation, or it keeps the ordinary functions.
   CRYPTO_set_mem_functions(plain_malloc, wiping_realloc, wiping_free);
-  CRYPTO_secure_malloc_init(kSecureHeapBytes, kSecureHeapSmallest);
+  // 2: there is a heap, and it could not be locked or kept out of dumps.
+  library_locked = CRYPTO_secure_malloc_init(kSecureHeapBytes, kSecureHeapSmallest) == 1;
 }
+
+bool private_memory_is_locked() noexcept { return !private_unlocked; }
+void note_private_memory(bool locked) noexcept {
+  if (!locked) private_unlocked = true;
+}
+bool library_memory_is_locked() noexcept { return library_locked; }
 
 Secret::Secret(std::size_t size) : size_(size) {
   if (size == 0) return;
@@ -64,7 +76,7 @@ Secret::Secret(std::size_t size) : size_(size) {
       ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   MLXGUARD_CHECK(mapped != MAP_FAILED);
   data_ = static_cast<std::uint8_t*>(mapped);
-  ::mlock(data_, mapped_bytes_);
+  locked_ = ::mlock(data_, mapped_bytes_) == 0;
   ::madvise(data_, mapped_bytes_, MADV_DONTDUMP);
   ::madvise(data_, mapped_bytes_, MADV_WIPEONFORK);
 }
@@ -78,7 +90,8 @@ Secret Secret::copy_of(Bytes bytes) {
 Secret::Secret(Secret&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      mapped_bytes_(std::exchange(other.mapped_bytes_, 0)) {}
+      mapped_bytes_(std::exchange(other.mapped_bytes_, 0)),
+      locked_(std::exchange(other.locked_, true)) {}
 
 Secret& Secret::operator=(Secret&& other) noexcept {
   if (this != &other) {
@@ -86,6 +99,7 @@ Secret& Secret::operator=(Secret&& other) noexcept {
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
     mapped_bytes_ = std::exchange(other.mapped_bytes_, 0);
+    locked_ = std::exchange(other.locked_, true);
   }
   return *this;
 }
