@@ -67,7 +67,9 @@ struct Refusal {
 
 class Verifier {
  public:
-  /// From the bundle to the list of files; reads no file but the bundle. Errors, in this order:
+  /// From the bundle to the list of files; reads no file but the bundles. Where the first bundle's
+  /// signer does not count (unknown, revoked, expired), the first of the further ones whose signer
+  /// does stands in for it. Errors, in this order:
   /// kSignatureMissing; those of parse_bundle; kNoTrustedKeys, kSignerUntrusted, kSignatureInvalid;
   /// those of parse_statement; those of ModelFolder::enumerate.
   [[nodiscard]] static Result<Verifier> open(artifact::ModelFolder folder,
