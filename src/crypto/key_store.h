@@ -27,6 +27,8 @@ class KeyStore {
   /// Does not touch the disk; the folder is made (0700) by the first create().
   explicit KeyStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
   /// Called with the new key before anything is on disk: may add files that come to be with the
   /// key, or refuse. The folder is locked meanwhile.
   using WithKey = std::function<Result<void>(const Signer& key, std::vector<KeyFile>& files)>;

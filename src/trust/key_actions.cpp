@@ -51,8 +51,10 @@ Result<void> add_rotation(std::string_view old_name, const Signer& old_key, cons
 }
 
 Error rotated_before(Error error, std::string_view old_name) {
-  if (error.code != ErrorCode::kKeyExists || !error.subject.ends_with(kRotationSuffix))
+  if (error.code != ErrorCode::kKeyExists ||
+      error.subject.find(kRotationSuffix) == std::string::npos) {
     return error;
+  }
   return make_error(ErrorCode::kKeyRecord, "the key was rotated before")
       .about(std::string(old_name));
 }
@@ -235,15 +237,18 @@ Result<Rotation> accept_rotation(
   const auto add_file = [&]() -> Result<std::vector<KeyFile>> {
     MLXGUARD_TRY_ASSIGN(const KeyRing ring, KeyRing::load_locked(store, files));
     const RingKey* old_key = ring.find(rotation.old_key.fingerprint());
-    if (old_key == nullptr || !store.public_key(old_key->name)) {
+    // Beside the key itself, or beside the one that it succeeded.
+    const bool succeeded = old_key != nullptr && !old_key->origin.empty();
+    if (old_key == nullptr || !store.public_key(succeeded ? old_key->origin : old_key->name)) {
       return make_error(ErrorCode::kKeyNotFound,
                         "the key that was rotated is not in the key folder")
-          .about(rotation.old_key.fingerprint());
+          .about(rotation.old_key.fingerprint())
+          .hinting("of several rotations, accept the first one first");
     }
     MLXGUARD_TRY(old_key->status.check_verify(now));
-    old_name = old_key->name;
+    old_name = succeeded ? old_key->origin : old_key->name;
     std::vector<KeyFile> added;
-    added.push_back(file_of(old_name, kRotationSuffix, text));
+    added.push_back(file_of(old_name, rotation_suffix(old_key->rotations + 1), text));
     MLXGUARD_TRY(on_record(old_name, rotation));
     return added;
   };

@@ -2,6 +2,8 @@
 // The names of what lies beside the keys in the key folder.
 #pragma once
 
+#include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "crypto/key_folder.h"
@@ -9,9 +11,13 @@
 
 namespace mlxguard::trust {
 
+inline constexpr std::size_t kRotationsMax = 64;  // one after another, of one key
 inline constexpr std::string_view kRecordSuffix = ".rec";         // NAME.rec: KeyRecord
 inline constexpr std::string_view kRotationSuffix = ".rotation";  // OLD.rotation: Rotation
-inline constexpr std::string_view kUsesSuffix = ".uses";          // NAME.uses: UseCount
+/// The rotation of the key that the first one made lies beside the first key too, and so on:
+/// OLD.rotation.2, OLD.rotation.3.
+[[nodiscard]] std::string rotation_suffix(std::size_t number);
+inline constexpr std::string_view kUsesSuffix = ".uses";  // NAME.uses: UseCount
 inline constexpr std::string_view kRevocationsFile = "revocations.json";
 /// "VERSION HEAD\n" of the newest revocation list that was looked at here.
 inline constexpr std::string_view kSeenFile = "revocations.seen";

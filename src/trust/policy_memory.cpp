@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trust/policy_memory.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -28,9 +32,18 @@ Result<SeenModel> read_model(const JsonValue& value) {
   return SeenModel{std::string(text), std::string(name_text)};
 }
 
+Result<void> read_revocations(const JsonValue& value, SeenVersions& seen) {
+  MLXGUARD_TRY(value.only_members({"version", "head"}));
+  MLXGUARD_TRY_ASSIGN(const JsonValue version, value.member("version"));
+  MLXGUARD_TRY_ASSIGN(seen.revocations, version.as_uint64("version"));
+  MLXGUARD_TRY_ASSIGN(const JsonValue head, value.member("head"));
+  MLXGUARD_TRY_ASSIGN(seen.revocations_head, head.as_string("head"));
+  return {};
+}
+
 Result<SeenVersions> read_seen(const JsonValue& root) {
   SeenVersions seen;
-  MLXGUARD_TRY(root.only_members({"policies", "models"}));
+  MLXGUARD_TRY(root.only_members({"policies", "models", "revocations"}));
   MLXGUARD_TRY_ASSIGN(const JsonValue policies, root.member("policies"));
   MLXGUARD_TRY_ASSIGN(const JsonValue models, root.member("models"));
   if (!policies.is(codec::JsonKind::kObject) || !models.is(codec::JsonKind::kObject)) {
@@ -46,6 +59,9 @@ Result<SeenVersions> read_seen(const JsonValue& root) {
     return {};
   };
   MLXGUARD_TRY(models.each_member(add_model));
+  if (const auto revocations = root.find("revocations")) {
+    MLXGUARD_TRY(read_revocations(*revocations, seen));
+  }
   return seen;
 }
 
@@ -70,24 +86,56 @@ std::string SeenVersions::text() const {
     json.key(key).begin_object().field("version", model.version).field("name", model.name);
     json.end_object();
   }
-  json.end_object().end_object();
+  json.end_object();
+  if (revocations > 0) {
+    json.key("revocations").begin_object().key("version").unsigned_integer(revocations);
+    json.field("head", revocations_head).end_object();
+  }
+  json.end_object();
   return std::move(json).take() + "\n";
 }
 
 Result<SeenVersions> PolicyMemory::read() const {
+  // The folder first: it comes to be with the file in it.
+  struct stat status {};
+  if (::lstat(folder_.c_str(), &status) != 0 && errno == ENOENT) return SeenVersions{};
   const auto file = folder_ / kSeenFile;
   auto text = read_trusted_file(file, limits::kPolicyMemoryBytesMax);
-  if (!text && text.error().code == ErrorCode::kNotFound) return SeenVersions{};
+  if (!text && text.error().code == ErrorCode::kNotFound) {
+    return make_error(ErrorCode::kTrustPolicyRollback,
+                      "the memory of versions was here before, and is gone")
+        .about(file.string())
+        .hinting("restore it from a backup; removing its folder forgets which versions were seen");
+  }
   if (!text) return std::move(text).error();
   return SeenVersions::parse(*text);
 }
 
-Result<UniqueFd> PolicyMemory::take_lock() const {
-  std::error_code ignored;  // the mkdir below reports what matters
+/// The folder with an empty memory in it, whole or not at all.
+Result<void> PolicyMemory::create() const {
+  std::error_code ignored;  // the calls below report what matters
   std::filesystem::create_directories(folder_.parent_path(), ignored);
-  if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST) {
-    return os_error("create", folder_.string());
+  std::string unfinished = folder_.string() + ".new-XXXXXX";
+  if (::mkdtemp(unfinished.data()) == nullptr) return os_error("create", unfinished);
+  auto made =
+      replace_trusted_file(std::filesystem::path(unfinished) / kSeenFile, SeenVersions{}.text());
+  if (made && ::rename(unfinished.c_str(), folder_.c_str()) == 0) {
+    const UniqueFd parent(
+        ::open(folder_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (parent.is_open() && ::fsync(parent.get()) == 0) return {};
+    return os_error("sync the folder of", folder_.string());
   }
+  const int problem = errno;
+  std::filesystem::remove_all(unfinished, ignored);
+  if (!made) return made;
+  // Somebody else made it meanwhile.
+  if (problem == EEXIST || problem == ENOTEMPTY) return {};
+  return os_error("create", folder_.string(), problem);
+}
+
+Result<UniqueFd> PolicyMemory::take_lock() const {
+  struct stat status {};
+  if (::lstat(folder_.c_str(), &status) != 0) MLXGUARD_TRY(create());
   return folder_lock(folder_);
 }
 

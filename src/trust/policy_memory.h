@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// PolicyMemory: the highest versions that were seen here, of policies and of models, in
-// $STATE/trust/seen.json. It only goes up. Trusted: the state folder's owner. A file that is
-// malformed is refused (kTrustPolicyRollback), never taken for an empty one.
+// PolicyMemory: the highest versions that were seen here, of policies, of models and of the list of
+// revoked keys, in $STATE/trust/seen.json. It only goes up. Trusted: the state folder's owner. A
+// file that is malformed, or gone while its folder is there, is refused (kTrustPolicyRollback),
+// never taken for an empty one; folder and file come to be in one step.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,8 @@ struct SeenModel {
 struct SeenVersions {
   std::map<std::string, std::uint64_t> policies;  ///< by root key or path
   std::map<std::string, SeenModel> models;        ///< by source and key
+  std::uint64_t revocations = 0;                  ///< version of the list of revoked keys
+  std::string revocations_head;                   ///< of RevocationList::head
   [[nodiscard]] static Result<SeenVersions> parse(std::string_view text);
   [[nodiscard]] std::string text() const;
 };
@@ -48,6 +51,7 @@ class PolicyMemory {
   }
 
  private:
+  [[nodiscard]] Result<void> create() const;
   [[nodiscard]] Result<UniqueFd> take_lock() const;
   [[nodiscard]] Result<void> write(const SeenVersions& seen) const;
   std::filesystem::path folder_;

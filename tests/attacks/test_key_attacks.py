@@ -57,10 +57,27 @@ def test_a_list_that_is_taken_away(cli, model, revoked):
     assert code_of(cli, "key", "revoke", "security", *secret(cli)) == "key.record"
 
 
+def test_a_list_that_is_taken_away_with_its_note(cli, model, revoked):
+    revoked["list"].unlink()
+    revoked["note"].unlink()
+    assert code_of(cli, "verify", model) == "key.record"
+    assert code_of(cli, "sign", model, "--key", "signer", *secret(cli)) == "key.record"
+
+
 def test_a_note_that_is_taken_away_is_made_again(cli, model, revoked):
     revoked["note"].unlink()
     assert code_of(cli, "verify", model) == "key.revoked"
     assert revoked["note"].exists()
+
+
+def test_an_older_list_is_not_brought_back(cli, model, revoked):
+    revoked["list"].write_bytes(revoked["first"][0])
+    assert code_of(cli, "verify", model) == "key.record"
+    revoked["note"].write_bytes(revoked["first"][1])
+    assert code_of(cli, "verify", model) == "key.record"
+    other = Cli(cli.state.parent / "other", cli.passphrase_file)
+    shutil.copytree(cli.state, other.state)
+    assert code_of(other, "verify", model) == "key.record"
 
 
 @pytest.mark.parametrize("how", ["older", "another of its length", "longer, without the last"])
@@ -141,6 +158,13 @@ def test_something_else_in_the_place_of_the_list(cli, model, revoked, kind, tmp_
     assert code_of(cli, "verify", model) == "key.permissions"
 
 
+def test_the_memory_of_versions_is_taken_away(cli, model, revoked):
+    """Its folder is there, so that it was; nothing is believed to be new."""
+    (cli.state / "trust/seen.json").unlink()
+    assert code_of(cli, "verify", model) == "trust.policy_rollback"
+    assert code_of(cli, "sign", model, "--key", "security", *secret(cli)) == "trust.policy_rollback"
+
+
 # ---- the files of a key -------------------------------------------------------------------------
 
 
@@ -189,7 +213,7 @@ def test_a_folder_of_keys_that_others_can_write_to(cli, model):
     assert code_of(cli, "sign", model, "--key", "signer", *secret(cli)) == "key.permissions"
 
 
-@pytest.mark.parametrize("kind", ["group", "folder"])
+@pytest.mark.parametrize("kind", ["owner", "group", "folder"])
 def test_a_passphrase_file_that_is_not_the_users_alone(cli, model, kind):
     file = cli.passphrase_file
     if kind == "owner":
@@ -301,6 +325,22 @@ def test_other_programs_of_the_same_user_cannot_look_in(cli):
             os.kill(pid, 9)
             os.waitpid(pid, 0)
             os.close(terminal)
+
+
+def test_where_memory_cannot_be_locked_it_says_so(cli, model):
+    """Not silently: a person is told, and it stands beside the key's use in the log."""
+    without = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "prlimit", "--memlock=0:0"]
+    command = [*without, cli.binary, "sign", model, "--key", "signer", *map(str, secret(cli)), "--state", cli.state]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "could not be locked" in done.stderr
+    assert cli.events("--type", "key.used")[0]["record"]["unmapped"]["memory_locked"] is False
+    quiet = cli.sign(model)
+    assert "locked" not in quiet.stderr
+    assert cli.events("--type", "key.used")[0]["record"]["unmapped"]["memory_locked"] is True
+    # Nor does it say so of what holds no secret.
+    verified = subprocess.run([*without, cli.binary, "verify", model, "--state", cli.state], capture_output=True, text=True)
+    assert verified.returncode == 0 and "locked" not in verified.stderr
 
 
 def test_a_passphrase_is_no_argument(cli, model):

@@ -206,6 +206,27 @@ def test_who_knows_the_old_key_accepts_its_successor(cli, elsewhere, model):
     assert code_of(elsewhere, "key", "accept", cli.state / "keys/signer.rotation") == "key.record"
 
 
+def test_a_chain_of_rotations_is_accepted_link_by_link(cli, elsewhere, model):
+    rotate(cli, "signer", "two")
+    rotate(cli, "two", "three")
+    rotate(cli, "three", "four")
+    cli.sign(model, "four")
+    # Not in another order: each link hangs on the one before.
+    assert code_of(elsewhere, "key", "accept", cli.state / "keys/two.rotation") == "key.not_found"
+    for name in ("signer", "two", "three"):
+        assert code_of(elsewhere, "verify", model) == "signature.untrusted_key"
+        elsewhere.ok("key", "accept", cli.state / "keys" / f"{name}.rotation")
+    assert elsewhere.json("verify", model)["status"] == "verified"
+    assert elsewhere.json("key", "list")["keys"][0]["state"] == "rotated"
+    # A policy that names the first key follows the chain, and a revocation in the middle cuts it.
+    elsewhere.ok("trust", "add", "s", "--path", model.parent, "--signer", "signer")
+    assert elsewhere.json("trust", "check", model)["status"] == "allowed"
+    revoke(cli, "two", "--signed-by", "four")
+    shutil.copy(cli.state / "keys/four.pub", elsewhere.state / "keys/four.pub")
+    elsewhere.ok("key", "accept", cli.state / "keys/revocations.json")
+    assert code_of(elsewhere, "verify", model) in ("trust.signer", "signature.untrusted_key")
+
+
 def test_rotations_that_are_not_made(cli):
     cli.new_key("other")
     assert code_of(cli, "key", "rotate", "signer", "signer", *secret(cli)) == "key.record"
@@ -322,6 +343,18 @@ def test_a_key_is_revoked_by_its_fingerprint_alone(cli, model):
     assert cli.json("key", "list")["revocations_version"] == 1
     for odd in ("A" * 64, "a" * 63, "nobody", ""):
         assert code_of(cli, "key", "revoke", odd, "--signed-by", "signer", *secret(cli)) == "key.not_found"
+
+
+@pytest.mark.parametrize("name", ["signer", "security"])
+def test_one_key_in_two_spellings_is_revoked_in_both(cli, model, name):
+    """A point may be written in two ways; it is one key, with one fingerprint."""
+    cli.sign(model)
+    cli.new_key("security")
+    subprocess.run(["openssl", "ec", "-pubin", "-in", cli.state / "keys/signer.pub", "-conv_form", "compressed", "-out",
+                    cli.state / "keys/same.pub"], check=True, capture_output=True)
+    assert key(cli, "same")["fingerprint"] == key(cli)["fingerprint"]
+    revoke(cli, "signer", "--signed-by", name)
+    assert code_of(cli, "verify", model) == "key.revoked"
 
 
 def test_an_expired_key_may_still_revoke_itself(cli, model):
