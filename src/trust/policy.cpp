@@ -39,31 +39,42 @@ Result<std::string> key_of(const KeyRing& ring, const std::string& name) {
       .hinting("mlxguard key list shows the names; a fingerprint with public_key works too");
 }
 
-/// The memory of a signed policy belongs to its root key, wherever the file lies.
+/// The memory of a signed policy belongs to its root key, wherever the file lies; that of another
+/// to its place, whatever a link there leads to.
 std::string memory_key_of(const PolicyPlaces& places) {
   if (!places.root_key.empty()) return "root " + places.root_key;
   std::error_code problem;
-  return "file " + fs::weakly_canonical(places.file(), problem).string();
+  const fs::path file = fs::absolute(places.file(), problem);
+  return "file " + (fs::weakly_canonical(file.parent_path(), problem) / file.filename()).string();
 }
 
-/// The root key, or its successor by rotations, as long as none on the way is revoked.
-Result<std::string> check_root(const std::vector<crypto::EcPublicKey>& signers,
-                               const std::string& root_key, const KeyRing& ring, WallTime now) {
-  std::string expected = root_key;
-  for (std::size_t step = 0; step <= ring.keys().size(); ++step) {
-    for (const crypto::EcPublicKey& key : signers) {
-      if (key.fingerprint() != expected) continue;
-      if (auto good = ring.check_verify(expected, now); !good) {
-        return std::move(good).error().with("the policy's root key");
-      }
-      return expected;
-    }
-    const RingKey* from = ring.find(expected);
-    if (from == nullptr || !from->status.rotation || from->status.revocation) break;
-    expected = from->status.rotation->new_key.fingerprint();
+/// Two names of one key, or two files of one authority, would be one signer in two places.
+Result<void> check_signers_differ(const SourceRule& source) {
+  for (auto one = source.signers.begin(); one != source.signers.end(); ++one) {
+    const auto same = [&](const SignerRule& other) {
+      return one->is_certificate() ? one->authority_digest == other.authority_digest &&
+                                         one->identity == other.identity
+                                   : one->key == other.key;
+    };
+    if (std::none_of(std::next(one), source.signers.end(), same)) continue;
+    return make_error(ErrorCode::kTrustPolicy,
+                      "expected each signer once, found one of them under two names")
+        .about("sources." + source.name);
   }
-  return make_error(ErrorCode::kTrustPolicySignature, "the policy is signed by another key")
-      .compared(root_key, signers.front().fingerprint());
+  return {};
+}
+
+bool is_older(const SeenVersions& seen, const std::string& key, std::uint64_t version) {
+  const auto known = seen.policies.find(key);
+  return known != seen.policies.end() && known->second > version;
+}
+
+Error older(const SeenVersions& seen, const PolicyPlaces& places, std::uint64_t version) {
+  return make_error(ErrorCode::kTrustPolicyRollback, "an older policy than one seen before")
+      .about(places.file().string())
+      .compared("version " + std::to_string(seen.policies.at(memory_key_of(places))) + " or higher",
+                "version " + std::to_string(version))
+      .hinting("bring back the newest policy, or give this one a higher version");
 }
 
 Result<std::string> authenticate(const PolicyPlaces& places, const std::string& text,
@@ -90,6 +101,12 @@ std::string text_of(const Condition& failed, const Judgement& judgement) {
 }
 
 }  // namespace
+
+Result<void> check_not_older(const PolicyPlaces& places, std::uint64_t version) {
+  MLXGUARD_TRY_ASSIGN(const SeenVersions seen, PolicyMemory(places.state).read());
+  if (is_older(seen, memory_key_of(places), version)) return older(seen, places, version);
+  return {};
+}
 
 Result<std::string> authority_digest_of(const fs::path& file) {
   MLXGUARD_TRY_ASSIGN(const std::string pem, read_trusted_file(file, limits::kPolicyBytesMax));
@@ -223,25 +240,14 @@ Result<void> Policy::check_current(const PolicyPlaces& places, WallTime now) con
         .hinting("review it, set a new expires and version, and sign it again if it is signed");
   }
   const std::string key = memory_key_of(places);
-  const auto is_older = [&](const SeenVersions& seen) {
-    const auto known = seen.policies.find(key);
-    return known != seen.policies.end() && known->second > file_.version;
-  };
-  const auto older = [&](const SeenVersions& seen) {
-    return make_error(ErrorCode::kTrustPolicyRollback, "an older policy than one seen before")
-        .about(places.file().string())
-        .compared("version " + std::to_string(seen.policies.at(key)) + " or higher",
-                  "version " + std::to_string(file_.version))
-        .hinting("bring back the newest policy, or give this one a higher version");
-  };
   MLXGUARD_TRY_ASSIGN(const SeenVersions seen, memory_->read());
-  if (is_older(seen)) return older(seen);
+  if (is_older(seen, key, file_.version)) return older(seen, places, file_.version);
   const auto known = seen.policies.find(key);
   if (file_.version == 0 || (known != seen.policies.end() && known->second == file_.version)) {
     return {};
   }
   return memory_->update([&](SeenVersions& now_seen) -> Result<void> {
-    if (is_older(now_seen)) return older(now_seen);
+    if (is_older(now_seen, key, file_.version)) return older(now_seen, places, file_.version);
     now_seen.policies[key] = file_.version;
     return {};
   });
@@ -273,6 +279,7 @@ Result<void> Policy::resolve() {
             .compared(signer.key, given.fingerprint());
       }
     }
+    MLXGUARD_TRY(check_signers_differ(source));
   }
   return {};
 }

@@ -130,6 +130,10 @@ class Policy {
 /// kUnsafePermissions.
 [[nodiscard]] Result<std::string> authority_digest_of(const std::filesystem::path& file);
 
+/// A policy of this version is not older than one that was seen at these places.
+/// kTrustPolicyRollback.
+[[nodiscard]] Result<void> check_not_older(const PolicyPlaces& places, std::uint64_t version);
+
 /// A failed condition as an error, naming source and rule.
 [[nodiscard]] Error error_of(const Condition& failed, const Judgement& judgement);
 /// Where there is no policy: taking it away must not open what it closed. kTrustPolicyRollback.

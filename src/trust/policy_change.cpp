@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "base/limits.h"
@@ -34,32 +35,29 @@ Result<std::optional<std::string>> read_if_there(const fs::path& file, std::size
 
 /// Signed by whoever is not the root key, it would be refused by the next reader.
 Result<std::vector<PolicySignature>> sign(const PolicyPlaces& places, const PolicyChange& change,
-                                          const std::string& text) {
+                                          const std::string& text, WallTime now) {
   MLXGUARD_TRY_ASSIGN(const auto key, change.open_root_key());
   MLXGUARD_TRY_ASSIGN(PolicySignature signature, sign_policy(text, *key));
-  const std::string& fingerprint = key->public_key().fingerprint();
-  if (!places.root_key.empty() && fingerprint != places.root_key) {
+  if (!places.root_key.empty()) {
     MLXGUARD_TRY_ASSIGN(const KeyRing ring,
                         KeyRing::load(crypto::KeyStore(places.state / "keys"), places.public_keys));
-    const RingKey* root = ring.find(places.root_key);
-    const bool successor = root != nullptr && root->status.rotation &&
-                           root->status.rotation->new_key.fingerprint() == fingerprint;
-    if (!successor) {
-      return make_error(ErrorCode::kTrustPolicySignature, "expected the root key, found another")
-          .compared(places.root_key, fingerprint);
-    }
+    MLXGUARD_TRY(check_root(std::span(&key->public_key(), 1), places.root_key, ring, now));
   }
   return std::vector<PolicySignature>{std::move(signature)};
 }
 
-/// Readers in between find a signature that is good for the text they read, old or new.
-Result<void> write_both(const fs::path& file, const std::string& text,
+/// Readers in between find a signature that is good for the text they read, old or new. Of the old
+/// ones only what is over the old text: another is of a change that was killed before it happened.
+Result<void> write_both(const fs::path& file, const std::string& old_text, const std::string& text,
                         const std::vector<PolicySignature>& signatures) {
   const fs::path beside = signature_file_of(file);
   std::vector<PolicySignature> both = signatures;
   MLXGUARD_TRY_ASSIGN(const auto old, read_if_there(beside, limits::kKeyRecordBytesMax));
-  if (old) {
-    if (const auto parsed = parse_policy_signatures(*old)) both.push_back(parsed->front());
+  if (const auto parsed = parse_policy_signatures(old.value_or(""))) {
+    for (const PolicySignature& one : *parsed) {
+      const bool good = policy_signers(old_text, {one}).has_value();
+      if (good && both.size() < kPolicySignaturesMax) both.push_back(one);
+    }
   }
   MLXGUARD_TRY(replace_trusted_file(beside, write_policy_signatures(both)));
   MLXGUARD_TRY(replace_trusted_file(file, text));
@@ -105,6 +103,11 @@ Result<ChangedPolicy> change_policy(
         .about(file.string())
         .hinting("add --root-key NAME, or remove trust.toml.sig if it is to be unsigned");
   }
+  if (text) {
+    // Also where it is signed anew as it is: who brought back an older one must not get it signed.
+    MLXGUARD_TRY_ASSIGN(const PolicyFile current, parse_policy(*text, folder));
+    MLXGUARD_TRY(check_not_older(places, current.version));
+  }
   MLXGUARD_TRY_ASSIGN(const std::string edited,
                       edit_policy(text.value_or(""), folder, change.edit));
   MLXGUARD_TRY_ASSIGN(const PolicyFile parsed, parse_policy(edited, folder));
@@ -115,9 +118,9 @@ Result<ChangedPolicy> change_policy(
     return changed;
   }
   MLXGUARD_TRY(check_signable(parsed));
-  MLXGUARD_TRY_ASSIGN(const auto signatures, sign(places, change, edited));
+  MLXGUARD_TRY_ASSIGN(const auto signatures, sign(places, change, edited, now));
   MLXGUARD_TRY(on_record(changed));
-  MLXGUARD_TRY(write_both(file, edited, signatures));
+  MLXGUARD_TRY(write_both(file, text.value_or(""), edited, signatures));
   return changed;
 }
 

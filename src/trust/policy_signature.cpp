@@ -12,7 +12,6 @@ namespace {
 using codec::JsonValue;
 
 constexpr std::string_view kType = "application/vnd.mlxguard.trust-policy+toml";
-constexpr std::size_t kSignaturesMax = 4;
 
 Error malformed(std::string message) {
   return make_error(ErrorCode::kTrustPolicySignature, std::move(message));
@@ -36,7 +35,7 @@ Result<std::vector<PolicySignature>> read_signatures(const JsonValue& root) {
   MLXGUARD_TRY_ASSIGN(const std::string_view type_text, type.as_string("payloadType"));
   if (type_text != kType) return malformed("expected the signature of a trust policy");
   MLXGUARD_TRY_ASSIGN(const JsonValue list, root.member("signatures"));
-  if (!list.is(codec::JsonKind::kArray) || list.size() == 0 || list.size() > kSignaturesMax) {
+  if (!list.is(codec::JsonKind::kArray) || list.size() == 0 || list.size() > kPolicySignaturesMax) {
     return malformed("expected one or two signatures");
   }
   std::vector<PolicySignature> signatures;
@@ -95,6 +94,25 @@ Result<std::vector<crypto::EcPublicKey>> policy_signers(
   }
   if (keys.empty()) return malformed("the policy's signature is not over this text");
   return keys;
+}
+
+Result<std::string> check_root(std::span<const crypto::EcPublicKey> signers,
+                               const std::string& root_key, const KeyRing& ring, WallTime now) {
+  std::string expected = root_key;
+  for (std::size_t step = 0; step <= ring.keys().size(); ++step) {
+    for (const crypto::EcPublicKey& key : signers) {
+      if (key.fingerprint() != expected) continue;
+      if (auto good = ring.check_verify(expected, now); !good) {
+        return std::move(good).error().with("the policy's root key");
+      }
+      return expected;
+    }
+    const RingKey* from = ring.find(expected);
+    if (from == nullptr || !from->status.rotation || from->status.revocation) break;
+    expected = from->status.rotation->new_key.fingerprint();
+  }
+  return make_error(ErrorCode::kTrustPolicySignature, "the policy is signed by another key")
+      .compared(root_key, signers.front().fingerprint());
 }
 
 }  // namespace mlxguard::trust

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,11 @@
 #include "base/result.h"
 #include "crypto/ec_key.h"
 #include "crypto/signer.h"
+#include "trust/key_ring.h"
 
 namespace mlxguard::trust {
+
+inline constexpr std::size_t kPolicySignaturesMax = 4;
 
 struct PolicySignature {
   std::string public_key;  ///< PEM of the key that made it; believed only by its fingerprint
@@ -32,5 +36,11 @@ struct PolicySignature {
 /// That it is the root key is for the caller to see.
 [[nodiscard]] Result<std::vector<crypto::EcPublicKey>> policy_signers(
     std::string_view policy_text, const std::vector<PolicySignature>& signatures);
+
+/// Which of `signers` is the root key or its successor by rotations, as long as none on the way is
+/// revoked. kTrustPolicySignature; kKeyRevoked, kKeyExpired.
+[[nodiscard]] Result<std::string> check_root(std::span<const crypto::EcPublicKey> signers,
+                                             const std::string& root_key, const KeyRing& ring,
+                                             WallTime now);
 
 }  // namespace mlxguard::trust
