@@ -6,6 +6,7 @@
 
 #include "codec/text.h"
 #include "trust/formats.h"
+#include "trust/holders.h"
 
 namespace mlxguard::trust {
 namespace {
@@ -48,45 +49,6 @@ bool is_successor(const KeyRing& ring, const PolicyFile& file, std::string_view 
   }
   return false;
 }
-
-/// The largest number of rules and keys that can be paired off: one key never fills two places, and
-/// two keys of one rule (a key and its successor, two certificates of one identity) never do
-/// either.
-class Pairing {
- public:
-  explicit Pairing(std::vector<std::vector<std::size_t>> rules_of_key)
-      : rules_of_key_(std::move(rules_of_key)) {}
-
-  /// For each key the rule it stands for, or nothing.
-  std::vector<std::optional<std::size_t>> run(std::size_t rules) {
-    key_of_rule_.assign(rules, std::nullopt);
-    for (std::size_t key = 0; key < rules_of_key_.size(); ++key) {
-      tried_.assign(rules, 0);
-      static_cast<void>(place(key));
-    }
-    std::vector<std::optional<std::size_t>> out(rules_of_key_.size());
-    for (std::size_t rule = 0; rule < rules; ++rule) {
-      if (key_of_rule_[rule]) out[*key_of_rule_[rule]] = rule;
-    }
-    return out;
-  }
-
- private:
-  bool place(std::size_t key) {  // depth: at most the number of bundles
-    for (const std::size_t rule : rules_of_key_[key]) {
-      if (tried_[rule] != 0) continue;
-      tried_[rule] = 1;
-      if (!key_of_rule_[rule] || place(*key_of_rule_[rule])) {
-        key_of_rule_[rule] = key;
-        return true;
-      }
-    }
-    return false;
-  }
-  std::vector<std::vector<std::size_t>> rules_of_key_;
-  std::vector<std::optional<std::size_t>> key_of_rule_;
-  std::vector<char> tried_;
-};
 
 }  // namespace
 
@@ -193,46 +155,52 @@ bool Judge::allows(const SignerRule& rule, const Signer& signer) const {
          names(rule, signer);
 }
 
-/// Whose word counts no more, whatever a source says.
-void Judge::check_standing(std::vector<Signer>& usable) {
+/// Why this signer's word counts no more, whatever a source says.
+std::optional<Condition> Judge::no_standing(const Signer& signer) const {
   const PolicyFile& file = policy_.file_;
-  std::optional<Condition> last;
+  Condition condition{.rule = "revoked-key",
+                      .weight = Weight::kAlways,
+                      .said = trust::describe(signer) + " is revoked by the policy",
+                      .code = ErrorCode::kKeyRevoked,
+                      .actual = signer.fingerprint};
+  if (contains(file.revoked_keys, signer.fingerprint)) return condition;
+  const bool serial =
+      std::any_of(signer.serials.begin(), signer.serials.end(), [&](const std::string& text) {
+        const auto normal = normal_serial(text);
+        return !normal || contains(file.revoked_serials, *normal);
+      });
+  if (serial) {
+    condition.rule = "revoked-serial";
+    condition.code = ErrorCode::kCertificateRevoked;
+    condition.actual = joined(signer.serials);
+    return condition;
+  }
+  const auto good = policy_.ring_.check_verify(signer.fingerprint, now_);
+  if (good) return {};
+  condition.said = trust::describe(signer) + ": " + good.error().message;
+  condition.code = good.error().code;
+  return condition;
+}
+
+void Judge::check_standing(std::vector<Signer>& usable) {
+  std::vector<Condition> fallen;
   for (const Signer& signer : claim_.signers) {
-    const bool serial =
-        std::any_of(signer.serials.begin(), signer.serials.end(), [&](const std::string& text) {
-          const auto normal = normal_serial(text);
-          return !normal || contains(file.revoked_serials, *normal);
-        });
-    if (contains(file.revoked_keys, signer.fingerprint)) {
-      last = Condition{.rule = "revoked-key",
-                       .weight = Weight::kAlways,
-                       .said = trust::describe(signer) + " is revoked by the policy",
-                       .code = ErrorCode::kKeyRevoked,
-                       .actual = signer.fingerprint};
-    } else if (serial) {
-      last = Condition{.rule = "revoked-serial",
-                       .weight = Weight::kAlways,
-                       .said = trust::describe(signer) + " is revoked by the policy",
-                       .code = ErrorCode::kCertificateRevoked,
-                       .actual = joined(signer.serials)};
-    } else if (auto good = policy_.ring_.check_verify(signer.fingerprint, now_); !good) {
-      last = Condition{.rule = "revoked-key",
-                       .weight = Weight::kAlways,
-                       .said = trust::describe(signer) + ": " + good.error().message,
-                       .code = good.error().code,
-                       .actual = signer.fingerprint};
-    } else if (std::none_of(usable.begin(), usable.end(), [&](const Signer& other) {
-                 return other.fingerprint == signer.fingerprint;
-               })) {
-      usable.push_back(signer);  // one key counts once, however many bundles it made
+    if (auto why = no_standing(signer)) {
+      fallen.push_back(*std::move(why));
+    } else {
+      usable.push_back(signer);
     }
   }
-  if (usable.empty() && last) failed(*std::move(last));
-  if (usable.empty() && !last && claim_.signers.empty()) {
+  if (usable.empty() && !fallen.empty()) failed(fallen.back());
+  if (usable.empty() && fallen.empty()) {
     failed({.rule = "signer",
             .weight = Weight::kAlways,
             .said = "nobody signed it",
             .code = ErrorCode::kSignerUntrusted});
+  }
+  if (usable.empty()) return;
+  for (const Condition& one : fallen) {
+    passed(one.rule, one.said + ": that signature does not count, others do");
   }
 }
 
@@ -268,20 +236,22 @@ Condition Judge::no_signer(const std::vector<Signer>& usable) const {
 }
 
 void Judge::check_rules(const std::vector<Signer>& usable) {
-  std::vector<std::vector<std::size_t>> rules_of_key;
-  for (const Signer& signer : usable) {
-    rules_of_key.emplace_back();
+  std::vector<Holder> holders = holders_of(usable, policy_.ring_);
+  for (Holder& holder : holders) {
     for (std::size_t i = 0; i < source_->signers.size(); ++i) {
       const SignerRule& rule = source_->signers[i];
-      if (rule.window.holds(now_) && allows(rule, signer)) rules_of_key.back().push_back(i);
+      const auto fits = std::find_if(holder.signatures.begin(), holder.signatures.end(),
+                                     [&](const Signer& signer) { return allows(rule, signer); });
+      if (rule.window.holds(now_) && fits != holder.signatures.end()) {
+        holder.rules.emplace_back(i, &*fits);
+      }
     }
   }
-  const auto pairs = Pairing(std::move(rules_of_key)).run(source_->signers.size());
   std::vector<std::string> who;
-  for (std::size_t key = 0; key < usable.size(); ++key) {
-    if (!pairs[key]) continue;
-    out_.signers.push_back(usable[key]);
-    who.push_back(trust::describe(usable[key]));
+  for (const Signer* signer : pair_off(holders, source_->signers.size())) {
+    if (signer == nullptr) continue;
+    out_.signers.push_back(*signer);
+    who.push_back(trust::describe(*signer));
   }
   if (out_.signers.empty()) {
     failed(no_signer(usable));
@@ -311,7 +281,9 @@ void Judge::check_signers() {
     return;
   }
   // Without a source to say more: whoever authenticated is someone the operator trusts.
-  for (const Signer& signer : usable) out_.signers.push_back(signer);
+  for (Holder& holder : holders_of(usable, policy_.ring_)) {
+    out_.signers.push_back(std::move(holder.signatures.front()));
+  }
   if (source_ != nullptr) passed("signer", "signed by " + trust::describe(usable.front()));
 }
 

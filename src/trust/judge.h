@@ -25,6 +25,7 @@ class Judge {
   void match();
   void check_models_revoked();
   void check_signers();
+  [[nodiscard]] std::optional<Condition> no_standing(const Signer& signer) const;
   void check_standing(std::vector<Signer>& usable);
   void check_rules(const std::vector<Signer>& usable);
   void check_window();

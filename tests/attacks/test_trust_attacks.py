@@ -207,6 +207,66 @@ def add_signature(cli, model, key):
     return cli.ok("sign", model, "--key", key, "--add", "--passphrase-file", cli.passphrase_file)
 
 
+def revoke(cli, key, *more):
+    return cli.ok("key", "revoke", key, "--passphrase-file", cli.passphrase_file, *more)
+
+
+def test_one_key_written_in_two_ways_is_one_signer(cli, model):
+    """The point of a public key may be written compressed: that is no second key."""
+    keys = cli.state / "keys"
+    subprocess.run(["openssl", "ec", "-pubin", "-in", keys / "trusted.pub", "-conv_form", "compressed", "-out",
+                    keys / "twin.pub"], check=True, capture_output=True)
+    done = cli.run("trust", "add", "two", "--path", model, "--signer", "trusted", "--signer", "twin", "--threshold", "2")
+    assert done.returncode == 2 and "[trust.policy]" in done.stderr
+    done = cli.run("trust", "add", "two", "--path", model, "--signer", "trusted", "--signer", keys / "twin.pub",
+                   "--threshold", "2")
+    assert done.returncode == 2 and "[trust.policy]" in done.stderr
+
+
+def test_a_key_and_its_successor_are_one_signer(cli, model):
+    cli.ok("trust", "remove", "s")
+    cli.sign(model, "trusted")
+    cli.ok("key", "rotate", "trusted", "next", "--passphrase-file", cli.passphrase_file)
+    cli.ok("trust", "add", "s", "--path", model.parent, "--signer", "trusted", "--signer", "next", "--signer", "signer",
+           "--threshold", "2")
+    add_signature(cli, model, "next")
+    assert code_of(cli, "verify", model) == "trust.threshold"
+    add_signature(cli, model, "signer")
+    assert cli.json("verify", model)["status"] == "verified"
+
+
+@pytest.mark.parametrize("how", ["key revoke", "expired", "revoked keys of the policy"])
+def test_the_first_signer_counts_no_more_and_the_others_do(cli, model, how):
+    """Two of three must have signed: with three, any one of them may fall."""
+    cli.ok("trust", "remove", "s")
+    cli.ok("key", "new", "first", "--valid-for", "4s", "--passphrase-file", cli.passphrase_file)
+    began = time.monotonic()
+    cli.sign(model, "first")
+    for name in ("trusted", "signer"):
+        add_signature(cli, model, name)
+    cli.ok("trust", "add", "s", "--path", model.parent, "--signer", "first", "--signer", "trusted", "--signer", "signer",
+           "--threshold", "2")
+    if how == "key revoke":
+        revoke(cli, "first")
+    elif how == "expired":
+        time.sleep(max(0.0, 5 - (time.monotonic() - began)))
+    else:
+        policy = cli.state / "trust.toml"
+        fingerprint = cli.json("key", "show", "first")["fingerprint"]
+        policy.write_text(policy.read_text() + f'\n[revoked]\nkeys = ["{fingerprint}"]\n')
+    checked = cli.json("trust", "check", model)
+    assert checked["status"] == "allowed"
+    assert sorted(one["name"] for one in checked["trust"]["signers"]) == ["signer", "trusted"]
+    told = json.dumps(checked["not_counted"]) + json.dumps(checked["trust"]["conditions"])
+    assert "first" in told or "model.sig" in told
+    cli.ok("model", "add", model)
+    assert cli.json("verify", "store:net")["status"] == "verified"
+    (model / "model.sig.d/signer.sig").unlink()
+    assert code_of(cli, "verify", model) == "trust.threshold"
+    (model / "model.sig.d/trusted.sig").unlink()
+    assert code_of(cli, "verify", model) in ("key.revoked", "key.expired")
+
+
 def test_a_first_bundle_that_is_broken_is_not_passed_over(cli, model):
     """Somebody tampered with it; that another one is good does not make that untrue."""
     cli.sign(model, "trusted")
@@ -217,6 +277,86 @@ def test_a_first_bundle_that_is_broken_is_not_passed_over(cli, model):
     assert code_of(cli, "verify", model) == "signature.invalid"
     (model / "model.sig").write_text("{}")
     assert code_of(cli, "verify", model).startswith("signature.")
+
+
+# ---- older policies -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(cli, model, tmp_path):
+    """The policy is signed by a root key that the configuration names."""
+    cli.new_key("root")
+    config = tmp_path / "mlxguard.toml"
+    config.write_text(f'[trust]\nroot_key = "{cli.json("key", "show", "root")["fingerprint"]}"\n')
+
+    def sign(*more, key="root"):
+        return cli.run("trust", "sign", "--key", key, "--passphrase-file", cli.passphrase_file, "-c", config, *more)
+
+    done = sign("--expires", "2098-01-01")
+    assert done.returncode == 0, done.stderr
+    return {"config": config, "sign": sign}
+
+
+def test_the_memory_is_taken_away_to_bring_back_an_older_policy(cli, model, root):
+    files = [cli.state / "trust.toml", cli.state / "trust.toml.sig"]
+    old = [file.read_bytes() for file in files]
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+    assert root["sign"]().returncode == 0
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+    for file, text in zip(files, old):
+        file.write_bytes(text)
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.policy_rollback"
+    (cli.state / "trust/seen.json").unlink()
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.policy_rollback"
+
+
+def test_an_older_policy_is_not_signed_anew(cli, model, root):
+    """Else who brought it back would only have to wait for the next change."""
+    old = (cli.state / "trust.toml").read_bytes()
+    assert root["sign"]().returncode == 0
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+    (cli.state / "trust.toml").write_bytes(old)
+    done = root["sign"]()
+    assert done.returncode == 1 and "[trust.policy_rollback]" in done.stderr
+    assert (cli.state / "trust.toml").read_bytes() == old
+
+
+def test_a_link_that_leads_to_an_older_policy(cli, model, tmp_path):
+    policy = cli.state / "trust.toml"
+    text = policy.read_text()
+    for version in (4, 5):
+        (tmp_path / f"{version}.toml").write_text(text.replace("version = 1", f"version = {version}"))
+    policy.unlink()
+    policy.symlink_to(tmp_path / "5.toml")
+    assert code_of(cli, "verify", model) == "trust.signer"
+    policy.unlink()
+    policy.symlink_to(tmp_path / "4.toml")
+    assert code_of(cli, "verify", model) == "trust.policy_rollback"
+
+
+def test_changes_that_end_half_way_leave_a_policy_that_is_signed(cli, model, root):
+    """Twice: what the first one left must not take the old signature's place in the second."""
+    obstacle = cli.state / ".trust.toml.new"
+    obstacle.mkdir()
+    for _ in range(3):
+        assert root["sign"]().returncode == 3
+        assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+    obstacle.rmdir()
+    assert root["sign"]().returncode == 0
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+
+
+def test_a_root_key_that_was_rotated_twice_signs_on_and_a_stranger_does_not(cli, model, root):
+    secret = "--passphrase-file", cli.passphrase_file
+    cli.ok("key", "rotate", "root", "root2", *secret)
+    cli.ok("key", "rotate", "root2", "root3", *secret)
+    assert root["sign"](key="root3").returncode == 0
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+    done = root["sign"](key="trusted")
+    assert done.returncode == 1 and "[trust.policy_signature]" in done.stderr
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.signer"
+    revoke(cli, "root2", "--signed-by", "root3")
+    assert code_of(cli, "verify", model, "-c", root["config"]) == "trust.policy_signature"
 
 
 # ---- what is written into a policy --------------------------------------------------------------
