@@ -97,6 +97,7 @@ inline constexpr std::size_t kPassphraseBytesMax = 1024;
 inline constexpr std::size_t kKeyFileBytesMax = 64u << 10;
 inline constexpr std::size_t kKeyRecordBytesMax = 64u << 10;
 inline constexpr std::size_t kKeyReasonBytesMax = 500;
+inline constexpr std::size_t kRotationsMax = 64;  // one after another, of one key
 inline constexpr std::size_t kRevocationsMax = 4096;
 inline constexpr std::size_t kRevocationListBytesMax = 16u << 20;
 inline constexpr std::size_t kTokenUriBytesMax = 4096;

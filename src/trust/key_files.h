@@ -2,7 +2,6 @@
 // The names of what lies beside the keys in the key folder.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -11,7 +10,6 @@
 
 namespace mlxguard::trust {
 
-inline constexpr std::size_t kRotationsMax = 64;  // one after another, of one key
 inline constexpr std::string_view kRecordSuffix = ".rec";         // NAME.rec: KeyRecord
 inline constexpr std::string_view kRotationSuffix = ".rotation";  // OLD.rotation: Rotation
 /// The rotation of the key that the first one made lies beside the first key too, and so on:

@@ -210,7 +210,7 @@ Result<void> KeyRing::add_successors() {
       if (revocations_.find(keys_[at].key.fingerprint()) != nullptr) break;
       const EcPublicKey successor = keys_[at].status.rotation->new_key;
       if (find(successor.fingerprint()) != nullptr) break;
-      if (count > kRotationsMax) {
+      if (count > limits::kRotationsMax) {
         return make_error(ErrorCode::kKeyRecord, "a key was rotated more often than allowed")
             .about(keys_[i].name);
       }

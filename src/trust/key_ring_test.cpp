@@ -11,7 +11,6 @@
 #include "base/limits.h"
 #include "codec/text.h"
 #include "trust/key_actions.h"
-#include "trust/key_files.h"
 #include "trust/policy_memory.h"
 #include "trust/signed_record.h"
 
@@ -194,7 +193,7 @@ TEST_CASE("key ring: a chain of rotations has an end") {
   const State state;
   EcPrivateKey from = new_key();
   state.put("a", from);
-  for (std::size_t i = 1; i <= kRotationsMax + 1; ++i) {
+  for (std::size_t i = 1; i <= limits::kRotationsMax + 1; ++i) {
     EcPrivateKey to = new_key();
     state.write("a.rotation" + (i == 1 ? std::string() : "." + std::to_string(i)),
                 rotation_of(from, to));
