@@ -84,11 +84,17 @@ Result<Curve> curve_of(const EVP_PKEY* key) {
   return make_error(ErrorCode::kKeyFormat, "expected an EC key of P-256, P-384 or P-521");
 }
 
+/// One text for one key, however its point was written: by its fingerprint a key is named, trusted
+/// and revoked.
 Result<std::string> public_pem(EVP_PKEY* key) {
   const Bio out(BIO_new(BIO_s_mem()));
   char* data = nullptr;
-  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1)
-    return crypto_error("write a key");
+  const bool written =
+      out != nullptr &&
+      EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                     OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) == 1 &&
+      PEM_write_bio_PUBKEY(out.get(), key) == 1;
+  if (!written) return crypto_error("write a key");
   const long size = BIO_get_mem_data(out.get(), &data);
   return std::string(data, static_cast<std::size_t>(size));
 }
