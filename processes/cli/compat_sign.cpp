@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_key.h"
+#include "crypto/pkcs11_uri.h"
 #include "foreign_key_file.h"
 #include "key_options.h"
 #include "progress.h"
@@ -50,15 +51,34 @@ Result<std::unique_ptr<crypto::Signer>> open_file_key(const Session& session,
   return std::unique_ptr<crypto::Signer>(std::make_unique<crypto::EcPrivateKey>(*std::move(key)));
 }
 
+/// The path of a URI names the key; its query may hold the PIN, which nobody is told.
+std::string name_of_key(const CompatOptions& options) {
+  if (options.pkcs11_uri.empty()) return options.private_key;
+  return options.pkcs11_uri.substr(0, options.pkcs11_uri.find('?'));
+}
+
+Result<std::unique_ptr<crypto::Signer>> open_token_key(const Session& session,
+                                                       const CompatOptions& options) {
+  MLXGUARD_TRY_ASSIGN(auto uri, crypto::read_foreign_pkcs11_uri(options.pkcs11_uri));
+  if (uri.pin) {
+    session.output().note(
+        "note: a PIN in a PKCS#11 URI can be read by other processes; --pin-file and --pin-fd keep "
+        "it to this one");
+  }
+  const auto pin = [&]() -> Result<crypto::Secret> {
+    if (uri.pin) return *std::move(uri.pin);
+    return options.passphrase.read_pin(name_of_key(options));
+  };
+  return crypto::open_pkcs11_key(uri.text, pin, options.passphrase.token());
+}
+
 Result<std::unique_ptr<crypto::Signer>> open_key(const Session& session,
                                                  const CompatOptions& options) {
   std::unique_ptr<crypto::Signer> key;
   if (options.method == CompatMethod::kKey || options.method == CompatMethod::kCertificate) {
     MLXGUARD_TRY_ASSIGN(key, open_file_key(session, options));
   } else {
-    const auto pin = [&] { return options.passphrase.read_pin(options.pkcs11_uri); };
-    MLXGUARD_TRY_ASSIGN(
-        key, crypto::open_pkcs11_key(options.pkcs11_uri, pin, options.passphrase.token()));
+    MLXGUARD_TRY_ASSIGN(key, open_token_key(session, options));
   }
   // What the operator revoked signs nothing, wherever its file lies.
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
@@ -106,6 +126,7 @@ Result<signature::SignedModel> hash_and_sign(const Session& session, const Compa
   MLXGUARD_TRY_ASSIGN(signature::SignOptions sign, sign_options(options));
   if (const auto own = path_below(options.model, options.signature); own && *own != ".") {
     sign.ignored.push_back(*own);
+    sign.bundle_file = *own;
   } else if (own) {
     return make_error(ErrorCode::kUsage, "the signature would replace the model")
         .about(options.signature);
@@ -120,8 +141,7 @@ Result<signature::SignedModel> hash_and_sign(const Session& session, const Compa
 Result<signature::SignedModel> sign(const Session& session, const CompatOptions& options,
                                     events::Sink& log, const artifact::ModelFolder& folder) {
   auto key = open_key(session, options);
-  const std::string key_name =
-      options.pkcs11_uri.empty() ? options.private_key : options.pkcs11_uri;
+  const std::string key_name = name_of_key(options);
   if (!key) {
     events::Event refused =
         events::event_of(events::Kind::kKeyRefused, key.error(), folder.base_name());

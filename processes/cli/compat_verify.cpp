@@ -67,7 +67,8 @@ Result<trust::Signer> authenticate_by_certificate(const Session& session,
   MLXGUARD_TRY_ASSIGN(authorities.authorities,
                       read_certificates(session, options.certificate_chain));
   for (const std::string& file : options.crls) {
-    MLXGUARD_TRY_ASSIGN(const crypto::Secret text, read_foreign_key_file(session, file));
+    MLXGUARD_TRY_ASSIGN(const crypto::Secret text,
+                        read_foreign_key_file(session, file, limits::kRevocationListBytesMax));
     authorities.crls.emplace_back(text.text());
   }
   if (options.log_fingerprints) {
@@ -94,8 +95,14 @@ Result<trust::Signer> authenticate(const Session& session, const CompatOptions& 
   if (options.method == CompatMethod::kCertificate) {
     return authenticate_by_certificate(session, options, bundle);
   }
-  MLXGUARD_TRY_ASSIGN(const auto trusted, trusted_key(session, options));
-  return signature::authenticate(bundle, trusted);
+  if (!bundle.key_hint) {
+    session.output().note("note: the signature does not name its key, as older ones do not");
+  }
+  MLXGUARD_TRY_ASSIGN(auto trusted, trusted_key(session, options));
+  // As the tool in whose place this stands: it takes its own first release's form.
+  trusted.read_legacy();
+  std::vector<std::string> legacy_forms;
+  return signature::authenticate(bundle, trusted, &legacy_forms);
 }
 
 Result<Answer> check(const Session& session, const CompatOptions& options) {
@@ -111,12 +118,13 @@ Result<Answer> check(const Session& session, const CompatOptions& options) {
   MLXGUARD_TRY_ASSIGN(const trust::Signer signer, authenticate(session, options, bundle));
 
   signature::DetachedOptions detached;
-  // As the tool in whose place this stands: it takes its own first release's form.
   detached.statement.legacy = signature::LegacyStatements::kAllowed;
   if (!options.ignore_git_paths) detached.statement.exclusions = signature::Exclusions::kStatedOnly;
   MLXGUARD_TRY_ASSIGN(detached.ignored, compat_ignored(options));
-  if (const auto own = path_below(options.model, options.signature))
+  if (const auto own = path_below(options.model, options.signature)) {
     detached.ignored.push_back(*own);
+    detached.ignored.push_back(signature::unfinished_file_of(*own));
+  }
   if (options.ignore_unsigned_files) detached.unsigned_files = signature::UnsignedFiles::kTolerated;
   if (options.allow_symlinks) detached.links = artifact::Links::kFollowedInside;
   ProgressLine progress(session.output(), session.clock(), "verifying");

@@ -8,13 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/limits.h"
+#include <algorithm>
+
 #include "base/os_error.h"
 #include "base/unique_fd.h"
 
 namespace mlxguard::cli {
 
-Result<crypto::Secret> read_foreign_key_file(const Session& session, const std::string& file) {
+Result<crypto::Secret> read_foreign_key_file(const Session& session, const std::string& file,
+                                             std::size_t bytes_max) {
   const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.is_open()) return os_error("open", file);
   struct stat status {};
@@ -26,7 +28,9 @@ Result<crypto::Secret> read_foreign_key_file(const Session& session, const std::
   if ((status.st_mode & S_IWGRP) != 0) {
     session.output().note("note: the key's file can be written by its group: " + printable(file));
   }
-  crypto::Secret text(limits::kKeyFileBytesMax + 1);
+  // One byte more than the file has: when that stays empty, the file was read to its end.
+  const auto whole = static_cast<std::uint64_t>(status.st_size);
+  crypto::Secret text(static_cast<std::size_t>(std::min<std::uint64_t>(whole, bytes_max)) + 1);
   std::size_t size = 0;
   for (;;) {
     const ssize_t count = ::read(fd.get(), text.writable().data() + size, text.size() - size);

@@ -25,7 +25,7 @@ std::string time_text(double seconds) {
 }  // namespace
 
 ProgressLine::ProgressLine(const Output& output, const Clock& clock, std::string what)
-    : output_(output), clock_(clock), what_(std::move(what)), started_(clock.steady()) {}
+    : output_(output), clock_(clock), what_(std::move(what)) {}
 
 std::function<void(std::uint64_t, std::uint64_t)> ProgressLine::callback() {
   if (!output_.interactive()) return {};
@@ -35,15 +35,20 @@ std::function<void(std::uint64_t, std::uint64_t)> ProgressLine::callback() {
 void ProgressLine::show(std::uint64_t done, std::uint64_t total) {
   const std::lock_guard lock(mutex_);
   const auto now = clock_.steady();
-  if (now - started_ < kQuietAtFirst || now - shown_at_ < kBetween || total == 0) return;
+  if (!started_) {
+    started_ = now;
+    done_at_start_ = done;
+  }
+  if (now - *started_ < kQuietAtFirst || now - shown_at_ < kBetween || total == 0) return;
   shown_at_ = now;
   shown_ = true;
-  const double seconds = duration<double>(now - started_).count();
-  const double rate = static_cast<double>(done) / seconds;
+  const double seconds = duration<double>(now - *started_).count();
+  const std::uint64_t since_start = done - std::min(done, done_at_start_);
+  const double rate = static_cast<double>(since_start) / seconds;
   const std::uint64_t remaining = total - std::min(done, total);
   // Without a first byte there is no rate to go by.
   const std::string left =
-      done == 0 ? std::string("?") : time_text(static_cast<double>(remaining) / rate);
+      since_start == 0 ? std::string("?") : time_text(static_cast<double>(remaining) / rate);
   output_.progress(fmt::format("{} {:3.0f} %  {} of {}  {}/s  {} left", what_,
                                100.0 * static_cast<double>(done) / static_cast<double>(total),
                                human_bytes(done), human_bytes(total),

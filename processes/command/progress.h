@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -31,8 +32,11 @@ class ProgressLine {
   const Output& output_;
   const Clock& clock_;
   std::string what_;
-  std::chrono::steady_clock::time_point started_;
   std::mutex mutex_;
+  /// When the work began to report: what came before, such as typing a passphrase, is no part of
+  /// it.
+  std::optional<std::chrono::steady_clock::time_point> started_;
+  std::uint64_t done_at_start_ = 0;
   std::chrono::steady_clock::time_point shown_at_;
   bool shown_ = false;
 };

@@ -41,7 +41,8 @@ Event key_used(const SignRequest& request, const std::string& model, const crypt
 Result<signature::Statement> first_statement(const SignRequest& request,
                                              const artifact::ModelFolder& folder) {
   MLXGUARD_TRY_ASSIGN(const std::string text, signature::read_bundle_file(folder, request.path));
-  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle, signature::parse_bundle(text));
+  MLXGUARD_TRY_ASSIGN(const signature::Bundle bundle,
+                      signature::parse_bundle(text, signature::Material::kEither));
   return signature::parse_statement(as_text(bundle.payload));
 }
 

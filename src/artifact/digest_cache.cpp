@@ -36,10 +36,12 @@ DigestCache DigestCache::load(const fs::path& folder, const LocalMac& mac, const
   DigestCache cache;
   const std::string of = model.string() + "\n" + std::to_string(static_cast<int>(plan.algorithm)) +
                          "\n" + std::to_string(plan.shard_bytes);
-  cache.file_ = folder / codec::to_hex(crypto::sha256(as_bytes(of)));
+  const std::string named = codec::to_hex(crypto::sha256(as_bytes(of)));
+  cache.file_ = folder / named;
+  cache.context_ = std::string(kContext) + " " + named;
   const auto text = read_file(cache.file_, limits::kReceiptBytesMax);
   if (!text) return cache;
-  if (const auto inside = mac.unseal(kContext, *text)) cache.read(*inside);
+  if (const auto inside = mac.unseal(cache.context_, *text)) cache.read(*inside);
   return cache;
 }
 
@@ -111,7 +113,7 @@ Result<void> DigestCache::save(const LocalMac& mac) {
   }
   json.end_array();
   if (json.text().size() > limits::kReceiptBytesMax / 2) return {};  // would not be read again
-  return replace_file(file_, mac.seal(kContext, json.text()));
+  return replace_file(file_, mac.seal(context_, json.text()));
 }
 
 }  // namespace mlxguard::artifact

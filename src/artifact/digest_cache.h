@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // DigestCache: digests that this installation computed when it signed a model, so that signing
-// again hashes only what changed. Kept in $STATE/digests under the key of the installation. It
-// serves the signer alone, who could sign anything anyway: verification never reads it.
+// again hashes only what changed. Kept in $STATE/digests under the key of the installation, bound
+// to the model's path and to how it was hashed. It serves the signer alone, who could sign anything
+// anyway: verification never reads it.
 #pragma once
 
 #include <filesystem>
@@ -41,6 +42,7 @@ class DigestCache {
   };
   void read(std::string_view text);
   std::filesystem::path file_;
+  std::string context_;  ///< of the authentication code: what the digests are of
   std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -162,18 +162,25 @@ class Run {
     if (opened == Opened::kClosedAgain) return {};
     if (chain.any_order) return work_in_any_order(chain, buffer);
     if (!can_follow(chain)) return {};
-    for (std::uint32_t block = chain.next++; block < chain.blocks && !stop_; block = chain.next++) {
+    while (!stop_) {
+      const std::uint32_t block = chain.next++;
+      if (block >= chain.blocks) break;
       auto filled = fill(chain, block, buffer, {});
-      land(chain, block);  // also after a failure: its owner must not wait for ever
+      // A block that was taken lands, also when it failed or the run was stopped: its owner must
+      // not wait for ever.
+      land(chain, block);
       MLXGUARD_TRY(std::move(filled));
     }
     return {};
   }
 
-  /// After begin().
-  [[nodiscard]] bool can_follow(const Chain& chain) const {
-    const auto* memory = std::get_if<SealedMemory>(&states_[chain.file].target);
-    return chain.landed != nullptr && memory != nullptr && !memory->mapped().empty();
+  /// After begin(). The owner may be finishing the file meanwhile, and giving its target away.
+  [[nodiscard]] bool can_follow(const Chain& chain) {
+    FileState& state = states_[chain.file];
+    const std::lock_guard lock(state.mutex);
+    if (state.closed || chain.landed == nullptr) return false;
+    const auto* memory = std::get_if<SealedMemory>(&state.target);
+    return memory != nullptr && !memory->mapped().empty();
   }
 
   /// Opens the file if nobody has; its owner and helpers share the descriptor.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "artifact/file_identity.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 
 #include "base/os_error.h"
 
@@ -32,6 +35,17 @@ Result<FileIdentity> identity_of(int fd) {
   identity.modified_ns = nanoseconds(status.st_mtim);
   identity.changed_ns = nanoseconds(status.st_ctim);
   return identity;
+}
+
+Writers writers_of(int fd) {
+  // The kernel gives a lease for reading only where there is no writer. Who wants to write while we
+  // hold it is told to us by a signal, whose default is to be ignored, and waits until we let go.
+  if (::fcntl(fd, F_SETSIG, SIGURG) != 0) return Writers::kUnknown;
+  if (::fcntl(fd, F_SETLEASE, F_RDLCK) != 0) {
+    return errno == EAGAIN ? Writers::kSome : Writers::kUnknown;
+  }
+  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  return Writers::kNone;
 }
 
 bool is_settled(const FileIdentity& identity, std::int64_t now_ns) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <unordered_set>
 
 #include "artifact/safe_open.h"
 #include "base/limits.h"
@@ -30,14 +31,6 @@ bool is_portable(std::string_view name) {
          });
 }
 
-/// The path itself or anything below it.
-bool is_ignored(const std::string& name, std::span<const std::string> ignored) {
-  return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& path) {
-    return name == path ||
-           (name.size() > path.size() && name.starts_with(path) && name[path.size()] == '/');
-  });
-}
-
 /// The bundle of a further signer, or what a killed one left of it. What else lies in their folder
 /// is a file of the model like any other.
 bool is_further_bundle(std::string_view name) {
@@ -56,7 +49,7 @@ class Walk {
   Walk(int root, std::span<const std::string> ignored, Links links,
        ModelFolder::OwnBundle own_bundle)
       : root_(root),
-        ignored_(ignored),
+        ignored_(ignored.begin(), ignored.end()),
         links_(links),
         bundles_skipped_(own_bundle == ModelFolder::OwnBundle::kSkipped) {}
 
@@ -100,7 +93,8 @@ class Walk {
 
   Result<void> take(int folder_fd, const std::string& name, const char* leaf,
                     const Folder& folder) {
-    if ((bundles_skipped_ && name == kSignatureFile) || is_ignored(name, ignored_)) return {};
+    // What is below an ignored folder is never asked about: the walk does not enter it.
+    if ((bundles_skipped_ && name == kSignatureFile) || ignored_.contains(name)) return {};
     if (!is_portable(name) || name.size() > limits::kModelPathBytesMax) {
       return make_error(ErrorCode::kArtifactName,
                         "expected a file name of UTF-8 without control characters")
@@ -164,7 +158,7 @@ class Walk {
   }
 
   int root_;
-  std::span<const std::string> ignored_;
+  std::unordered_set<std::string_view> ignored_;
   Links links_;
   bool bundles_skipped_;
   std::vector<Folder> pending_;

@@ -119,6 +119,8 @@ class ModelFolder {
 
   /// Of a file as it is now. Errors: as for opening it.
   [[nodiscard]] Result<FileIdentity> identify(const std::string& name) const;
+  /// Of a file as it is now: see artifact::writers_of(). Errors: as for opening it.
+  [[nodiscard]] Result<Writers> writers(const std::string& name) const;
 
  private:
   ModelFolder() = default;

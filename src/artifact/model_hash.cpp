@@ -23,4 +23,9 @@ Result<FileIdentity> ModelFolder::identify(const std::string& name) const {
   return identity_of(fd.get());
 }
 
+Result<Writers> ModelFolder::writers(const std::string& name) const {
+  MLXGUARD_TRY_ASSIGN(const UniqueFd fd, open_file(name));
+  return writers_of(fd.get());
+}
+
 }  // namespace mlxguard::artifact

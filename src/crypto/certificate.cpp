@@ -110,6 +110,10 @@ constexpr Verdict kVerdicts[] = {
      "an issuer may not sign certificates"},
     {X509_V_ERR_PATH_LENGTH_EXCEEDED, ErrorCode::kCertificateUsage,
      "more issuers than an authority allows below it"},
+    {X509_V_ERR_PERMITTED_VIOLATION, ErrorCode::kCertificateUsage,
+     "a certificate names what its issuer may not vouch for"},
+    {X509_V_ERR_EXCLUDED_VIOLATION, ErrorCode::kCertificateUsage,
+     "a certificate names what its issuer may not vouch for"},
     {X509_V_ERR_EE_KEY_TOO_SMALL, ErrorCode::kCertificateWeak, "the certificate's key is too weak"},
     {X509_V_ERR_CA_KEY_TOO_SMALL, ErrorCode::kCertificateWeak, "an issuer's key is too weak"},
     {X509_V_ERR_CA_MD_TOO_WEAK, ErrorCode::kCertificateWeak,
@@ -128,22 +132,47 @@ Error error_of(int status) {
                                                         X509_verify_cert_error_string(status));
 }
 
-/// The specification: the key usage of a signer, or the extended one of code signing.
+/// What a key may be used for says each extension by itself, and both have to agree (RFC 5280): a
+/// web server's certificate of the same authority is for signatures too, but not for these. One of
+/// them has to say that it is for signing.
 Result<void> check_usage(X509* leaf) {
-  const bool has_usage = (X509_get_extension_flags(leaf) & EXFLAG_KUSAGE) != 0;
-  if (has_usage && (X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) != 0) return {};
-  const bool has_extended = (X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE) != 0;
-  if (has_extended && (X509_get_extended_key_usage(leaf) & XKU_CODE_SIGN) != 0) return {};
+  const std::uint32_t flags = X509_get_extension_flags(leaf);
+  const bool has_usage = (flags & EXFLAG_KUSAGE) != 0;
+  const bool has_extended = (flags & EXFLAG_XKUSAGE) != 0;
+  const bool may_sign = has_usage && (X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) != 0;
+  const std::uint32_t extended = has_extended ? X509_get_extended_key_usage(leaf) : 0;
+  const bool for_code = (extended & XKU_CODE_SIGN) != 0;
+  const bool forbidden =
+      (has_usage && !may_sign) || (has_extended && (extended & (XKU_CODE_SIGN | XKU_ANYEKU)) == 0);
+  if (!forbidden && (may_sign || for_code)) return {};
   return make_error(ErrorCode::kCertificateUsage,
                     "expected a certificate for digital signatures or code signing");
+}
+
+/// Of who issued a certificate of the chain, the operator's own authority excepted. The library
+/// takes some that only seem to be authorities, as they were made before there was this extension.
+Result<void> check_issuer(X509* issuer) {
+  const bool says_authority = (X509_get_extension_flags(issuer) & EXFLAG_BCONS) != 0 &&
+                              (X509_get_extension_flags(issuer) & EXFLAG_CA) != 0;
+  if (says_authority) return {};
+  return make_error(ErrorCode::kCertificateUsage, "an issuer is no authority");
+}
+
+/// A list without an end would be in date for ever: then nobody could tell that a newer one was
+/// kept from us.
+Result<void> check_list(const X509_CRL* list) {
+  if (X509_CRL_get0_nextUpdate(list) != nullptr) return {};
+  return make_error(ErrorCode::kCertificateCrl,
+                    "expected a revocation list that says until when it is in date");
 }
 
 Result<void> add_der_list(X509_STORE* store, const std::string& text) {
   const Bytes bytes = as_bytes(text);
   const unsigned char* at = bytes.data();
   const List list(d2i_X509_CRL(nullptr, &at, static_cast<long>(bytes.size())));
-  const bool added = list != nullptr && at == bytes.data() + bytes.size() &&
-                     X509_STORE_add_crl(store, list.get()) == 1;
+  const bool read = list != nullptr && at == bytes.data() + bytes.size();
+  if (read) MLXGUARD_TRY(check_list(list.get()));
+  const bool added = read && X509_STORE_add_crl(store, list.get()) == 1;
   ERR_clear_error();
   if (added) return {};
   return make_error(ErrorCode::kCertificateCrl, "expected a revocation list in PEM or DER");
@@ -163,6 +192,7 @@ Result<void> add_lists(X509_STORE* store, const std::vector<std::string>& crls) 
         if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) count = 0;
         break;
       }
+      MLXGUARD_TRY(check_list(list.get()));
       if (X509_STORE_add_crl(store, list.get()) != 1)
         return invalid("a revocation list that cannot be used");
     }
@@ -331,6 +361,9 @@ Result<std::vector<Certificate>> verify_chain(const Certificate& leaf,
 
   std::vector<Certificate> chain;
   const STACK_OF(X509)* built = X509_STORE_CTX_get0_chain(check.get());
+  for (int i = 1; i + 1 < sk_X509_num(built); ++i) {
+    MLXGUARD_TRY(check_issuer(sk_X509_value(built, i)));
+  }
   for (int i = 0; i < sk_X509_num(built); ++i) {
     unsigned char* der = nullptr;
     const int size = i2d_X509(sk_X509_value(built, i), &der);

@@ -4,10 +4,13 @@
 #include <doctest/doctest.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <optional>
+#include <string_view>
 
 namespace mlxguard::crypto {
 namespace {
@@ -52,6 +55,8 @@ struct Wanted {
   long from_s = -1000;  ///< relative to kNow
   long to_s = 1000;
   const EVP_MD* digest = nullptr;
+  const char* allowed_names = nullptr;  ///< name constraints of an authority
+  const char* key = "P-256";            ///< or "RSA"
 };
 
 void extend(X509* x509, X509* issuer, int id, const char* value) {
@@ -68,7 +73,7 @@ void extend(X509* x509, X509* issuer, int id, const char* value) {
 Made make(const Wanted& wanted, const Made* issuer = nullptr) {
   static long serial = 0x1000;
   Made made;
-  made.key = EVP_EC_gen("P-256");
+  made.key = std::string_view(wanted.key) == "RSA" ? EVP_RSA_gen(2048) : EVP_EC_gen(wanted.key);
   made.x509 = X509_new();
   REQUIRE(made.key != nullptr);
   X509_set_version(made.x509, 2);
@@ -86,6 +91,7 @@ Made make(const Wanted& wanted, const Made* issuer = nullptr) {
   extend(made.x509, signer, NID_key_usage, wanted.usage);
   extend(made.x509, signer, NID_ext_key_usage, wanted.extended);
   extend(made.x509, signer, NID_subject_alt_name, wanted.names);
+  extend(made.x509, signer, NID_name_constraints, wanted.allowed_names);
   REQUIRE(X509_sign(made.x509, issuer == nullptr ? made.key : issuer->key,
                     wanted.digest == nullptr ? EVP_sha256() : wanted.digest) > 0);
   return made;
@@ -99,7 +105,10 @@ Wanted authority(const char* name) {
   return wanted;
 }
 
-std::string list_of(const Made& issuer, const Made* revoked, long from_s = -10, long to_s = 10) {
+enum class Ends : std::uint8_t { kAtItsTime, kNever };
+
+std::string list_of(const Made& issuer, const Made* revoked, long from_s = -10, long to_s = 10,
+                    Ends ends = Ends::kAtItsTime) {
   X509_CRL* list = X509_CRL_new();
   X509_CRL_set_version(list, 1);
   X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer.x509));
@@ -113,7 +122,7 @@ std::string list_of(const Made& issuer, const Made* revoked, long from_s = -10, 
     X509_CRL_add0_revoked(list, entry);
   }
   ASN1_TIME_set(time, at + to_s);
-  X509_CRL_set1_nextUpdate(list, time);
+  if (ends == Ends::kAtItsTime) X509_CRL_set1_nextUpdate(list, time);
   ASN1_TIME_free(time);
   REQUIRE(X509_CRL_sign(list, issuer.key, EVP_sha256()) > 0);
   BIO* out = BIO_new(BIO_s_mem());
@@ -157,12 +166,45 @@ TEST_CASE("certificate: what may sign is digital signatures or code signing") {
   CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
   wanted.extended = "serverAuth";
   CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
-  wanted.extended = "codeSigning";
-  CHECK(Chain(wanted).check() == std::nullopt);
   wanted.usage = nullptr;
-  CHECK(Chain(wanted).check() == std::nullopt);
+  CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
+  for (const char* extended : {"codeSigning", "critical,codeSigning", "serverAuth,codeSigning"}) {
+    wanted.extended = extended;
+    CHECK(Chain(wanted).check() == std::nullopt);
+  }
+  // Neither says that it is for signing.
   wanted.extended = nullptr;
   CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
+  wanted.extended = "anyExtendedKeyUsage";
+  CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
+  // Also where one of the two says that it is, the other one may not say that it is not.
+  wanted.extended = "codeSigning";
+  wanted.usage = "critical,keyEncipherment";
+  CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
+  wanted.usage = "critical,digitalSignature";
+  for (const char* extended :
+       {"serverAuth", "critical,emailProtection", "clientAuth,OCSPSigning"}) {
+    wanted.extended = extended;
+    CHECK(Chain(wanted).check() == ErrorCode::kCertificateUsage);
+    CHECK(Chain(wanted).leaf.certificate().check_may_sign(kNow).error().code ==
+          ErrorCode::kCertificateUsage);
+  }
+  for (const char* extended : {"codeSigning", "anyExtendedKeyUsage"}) {
+    wanted.extended = extended;
+    CHECK(Chain(wanted).check() == std::nullopt);
+  }
+}
+
+TEST_CASE("certificate: a key of another kind is nobody's, whoever certified it") {
+  Wanted wanted;
+  wanted.key = "RSA";
+  const Chain rsa(wanted);
+  CHECK(rsa.check() == std::nullopt);  // the chain is good, what it is about is not
+  CHECK(rsa.leaf.certificate().public_key().error().code == ErrorCode::kKeyFormat);
+  wanted.key = "secp256k1";
+  CHECK(Chain(wanted).leaf.certificate().public_key().error().code == ErrorCode::kKeyFormat);
+  wanted.key = "P-521";
+  CHECK(Chain(wanted).leaf.certificate().public_key().has_value());
 }
 
 TEST_CASE("certificate: validity is that of now, of every certificate in the chain") {
@@ -179,6 +221,19 @@ TEST_CASE("certificate: validity is that of now, of every certificate in the cha
   Wanted issuer = authority("intermediate");
   issuer.to_s = -1;
   CHECK(Chain({}, issuer).check() == ErrorCode::kCertificateExpired);
+  issuer.from_s = 1;
+  issuer.to_s = 1000;
+  CHECK(Chain({}, issuer).check() == ErrorCode::kCertificateNotYetValid);
+  Wanted old = authority("root");
+  old.to_s = -1;
+  const Made root = make(old);
+  const Made leaf = make({}, &root);
+  ChainTrust trust;
+  trust.authorities.push_back(root.certificate());
+  trust.now = kNow;
+  CHECK(verify_chain(leaf.certificate(), {}, trust).error().code == ErrorCode::kCertificateExpired);
+  trust.now = kNow - std::chrono::seconds(10);
+  CHECK(verify_chain(leaf.certificate(), {}, trust).has_value());
 }
 
 TEST_CASE("certificate: an issuer has to be an authority that signs certificates") {
@@ -187,7 +242,71 @@ TEST_CASE("certificate: an issuer has to be an authority that signs certificates
   CHECK(Chain({}, issuer).check() == ErrorCode::kCertificateUsage);
   issuer = authority("intermediate");
   issuer.usage = "critical,digitalSignature";
-  CHECK(Chain({}, issuer).check().has_value());
+  CHECK(Chain({}, issuer).check() == ErrorCode::kCertificateUsage);
+  // The library takes the right to sign certificates for the word that it is an authority.
+  issuer = authority("intermediate");
+  issuer.constraints = nullptr;
+  CHECK(Chain({}, issuer).check() == ErrorCode::kCertificateUsage);
+}
+
+TEST_CASE("certificate: an authority's own limits hold for what is below it") {
+  Wanted issuer = authority("intermediate");
+  issuer.constraints = "critical,CA:TRUE,pathlen:0";
+  CHECK(Chain({}, issuer).check() == std::nullopt);
+  const Made root = make(authority("root"));
+  const Made limited = make(issuer, &root);
+  const Made further = make(authority("further"), &limited);
+  const Made leaf = make({}, &further);
+  ChainTrust trust;
+  trust.authorities.push_back(root.certificate());
+  trust.now = kNow;
+  const std::vector<Certificate> others{further.certificate(), limited.certificate()};
+  CHECK(verify_chain(leaf.certificate(), others, trust).error().code ==
+        ErrorCode::kCertificateUsage);
+
+  issuer = authority("intermediate");
+  issuer.allowed_names = "critical,permitted;email:.example.org";
+  Wanted named;
+  named.names = "email:ci@build.example.org";
+  CHECK(Chain(named, issuer).check() == std::nullopt);
+  named.names = "email:ci@example.com";
+  CHECK(Chain(named, issuer).check() == ErrorCode::kCertificateUsage);
+}
+
+TEST_CASE("certificate: the order in which a bundle lists its issuers does not matter") {
+  const Made root = make(authority("root"));
+  const Made first = make(authority("first"), &root);
+  const Made second = make(authority("second"), &first);
+  const Made leaf = make({}, &second);
+  ChainTrust trust;
+  trust.authorities.push_back(root.certificate());
+  trust.now = kNow;
+  std::vector<Certificate> others{first.certificate(), second.certificate(), root.certificate(),
+                                  leaf.certificate(), first.certificate()};
+  CHECK(verify_chain(leaf.certificate(), others, trust).has_value());
+  std::reverse(others.begin(), others.end());
+  CHECK(verify_chain(leaf.certificate(), others, trust).has_value());
+  others.erase(others.begin() + 3, others.end());  // without `second` the chain has a gap
+  others.erase(std::remove_if(others.begin(), others.end(),
+                              [&](const Certificate& one) {
+                                return one.fingerprint() == second.certificate().fingerprint();
+                              }),
+               others.end());
+  CHECK(verify_chain(leaf.certificate(), others, trust).error().code ==
+        ErrorCode::kCertificateUntrusted);
+}
+
+TEST_CASE("certificate: two authorities that vouch for each other vouch for nothing") {
+  Made one = make(authority("one"));
+  Made other = make(authority("other"), &one);
+  X509_set_issuer_name(one.x509, X509_get_subject_name(other.x509));
+  REQUIRE(X509_sign(one.x509, other.key, EVP_sha256()) > 0);
+  const Made leaf = make({}, &one);
+  ChainTrust trust;
+  trust.authorities.push_back(make(authority("root")).certificate());
+  trust.now = kNow;
+  const std::vector<Certificate> others{one.certificate(), other.certificate()};
+  CHECK_FALSE(verify_chain(leaf.certificate(), others, trust).has_value());
 }
 
 TEST_CASE("certificate: another authority of the same name is not trusted") {
@@ -229,6 +348,9 @@ TEST_CASE("certificate: with revocation lists every issuer needs one, in date an
         ErrorCode::kCertificateCrl);
   CHECK(chain.check({roots, list_of(make(authority("intermediate")), nullptr)}) ==
         ErrorCode::kCertificateCrl);
+  // In date for ever, as a list without an end would be, is not in date.
+  CHECK(chain.check({roots, list_of(chain.intermediate, nullptr, -10, 10, Ends::kNever)}) ==
+        ErrorCode::kCertificateCrl);
   CHECK(chain.check({"no list"}) == ErrorCode::kCertificateCrl);
 }
 
@@ -242,6 +364,18 @@ TEST_CASE("certificate: says whose it is") {
   CHECK(leaf.subject() == "CN=leaf");
   CHECK(leaf.serial().size() == 4);
   CHECK(leaf.public_key().has_value());
+}
+
+TEST_CASE("certificate: a key has one fingerprint, however the certificate writes its point") {
+  Made leaf = make({});
+  const std::string usual = leaf.certificate().public_key()->fingerprint();
+  for (const char* form : {"compressed", "hybrid"}) {
+    REQUIRE(EVP_PKEY_set_utf8_string_param(leaf.key, "point-format", form) == 1);
+    REQUIRE(X509_set_pubkey(leaf.x509, leaf.key) == 1);
+    REQUIRE(X509_sign(leaf.x509, leaf.key, EVP_sha256()) > 0);
+    // The revocation list names keys by this.
+    CHECK(leaf.certificate().public_key()->fingerprint() == usual);
+  }
 }
 
 TEST_CASE("certificate: bytes that are no certificate, or more than one") {

@@ -134,6 +134,37 @@ TEST_CASE("ec key: a point written in another way is the same key with the same 
   }
 }
 
+TEST_CASE("ec key: a signature has one encoding, and its numbers are in their range") {
+  const auto key = EcPublicKey::from_pem(kPem).value();
+  const auto verifies = [&](const std::string& hex) {
+    return key.verify(as_bytes("mlxguard"), from_hex(hex));
+  };
+  const std::string r = "6fea2698f5ac85480fb6b41e474d629567e80a180fd109c5b5fe46122f11abb0";
+  const std::string s = "49d425756bf44aa2df98588ffa2d4aeadbdd6dc890bad30e89eb3308de0962a9";
+  const std::string n = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+  CHECK(verifies("30440220" + r + "0220" + s));
+  // The other s that the mathematics allow: nothing here takes a signature for a name.
+  CHECK(verifies("30450220" + r + "022100" +
+                 "b62bda89940bb55e2067a77005d2b514e1098ce5165ccb7669ce97ba1e59c2a8"));
+  for (const std::string& hex :
+       {"30440220" + r + "0220" + s + "00",    // something behind it
+        "30450220" + r + "0220" + s + "00",    // or inside of it
+        "3081440220" + r + "0220" + s,         // a length in a longer form
+        "30800220" + r + "0220" + s + "0000",  // or in none
+        "3046022100" + r + "022100" + s,       // numbers with a zero before them
+        "3025020100"
+        "0220" +
+            s,                      // no r
+        "30250220" + r + "020100",  // no s
+        std::string("3006020100020100"), std::string("3000"), std::string(),
+        "3045022100" + n + "0220" + s,                 // the order of the curve
+        "30440220" + r + "0220" + "ff" + s.substr(2),  // negative
+        r + s}) {                                      // as tokens give it
+    CAPTURE(hex);
+    CHECK_FALSE(verifies(hex));
+  }
+}
+
 TEST_CASE("ec key: refuses what is not one public key of a known curve") {
   const std::string pem(kPem);
   CHECK(public_code("") == ErrorCode::kPem);

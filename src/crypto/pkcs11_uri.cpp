@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <set>
 
 #include "base/limits.h"
@@ -130,6 +131,27 @@ Result<void> take_path_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
   return {};
 }
 
+/// Where distributions put the modules of tokens; root's own folders.
+constexpr std::string_view kModuleFolders[] = {
+    "/usr/lib/x86_64-linux-gnu/pkcs11/",  "/usr/lib64/pkcs11/",  "/usr/lib/pkcs11/",
+    "/usr/lib/x86_64-linux-gnu/softhsm/", "/usr/lib64/softhsm/", "/usr/lib/softhsm/"};
+
+Result<std::string> find_module(std::string_view name) {
+  const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
+  });
+  if (!plain) return bad("expected the name of a module as module-name");
+  for (const std::string_view folder : kModuleFolders) {
+    for (const std::string_view before : {"", "lib"}) {
+      const auto path = std::string(folder) + std::string(before) + std::string(name) + ".so";
+      std::error_code problem;
+      if (std::filesystem::is_regular_file(path, problem)) return path;
+    }
+  }
+  return bad("no module of this name in the system's folders; name it by module-path")
+      .about(std::string(name.substr(0, 64)));
+}
+
 Result<void> take_query_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
   const auto& [name, value] = attribute;
   if (name == "pin-value") {
@@ -172,6 +194,36 @@ Result<Pkcs11Uri> Pkcs11Uri::parse(std::string_view text) {
     return bad("expected a PKCS#11 URI that names the token's module: module-path");
   }
   return uri;
+}
+
+Result<ForeignPkcs11Uri> read_foreign_pkcs11_uri(std::string_view text) {
+  constexpr std::string_view kPin = "pin-value=";
+  constexpr std::string_view kModule = "module-name=";
+  if (text.size() > limits::kTokenUriBytesMax) return bad("a PKCS#11 URI that is too long");
+  const std::size_t question = std::min(text.find('?'), text.size());
+  ForeignPkcs11Uri foreign{std::string(text.substr(0, question)), std::nullopt};
+  text.remove_prefix(std::min(question + 1, text.size()));
+  char separator = '?';
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find('&'));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    if (part.starts_with(kPin)) {
+      if (foreign.pin) return bad("a PKCS#11 URI names an attribute twice");
+      MLXGUARD_TRY_ASSIGN(std::string pin, unescape(part.substr(kPin.size()), kFreeInQuery));
+      foreign.pin = Secret::copy_of(as_bytes(pin));
+      wipe_memory(pin.data(), pin.size());
+      continue;
+    }
+    foreign.text += separator;
+    separator = '&';
+    if (part.starts_with(kModule)) {
+      MLXGUARD_TRY_ASSIGN(const std::string path, find_module(part.substr(kModule.size())));
+      foreign.text += "module-path=" + escape(path, "/");
+    } else {
+      foreign.text += part;
+    }
+  }
+  return foreign;
 }
 
 std::string Pkcs11Uri::text() const {

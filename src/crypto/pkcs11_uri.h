@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "crypto/secret.h"
 
 namespace mlxguard::crypto {
 
@@ -34,5 +35,15 @@ struct Pkcs11Uri {
   /// Reads back as the same value.
   [[nodiscard]] std::string text() const;
 };
+
+/// A URI as users of other tools write it, with the PIN inside and the module by its name.
+struct ForeignPkcs11Uri {
+  std::string text;           ///< for parse(): `module-path` in place of `module-name`, and no PIN
+  std::optional<Secret> pin;  ///< of `pin-value`; whoever read the URI has it
+};
+
+/// Looks for the module in the system's own folders. kTokenUri; a text that is wrong otherwise
+/// comes back as it is, for parse() to refuse.
+[[nodiscard]] Result<ForeignPkcs11Uri> read_foreign_pkcs11_uri(std::string_view text);
 
 }  // namespace mlxguard::crypto

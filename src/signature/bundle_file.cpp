@@ -57,8 +57,16 @@ class Unfinished {
   bool placed_ = false;
 };
 
+/// A device or a pipe is not replaced by a file: who names one, or a link to one, made a mistake.
+Result<void> check_replaceable(int folder, const std::string& name) {
+  struct stat status {};
+  if (::fstatat(folder, name.c_str(), &status, 0) != 0 || S_ISREG(status.st_mode)) return {};
+  return make_error(ErrorCode::kUsage, "expected a file to write the signature to").about(name);
+}
+
 Result<void> replace(int folder, const std::string& name, std::string_view text) {
-  const std::string unfinished_name = "." + name + ".new";
+  MLXGUARD_TRY(check_replaceable(folder, name));
+  const std::string unfinished_name = unfinished_file_of(name);
   // Left by a signer that was killed: the lock on the folder says that none is at work.
   if (::unlinkat(folder, unfinished_name.c_str(), 0) != 0 && errno != ENOENT) {
     return os_error("remove", unfinished_name);
@@ -88,6 +96,13 @@ Result<void> put_in(const fs::path& folder, const std::string& name, std::string
 }
 
 }  // namespace
+
+std::string unfinished_file_of(std::string_view bundle_file) {
+  const std::size_t slash = bundle_file.rfind('/');
+  const std::size_t name_at = slash == bundle_file.npos ? 0 : slash + 1;
+  return std::string(bundle_file.substr(0, name_at)) + "." +
+         std::string(bundle_file.substr(name_at)) + ".new";
+}
 
 fs::path bundle_path(const artifact::ModelFolder& folder, const fs::path& model_path) {
   const fs::path path = without_trailing_slash(model_path);

@@ -19,6 +19,9 @@ namespace mlxguard::signature {
 /// to refuse), and the next signer removes it.
 inline constexpr std::string_view kUnfinishedSignatureFile = ".model.sig.new";
 
+/// The same for a bundle of another name: `own.sig`, or `folder/own.sig` below the model.
+[[nodiscard]] std::string unfinished_file_of(std::string_view bundle_file);
+
 [[nodiscard]] std::filesystem::path bundle_path(const artifact::ModelFolder& folder,
                                                 const std::filesystem::path& model_path);
 

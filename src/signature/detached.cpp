@@ -2,10 +2,11 @@
 #include "signature/detached.h"
 
 #include <algorithm>
-#include <iterator>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
+
+#include "signature/in_place.h"
 
 namespace mlxguard::signature {
 namespace {
@@ -35,48 +36,20 @@ bool less_by_range(const FileDigest& left, const FileDigest& right) {
   return std::tie(left.name, left.start_bytes) < std::tie(right.name, right.start_bytes);
 }
 
-/// Both peers write "." for a model that is one file, the specification says its base name.
-void unify_single_name(std::vector<FileDigest>& resources, const artifact::ModelFolder& folder) {
-  const bool by_name = std::all_of(resources.begin(), resources.end(), [&](const FileDigest& one) {
-    return one.name == folder.base_name();
-  });
-  if (!folder.is_single_file() || !by_name) return;
-  for (FileDigest& resource : resources) resource.name = ".";
-}
-
-/// The names of findings with one of these codes.
-std::unordered_set<std::string_view> named_in(const Findings& findings, ErrorCode one,
-                                              ErrorCode other) {
-  std::unordered_set<std::string_view> names;
-  for (const Error& finding : findings) {
-    if (finding.code == one || finding.code == other) names.insert(finding.subject);
+/// The signed files that are there. What else lies in the folder, whatever it is, was said not to
+/// matter; a link or a pipe in the place of a signed file is refused as ever.
+Result<std::vector<FileEntry>> find_signed(const artifact::ModelFolder& folder,
+                                           const std::vector<FileDigest>& signed_files) {
+  std::vector<FileEntry> found;
+  for (std::size_t i = 0; i < signed_files.size(); ++i) {
+    const std::string& name = signed_files[i].name;
+    if (i > 0 && signed_files[i - 1].name == name) continue;
+    const auto identity = folder.identify(name);
+    if (!identity && identity.error().code == ErrorCode::kNotFound) continue;
+    if (!identity) return Error(identity.error());
+    found.push_back({name, identity->size_bytes});
   }
-  return names;
-}
-
-/// Everything that differs. Files whose names differ already are not hashed: they have no digest to
-/// compare with, and one that is not signed could be of any size.
-Result<Findings> compare(const artifact::ModelFolder& folder,
-                         const std::vector<FileDigest>& signed_files,
-                         const std::vector<FileEntry>& entries, artifact::HashPlan plan,
-                         const DetachedOptions& options) {
-  Findings by_name = compare_names(signed_files, entries, plan.shard_bytes);
-  const auto not_hashed = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileUnsigned);
-  const auto not_expected = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileMissing);
-  std::vector<FileEntry> comparable;
-  std::copy_if(entries.begin(), entries.end(), std::back_inserter(comparable),
-               [&](const FileEntry& entry) { return !not_hashed.contains(entry.name); });
-  std::vector<FileDigest> expected;
-  std::copy_if(signed_files.begin(), signed_files.end(), std::back_inserter(expected),
-               [&](const FileDigest& file) { return !not_expected.contains(file.name); });
-  MLXGUARD_TRY_ASSIGN(const auto digests, folder.hash(comparable, plan, options.progress));
-  Findings findings = compare_digests(expected, digests);
-  std::copy_if(std::make_move_iterator(by_name.begin()), std::make_move_iterator(by_name.end()),
-               std::back_inserter(findings), [&](const Error& finding) {
-                 return finding.code != ErrorCode::kFileUnsigned ||
-                        options.unsigned_files == UnsignedFiles::kRefused;
-               });
-  return findings;
+  return found;
 }
 
 }  // namespace
@@ -93,17 +66,19 @@ Result<std::variant<VerifyReport, Refusal>> check_detached(artifact::ModelFolder
   folder.set_own_bundle(artifact::ModelFolder::OwnBundle::kListed);
   std::vector<std::string> ignored = statement.ignored_paths;
   ignored.insert(ignored.end(), options.ignored.begin(), options.ignored.end());
-  MLXGUARD_TRY_ASSIGN(const auto entries, folder.enumerate(ignored));
-
   VerifyReport report;
   report.root_digest = statement.root_digest;
   report.root_digests = root_digests_of(statement.resources, statement.shard_bytes);
-  report.files = entries.size();
-  for (const FileEntry& entry : entries) report.bytes += entry.size_bytes;
   unify_single_name(statement.resources, folder);
   std::sort(statement.resources.begin(), statement.resources.end(), less_by_range);
-  MLXGUARD_TRY_ASSIGN(Findings findings,
-                      compare(folder, statement.resources, entries, statement.plan(), options));
+  const bool signed_only =
+      options.unsigned_files == UnsignedFiles::kTolerated && !folder.is_single_file();
+  MLXGUARD_TRY_ASSIGN(const auto entries, signed_only ? find_signed(folder, statement.resources)
+                                                      : folder.enumerate(ignored));
+  report.files = entries.size();
+  for (const FileEntry& entry : entries) report.bytes += entry.size_bytes;
+  MLXGUARD_TRY_ASSIGN(Findings findings, compare_in_place(folder, statement.resources, entries,
+                                                          statement.plan(), options.progress));
   if (findings.empty()) return Answer(std::move(report));
   Error first = findings.front();
   return Answer(Refusal{std::move(first), std::move(findings)});

@@ -17,6 +17,8 @@
 
 namespace mlxguard::signature {
 
+/// kTolerated: only the signed files are looked at. Links, pipes and names that no model may have
+/// are tolerated too, where they are not in the place of a signed file.
 enum class UnsignedFiles : std::uint8_t { kRefused, kTolerated };
 
 struct DetachedOptions {

@@ -2,6 +2,7 @@
 #include "signature/detached.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "signature/test_support.h"
 
@@ -64,6 +65,45 @@ TEST_CASE("detached: unsigned files are tolerated where that is asked for, chang
   CHECK(check(model, payload, options) == std::nullopt);
   model.write("a", "2");
   CHECK(check(model, payload, options) == ErrorCode::kDigestMismatch);
+}
+
+TEST_CASE("detached: tolerated is whatever is not signed, but nothing in the place of what is") {
+  for (const std::uint64_t shard : {0u, 4u}) {
+    CAPTURE(shard);
+    ModelOnDisk model;
+    model.write("a", "0123456789");
+    model.write("b/c", "x");
+    SignOptions sign;
+    sign.plan.shard_bytes = shard;
+    const std::string payload = payload_of(model, sign);
+    fs::create_symlink("a", model.path() / "link");
+    fs::create_symlink("/nowhere", model.path() / "away");
+    REQUIRE(::mkfifo((model.path() / "pipe").c_str(), 0600) == 0);
+    model.write("odd\nname", "2");
+    CHECK(check(model, payload) != std::nullopt);
+    DetachedOptions options;
+    options.unsigned_files = UnsignedFiles::kTolerated;
+    CHECK(check(model, payload, options) == std::nullopt);
+    // In the place of a signed file, with its bytes behind it.
+    fs::rename(model.path() / "a", model.path() / "d");
+    CHECK(check(model, payload, options) == ErrorCode::kFileMissing);
+    fs::create_symlink("d", model.path() / "a");
+    CHECK(check(model, payload, options) == ErrorCode::kArtifactSymlink);
+    fs::remove(model.path() / "a");
+    REQUIRE(::mkfifo((model.path() / "a").c_str(), 0600) == 0);
+    CHECK(check(model, payload, options) == ErrorCode::kArtifactSpecial);
+    fs::remove(model.path() / "a");
+    fs::create_directory(model.path() / "a");
+    CHECK(check(model, payload, options) == ErrorCode::kArtifactSpecial);
+    fs::remove(model.path() / "a");
+    fs::rename(model.path() / "d", model.path() / "a");
+    fs::rename(model.path() / "b", model.path() / "e");
+    fs::create_symlink("e", model.path() / "b");
+    CHECK(check(model, payload, options) == ErrorCode::kArtifactSymlink);
+    fs::remove(model.path() / "b");
+    model.write("b", "no folder");
+    CHECK(check(model, payload, options) == ErrorCode::kFileMissing);
+  }
 }
 
 TEST_CASE("detached: what the user leaves out must not be a signed file") {

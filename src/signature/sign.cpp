@@ -41,18 +41,67 @@ struct Hashed {
   std::uint64_t hashed_bytes = 0;
 };
 
-/// Remembers the digests of the files that were hashed now.
-void remember(artifact::DigestCache& cache, std::span<const artifact::FileEntry> files,
+/// The files whose digests nobody knows.
+struct Unknown {
+  std::vector<artifact::FileEntry> files{};
+  std::vector<artifact::Writers> writers{};  ///< before they were hashed
+  std::uint64_t bytes = 0;
+};
+
+/// Takes what the cache knows.
+Result<Unknown> take_known(const artifact::ModelFolder& folder,
+                           const std::vector<artifact::FileEntry>& entries,
+                           artifact::DigestCache* cache, Hashed& hashed) {
+  Unknown unknown;
+  for (const artifact::FileEntry& entry : entries) {
+    const std::vector<artifact::FileDigest>* known = nullptr;
+    if (cache != nullptr) {
+      MLXGUARD_TRY_ASSIGN(const auto identity, folder.identify(entry.name));
+      if (identity.size_bytes == entry.size_bytes) known = cache->find(entry.name, identity);
+    }
+    if (known != nullptr) {
+      hashed.digests.insert(hashed.digests.end(), known->begin(), known->end());
+      continue;
+    }
+    auto writers = artifact::Writers::kUnknown;
+    if (cache != nullptr) {
+      MLXGUARD_TRY_ASSIGN(writers, folder.writers(entry.name));
+    }
+    unknown.files.push_back(entry);
+    unknown.writers.push_back(writers);
+    unknown.bytes += entry.size_bytes;
+  }
+  return unknown;
+}
+
+/// Remembers the digests of the files that were hashed now, but for those that somebody may write
+/// to without a record. Where the kernel does not say, the times alone have to do: the worst that
+/// could come of it is a signature over bytes that this installation signed before.
+void remember(artifact::DigestCache& cache, const Unknown& hashed,
               const std::vector<artifact::FileDigest>& digests,
               const std::vector<std::optional<artifact::FileIdentity>>& identities,
               std::int64_t started_ns) {
   std::size_t next = 0;
-  for (std::size_t i = 0; i < files.size(); ++i) {
+  for (std::size_t i = 0; i < hashed.files.size(); ++i) {
+    const std::string& name = hashed.files[i].name;
     std::vector<artifact::FileDigest> own;
-    while (next < digests.size() && digests[next].name == files[i].name)
-      own.push_back(digests[next++]);
-    if (identities[i]) cache.put(files[i].name, *identities[i], std::move(own), started_ns);
+    while (next < digests.size() && digests[next].name == name) own.push_back(digests[next++]);
+    if (identities[i] && hashed.writers[i] != artifact::Writers::kSome) {
+      cache.put(name, *identities[i], std::move(own), started_ns);
+    }
   }
+}
+
+/// Half of the old bytes and half of the new ones are no file that anybody could vouch for.
+Result<void> check_unchanged(const std::vector<artifact::FileEntry>& files,
+                             const std::vector<std::optional<artifact::FileIdentity>>& identities) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (identities[i]) continue;
+    return make_error(ErrorCode::kArtifactChanged, "a file changed while it was read")
+        .about(files[i].name)
+        .hinting("sign again when nothing writes to the model any more");
+  }
+  return {};
 }
 
 Result<Hashed> hash_all(const artifact::ModelFolder& folder,
@@ -60,24 +109,12 @@ Result<Hashed> hash_all(const artifact::ModelFolder& folder,
                         const SignOptions& options) {
   const std::int64_t started_ns = now_ns();
   Hashed hashed;
-  std::vector<artifact::FileEntry> unknown;
-  for (const artifact::FileEntry& entry : entries) {
-    const std::vector<artifact::FileDigest>* known = nullptr;
-    if (options.cache != nullptr) {
-      MLXGUARD_TRY_ASSIGN(const auto identity, folder.identify(entry.name));
-      if (identity.size_bytes == entry.size_bytes)
-        known = options.cache->find(entry.name, identity);
-    }
-    if (known != nullptr) {
-      hashed.digests.insert(hashed.digests.end(), known->begin(), known->end());
-    } else {
-      unknown.push_back(entry);
-      hashed.hashed_bytes += entry.size_bytes;
-    }
-  }
+  MLXGUARD_TRY_ASSIGN(const Unknown unknown, take_known(folder, entries, options.cache, hashed));
+  hashed.hashed_bytes = unknown.bytes;
   std::vector<std::optional<artifact::FileIdentity>> identities;
   MLXGUARD_TRY_ASSIGN(auto fresh,
-                      folder.hash(unknown, options.plan, options.progress, &identities));
+                      folder.hash(unknown.files, options.plan, options.progress, &identities));
+  MLXGUARD_TRY(check_unchanged(unknown.files, identities));
   if (options.cache != nullptr) remember(*options.cache, unknown, fresh, identities, started_ns);
   hashed.digests.insert(hashed.digests.end(), std::make_move_iterator(fresh.begin()),
                         std::make_move_iterator(fresh.end()));
@@ -95,7 +132,7 @@ Result<SignedModel> sign_model(const artifact::ModelFolder& folder, const crypto
   statement.subject_name = folder.base_name();
   MLXGUARD_TRY_ASSIGN(statement.ignored_paths, ignored_paths(options));
   std::vector<std::string> skipped = statement.ignored_paths;
-  skipped.emplace_back(kUnfinishedSignatureFile);
+  skipped.push_back(unfinished_file_of(options.bundle_file));
   MLXGUARD_TRY_ASSIGN(const auto entries, folder.enumerate(skipped));
   SignedModel model;
   for (const artifact::FileEntry& entry : entries) {

@@ -22,6 +22,9 @@ struct SignOptions {
   /// Paths below the root that the signature does not cover, besides the default ones.
   std::vector<std::string> ignored{};
   Exclusions exclusions = Exclusions::kDefaultAndStated;
+  /// Below the root, where the bundle will stand: what a killed signer left of it is no file of the
+  /// model.
+  std::string bundle_file{artifact::kSignatureFile};
   artifact::Progress progress{};
   /// The digest, and whether it is over files or shards.
   artifact::HashPlan plan{};
@@ -47,8 +50,8 @@ struct SignedModel {
 /// order: bytes of UTF-8. An empty file is listed also with the method `shards` (`name:0:0`; the
 /// specification leaves it out, so that an empty file added later could not be told from a signed
 /// one). Errors: kUsage for an ignored path that is none, kArtifactName for a name that no verifier
-/// of ours would take, kRootDigest if the files are not what `same_as` says, those of ModelFolder,
-/// kCrypto.
+/// of ours would take, kArtifactChanged for a file that was touched while it was hashed,
+/// kRootDigest if the files are not what `same_as` says, those of ModelFolder, kCrypto.
 [[nodiscard]] Result<SignedModel> sign_model(const artifact::ModelFolder& folder,
                                              const crypto::Signer& key,
                                              const SignOptions& options = {});

@@ -17,13 +17,37 @@ trust::Signer signer_of(const TrustedKey& key) {
   return signer;
 }
 
+enum class Encoding : std::uint8_t { kCurrent, kLegacy };
+
+/// What of this bundle the key has signed, if anything. Release 0.2.0 hashed with SHA-256 whatever
+/// the curve; its successors believe it with the curve's own digest too.
+std::optional<Encoding> signed_by(const crypto::EcPublicKey& key, const Bundle& bundle,
+                                  LegacyStatements legacy) {
+  if (key.verify(pre_authentication_encoding(bundle.payload), bundle.signature)) {
+    return Encoding::kCurrent;
+  }
+  if (legacy == LegacyStatements::kRefused) return std::nullopt;
+  const auto once = legacy_encoding(bundle.payload);
+  if (crypto::verify_hashed_with_sha256(key, once, bundle.signature) ||
+      key.verify(once, bundle.signature)) {
+    return Encoding::kLegacy;
+  }
+  return std::nullopt;
+}
+
+void note(Encoding encoding, std::vector<std::string>* legacy_forms) {
+  if (encoding == Encoding::kLegacy && legacy_forms != nullptr) {
+    legacy_forms->emplace_back(kLegacyEncoding);
+  }
+}
+
 /// The signature may be good; the key that made it is not any more. Which it is, is worth saying.
 Result<void> check_not_refused(const Bundle& bundle, const TrustedKeys& trusted,
-                               const std::vector<std::uint8_t>& message) {
+                               LegacyStatements legacy) {
   for (const TrustedKeys::Refused& refused : trusted.refused()) {
     const crypto::EcPublicKey& key = refused.trusted.key;
     const bool made_it = bundle.key_hint ? *bundle.key_hint == key.fingerprint()
-                                         : key.verify(message, bundle.signature);
+                                         : signed_by(key, bundle, legacy).has_value();
     if (!made_it) continue;
     Error why = refused.why;
     return std::move(why).with("signed by key", refused.trusted.name);
@@ -58,22 +82,29 @@ Result<trust::Signer> authenticate_certificates(const Bundle& bundle, const Trus
 Result<trust::Signer> authenticate(const Bundle& bundle, const TrustedKeys& trusted,
                                    std::vector<std::string>* legacy_forms) {
   if (!bundle.certificates.empty()) return authenticate_certificates(bundle, trusted, legacy_forms);
-  const std::vector<std::uint8_t> message = pre_authentication_encoding(bundle.payload);
-  MLXGUARD_TRY(check_not_refused(bundle, trusted, message));
+  const auto legacy = legacy_forms == nullptr ? LegacyStatements::kRefused : trusted.legacy();
+  MLXGUARD_TRY(check_not_refused(bundle, trusted, legacy));
   if (trusted.keys().empty()) {
     return make_error(ErrorCode::kNoTrustedKeys, "expected a trusted public key, found none")
         .hinting("make a key with `mlxguard key new NAME`, or name the signer's with --public-key");
   }
   if (bundle.key_hint) {
     const TrustedKey* named = trusted.find(*bundle.key_hint);
-    if (named != nullptr && named->key.verify(message, bundle.signature)) return signer_of(*named);
+    const auto encoding = named == nullptr ? std::nullopt : signed_by(named->key, bundle, legacy);
+    if (encoding) {
+      note(*encoding, legacy_forms);
+      return signer_of(*named);
+    }
     if (named != nullptr) {
       return make_error(ErrorCode::kSignatureInvalid,
                         "the signature does not verify under the trusted key that it names");
     }
   } else {
     for (const TrustedKey& candidate : trusted.keys()) {
-      if (candidate.key.verify(message, bundle.signature)) return signer_of(candidate);
+      if (const auto encoding = signed_by(candidate.key, bundle, legacy)) {
+        note(*encoding, legacy_forms);
+        return signer_of(candidate);
+      }
     }
   }
   return make_error(ErrorCode::kSignerUntrusted, "no trusted key made this signature")
@@ -99,15 +130,12 @@ Result<trust::Signer> authenticate(const Bundle& bundle, const crypto::ChainTrus
   MLXGUARD_TRY_ASSIGN(const auto chain,
                       crypto::verify_chain(leaf, std::span(claimed).subspan(1), authorities));
   MLXGUARD_TRY_ASSIGN(const crypto::EcPublicKey key, leaf.public_key());
-  const bool good = key.verify(pre_authentication_encoding(bundle.payload), bundle.signature);
-  const bool good_once =
-      !good && legacy == LegacyStatements::kAllowed &&
-      crypto::verify_hashed_with_sha256(key, legacy_encoding(bundle.payload), bundle.signature);
-  if (!good && !good_once) {
+  const auto encoding = signed_by(key, bundle, legacy);
+  if (!encoding) {
     return make_error(ErrorCode::kSignatureInvalid,
                       "the signature does not verify under the certificate's key");
   }
-  if (good_once && legacy_forms != nullptr) legacy_forms->emplace_back(kLegacyEncoding);
+  note(*encoding, legacy_forms);
   trust::Signer signer;
   signer.kind = trust::Signer::Kind::kCertificate;
   signer.fingerprint = key.fingerprint();

@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 #include <tuple>
-#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
 #include "base/os_error.h"
 #include "codec/text.h"
+#include "signature/in_place.h"
 
 namespace mlxguard::signature {
 namespace {
@@ -24,25 +23,6 @@ std::uint64_t total_bytes(std::span<const FileEntry> entries) {
   std::uint64_t total = 0;
   for (const FileEntry& entry : entries) total += entry.size_bytes;
   return total;
-}
-
-/// Both peers write "." for a model that is one file, the specification says its base name.
-void unify_single_name(std::vector<FileDigest>& resources, const artifact::ModelFolder& folder) {
-  const bool by_name = std::all_of(resources.begin(), resources.end(), [&](const FileDigest& one) {
-    return one.name == folder.base_name();
-  });
-  if (!folder.is_single_file() || !by_name) return;
-  for (FileDigest& resource : resources) resource.name = ".";
-}
-
-/// The names of findings with one of these codes.
-std::unordered_set<std::string_view> named_in(const Findings& findings, ErrorCode one,
-                                              ErrorCode other) {
-  std::unordered_set<std::string_view> names;
-  for (const Error& finding : findings) {
-    if (finding.code == one || finding.code == other) names.insert(finding.subject);
-  }
-  return names;
 }
 
 }  // namespace
@@ -163,20 +143,8 @@ Result<void> Verifier::check_in_place(const artifact::Progress& progress) {
     MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(entries_, plan_, progress));
     return conclude(compare_digests(signed_files_, digests));
   }
-  // A file whose length differs has other shards than the signed ones, and one that is not signed
-  // could have any number: neither is hashed.
-  Findings by_name = compare_names(signed_files_, entries_, plan_.shard_bytes);
-  const auto not_hashed = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileUnsigned);
-  const auto not_expected = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileMissing);
-  std::vector<FileEntry> comparable;
-  std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(comparable),
-               [&](const FileEntry& entry) { return !not_hashed.contains(entry.name); });
-  std::vector<FileDigest> expected;
-  std::copy_if(signed_files_.begin(), signed_files_.end(), std::back_inserter(expected),
-               [&](const FileDigest& shard) { return !not_expected.contains(shard.name); });
-  MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(comparable, plan_, progress));
-  Findings findings = compare_digests(expected, digests);
-  std::move(by_name.begin(), by_name.end(), std::back_inserter(findings));
+  MLXGUARD_TRY_ASSIGN(Findings findings,
+                      compare_in_place(folder_, signed_files_, entries_, plan_, progress));
   return conclude(std::move(findings));
 }
 

@@ -62,3 +62,13 @@ def test_what_is_quick_says_nothing(cli, tmp_path):
     (tmp_path / "m" / "a").write_text("a")
     assert on_terminal(cli.binary, "sign", tmp_path / "m", "--key", "signer", "--passphrase-file",
                        cli.passphrase_file, "--state", cli.state) == ""
+
+
+def test_the_time_in_which_a_passphrase_is_typed_is_no_part_of_the_work(cli, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_bytes(b"a" * 1_000_000)
+    agent = tmp_path / "agent"
+    agent.write_text(f"#!/bin/sh\nsleep 1.5\ncat {cli.passphrase_file}\n")
+    agent.chmod(0o700)
+    assert on_terminal(cli.binary, "sign", tmp_path / "m", "--key", "signer", "--passphrase-agent", agent, "--state",
+                       cli.state) == ""

@@ -174,3 +174,24 @@ def test_a_full_disk_leaves_the_old_signature(cli, tmp_path, place):
     assert "[io.no_space]" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["signer_name"] == "signer"
     assert cli.events("--type", "model.signed")[0]["code"] == "io.no_space"
+
+
+def test_a_kill_at_any_moment_leaves_a_signature_that_verifies(cli, model):
+    """The old one or the new one; what the killed signer left behind is no reason to refuse."""
+    sign(cli, model)
+    command = [cli.binary, "sign", model, "--key", "signer", "--passphrase-file", cli.passphrase_file, "--hash-again",
+               "--state", cli.state]
+    begun = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    whole = time.monotonic() - begun
+    for turn in range(12):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(whole * (0.3 + turn / 12))
+        process.kill()
+        process.wait()
+        cli.ok("verify", model)
+    (model / ".model.sig.new").write_text("half of a bund")
+    cli.ok("verify", model)
+    sign(cli, model)
+    assert not (model / ".model.sig.new").exists()
+    cli.ok("verify", model)

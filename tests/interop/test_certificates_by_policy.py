@@ -3,7 +3,7 @@
 `mlxguard verify` believe one. The signer is `mlxguard compat`, or the Python package."""
 import pytest
 
-from model_signing_peer import new_chain, openssl, sign, write_model
+from model_signing_peer import new_chain, revocations, sign, write_model
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +28,6 @@ def code(cli, model):
     done = cli.run("verify", model, "--json")
     import json
     return (json.loads(done.stdout).get("error") or {}).get("code")
-
-
-def revocations(chain, folder, issuer, revoked=None):
-    """A revocation list of an authority, in PEM."""
-    place = folder / issuer
-    place.mkdir(exist_ok=True)
-    (place / "index").write_text("")
-    (place / "number").write_text("01\n")
-    (place / "config").write_text(f"[ca]\ndefault_ca=a\n[a]\ndatabase={place}/index\ncrlnumber={place}/number\n"
-                                  "default_md=sha256\ndefault_crl_days=7\n")
-    common = ["-config", place / "config", "-cert", chain[issuer], "-keyfile", chain[f"{issuer}_key"]]
-    if revoked is not None:
-        openssl("ca", *common, "-revoke", revoked)
-    openssl("ca", *common, "-gencrl", "-out", place / "list.pem")
-    (place / "list.pem").chmod(0o600)
-    return place / "list.pem"
 
 
 def test_without_a_policy_no_certificate_is_believed(cli, model):
@@ -83,3 +67,16 @@ def test_a_certificate_of_ours_is_believed_too(cli, chain, model):
     cli.ok("compat", "model-signing", "sign", "certificate", "--private-key", chain["leaf_key"], "--signing-certificate",
            chain["leaf"], "--certificate-chain", chain["intermediate"], "--signature", model / "model.sig", model)
     assert code(cli, model) is None
+
+
+def test_a_further_signer_signs_beside_a_certificate(cli, chain, model):
+    policy(cli, chain, model)
+    cli.ok("sign", model, "--key", "signer", "--add", "--passphrase-file", cli.passphrase_file)
+    assert (model / "model.sig.d/signer.sig").exists()
+    with (cli.state / "trust.toml").open("a") as file:
+        file.write("[[sources.s.signers]]\nkey = 'signer'\n")
+    text = (cli.state / "trust.toml").read_text().replace("version = 1\n", "version = 2\n", 1)
+    (cli.state / "trust.toml").write_text(text.replace("[sources.s]\n", "[sources.s]\nthreshold = 2\n"))
+    assert code(cli, model) is None
+    (model / "model.sig.d/signer.sig").unlink()
+    assert code(cli, model) == "trust.threshold"

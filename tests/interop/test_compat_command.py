@@ -13,7 +13,7 @@ import click
 import pytest
 from model_signing._cli import main as peer_command
 
-from model_signing_peer import new_chain, new_key, sign, verifies, write_model
+from model_signing_peer import dated_leaf, new_chain, new_key, openssl, revocations, sign, verifies, write_model
 
 MODULE = pathlib.Path("/usr/lib/softhsm/libsofthsm2.so")
 
@@ -124,6 +124,36 @@ def test_a_model_sig_that_is_not_the_bundle_is_a_file(session_cli, place):
                             model / "second.sig", model, exit_code=1)["error"]["code"] == "signature.digest_mismatch"
 
 
+@pytest.mark.parametrize("name", ["model.sig", "own.sig", "skip/own.sig"])
+def test_what_a_killed_signer_left_is_no_file_of_the_model(session_cli, place, name):
+    """A bundle inside the model is written under another name first."""
+    signature = place / "model" / name
+    sign_it = ["compat", "model-signing", "sign", "key", "--private-key", place / "P-256.pem", "--signature", signature,
+               place / "model"]
+    verify_it = ["compat", "model-signing", "verify", "key", "--public-key", place / "P-256.pub", "--signature", signature,
+                 place / "model"]
+    session_cli.ok(*sign_it)
+    unfinished = signature.parent / f".{signature.name}.new"
+    unfinished.write_text("half of a bund")
+    session_cli.ok(*verify_it)
+    unfinished.rename(unfinished.parent / "other.new")
+    assert session_cli.json(*verify_it, exit_code=1)["error"]["code"] == "signature.file_unsigned"
+    unfinished.parent.joinpath("other.new").rename(unfinished)
+    session_cli.ok(*sign_it)
+    assert not unfinished.exists()
+    assert names_in(signature) == ["a", "c", "skip/b"]
+    session_cli.ok(*verify_it)
+
+
+def test_a_signature_does_not_replace_a_device(session_cli, place):
+    (place / "out").symlink_to("/dev/stdout")
+    for target in ("out", "model/skip"):
+        answer = session_cli.json("compat", "model-signing", "sign", "key", "--private-key", "P-256.pem", "--signature",
+                                  target, "model", cwd=place, exit_code=1)
+        assert answer["error"]["code"] == "usage"
+    assert (place / "out").is_symlink() and (place / "model/skip").is_dir()
+
+
 @pytest.mark.parametrize("args, code", [
     (["sign", "key", "--private-key", "missing.pem", "model"], "io.not_found"),
     (["sign", "key", "--private-key", "P-256.pub", "model"], "pem.invalid"),
@@ -222,26 +252,29 @@ def test_certificates(session_cli, chain, place, check, tmp_path):
     assert done.returncode == 1 and "[signature.no_trusted_keys]" in done.stderr
 
 
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_revocation_lists_as_large_as_authorities_have_them(session_cli, chain, place, check, tmp_path, form):
+    model, signature = place / "model", place / "s.sig"
+    sign_by_certificate(session_cli, chain, model, signature)
+
+    def written(crl):
+        out = crl.with_suffix(f".{form}")
+        openssl("crl", "-in", crl, "-outform", form, "-out", out)
+        return ["--crl", out]
+    root = written(revocations(chain, tmp_path, "root"))
+    good = revocations(chain, tmp_path, "intermediate", others=5000)
+    assert good.stat().st_size > 100_000
+    assert check(model, signature, *root, *written(good)) is None
+    assert check(model, signature, *root) == "certificate.crl"
+    bad = revocations(chain, tmp_path, "intermediate", revoked=chain["leaf"], others=5000)
+    assert check(model, signature, *root, *written(bad)) == "certificate.revoked"
+    assert check(model, signature, "--crl", signature) == "certificate.crl"
+
+
 def test_who_signs_has_the_certificates_key(session_cli, chain, place):
     sign_by_certificate(session_cli, chain, place / "model", place / "s.sig", code="certificate.invalid",
                         key=place / "P-256.pem")
     assert not (place / "s.sig").exists()
-
-
-def dated(folder, chain, name, begin, end):
-    """A leaf with these dates, of the chain's intermediate."""
-    request, out = folder / f"{name}.csr", folder / f"{name}.crt"
-    subprocess.run(["openssl", "req", "-new", "-key", chain["leaf_key"], "-subj", f"/CN={name}", "-out", request], check=True)
-    (folder / "ca").mkdir(exist_ok=True)
-    (folder / "ca/index").write_text("")
-    (folder / "ca/config").write_text(
-        "[ca]\ndefault_ca=a\n[a]\nnew_certs_dir=" + str(folder / "ca") + "\ndatabase=" + str(folder / "ca/index") +
-        "\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n"
-        "[e]\nkeyUsage=critical,digitalSignature\nbasicConstraints=critical,CA:FALSE\n")
-    subprocess.run(["openssl", "ca", "-batch", "-config", folder / "ca/config", "-cert", chain["intermediate"], "-keyfile",
-                    chain["intermediate_key"], "-in", request, "-out", out, "-startdate", begin, "-enddate", end, "-notext"],
-                   check=True, capture_output=True)
-    return out
 
 
 def test_a_certificate_that_is_not_valid_now(session_cli, chain, place, check, tmp_path):
@@ -249,13 +282,13 @@ def test_a_certificate_that_is_not_valid_now(session_cli, chain, place, check, t
     model, signature = place / "model", place / "s.sig"
     now = datetime.datetime.now(datetime.timezone.utc)
     begin, end = (f"{now + datetime.timedelta(seconds=s):%Y%m%d%H%M%SZ}" for s in (0, 1))
-    certificates = dict(chain, leaf=dated(tmp_path, chain, "expired", begin, end))
+    certificates = dict(chain, leaf=dated_leaf(tmp_path, chain, "expired", begin, end))
     time.sleep(2)
     sign_by_certificate(session_cli, certificates, model, signature, code="certificate.expired")
     sign(model, signature, chain=certificates)
     assert verifies(model, signature, chain=certificates)
     assert check(model, signature) == "certificate.expired"
-    certificates["leaf"] = dated(tmp_path, chain, "early", "20980101000000Z", "20990102000000Z")
+    certificates["leaf"] = dated_leaf(tmp_path, chain, "early", "20980101000000Z", "20990102000000Z")
     sign_by_certificate(session_cli, certificates, model, place / "no.sig", code="certificate.not_yet_valid")
     sign(model, signature, chain=certificates)
     assert check(model, signature) == "certificate.not_yet_valid"
@@ -273,7 +306,6 @@ def token(tmp_path_factory):
     subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "compat", "--pin", "123456", "--so-pin", "12345678"],
                    env=env, check=True, capture_output=True)
     private, public = new_key(place)
-    from model_signing_peer import openssl
     openssl("pkcs8", "-topk8", "-nocrypt", "-in", private, "-out", place / "p8.pem")
     subprocess.run(["softhsm2-util", "--import", place / "p8.pem", "--token", "compat", "--label", "signer", "--id", "01",
                     "--pin", "123456"], env=env, check=True, capture_output=True)
@@ -295,8 +327,21 @@ def test_a_key_on_a_token(session_cli, place, token, spelled):
                    place / "model")
 
 
+def test_a_uri_with_the_pin_inside_as_the_peers_users_write_it(cli, place, token):
+    """It works, with a note; nobody but the token is told the PIN."""
+    uri = token["uri"].split("?")[0] + "?pin-value=123456&module-name=softhsm2"
+    sign_it = ["compat", "model-signing", "sign", "pkcs11-key", "--signature", place / "s.sig", place / "model", "--pkcs11-uri"]
+    done = cli.ok(*sign_it, uri, env=token["env"])
+    assert "can be read by other processes" in done.stderr
+    assert verifies(place / "model", place / "s.sig", public=token["public"])
+    refused = cli.json(*sign_it, uri.replace("object=signer", "object=nobody"), env=token["env"], exit_code=1)
+    assert refused["error"]["code"] == "token.key_not_found"
+    assert [event["code"] for event in cli.events("--type", "key.refused")] == ["token.key_not_found"]
+    assert "123456" not in cli.ok("log", "query", "--json").stdout + done.stdout + done.stderr + json.dumps(refused)
+
+
 def test_a_certificate_whose_key_is_on_a_token(session_cli, place, token, chain, tmp_path, check):
-    leaf = dated(tmp_path, dict(chain, leaf_key=token["private"]), "token", "20260101000000Z", "20980101000000Z")
+    leaf = dated_leaf(tmp_path, dict(chain, leaf_key=token["private"]), "token", "20260101000000Z", "20980101000000Z")
     session_cli.ok("compat", "model-signing", "sign", "pkcs11-certificate", "--pkcs11-uri", token["uri"], "--pin-file",
                    token["pin"], "--signing_certificate", leaf, "--certificate_chain", chain["intermediate"], "--signature",
                    place / "s.sig", place / "model", env=token["env"])

@@ -2,8 +2,9 @@
 """The cases of the public conformance suite model-signing-conformance, driven through `mlxguard compat`.
 
 A checkout of the suite is data: its configurations, models, keys and bundles. Where it is says
-MLXGUARD_CONFORMANCE_SUITE, or it lies in shared/data. Every refusal has to be for the right reason, so each
-case that must fail has its error code here; a case that the suite gains and this table lacks is a failure.
+MLXGUARD_CONFORMANCE_SUITE; without one a stand-in of the same cases is made (support/conformance_suite.py). Every
+refusal has to be for the right reason, so each case that must fail has its error code here; a case that the suite
+gains and this table lacks is a failure.
 """
 import base64
 import hashlib
@@ -14,14 +15,11 @@ import shutil
 
 import pytest
 
+import conformance_suite
 from conftest import SHARED
 from model_signing_peer import bundle_around, new_key
 
-SUITE = pathlib.Path(os.environ.get("MLXGUARD_CONFORMANCE_SUITE", SHARED / "data/model-signing/conformance"))
-ASSETS = SUITE / "test/assets"
 SCHEMAS = SHARED / "data/model-signing/spec/schemas/v1.0"
-
-pytestmark = pytest.mark.skipif(not ASSETS.exists(), reason="no checkout of the conformance suite here")
 
 # None: it must succeed. Else the code of the refusal, of `sign-model` for round trips.
 CASES = {
@@ -103,38 +101,55 @@ def state(tmp_path_factory):
     return tmp_path_factory.mktemp("conformance") / "state"
 
 
-def configuration(case: str) -> dict:
-    return json.loads((SUITE / "test/test-cases" / case / "config.json").read_text())
+class Suite:
+    """A checkout of the suite, or what stands in for one."""
+
+    def __init__(self, root: pathlib.Path):
+        self.assets = root / "test/assets"
+        self.cases = root / "test/test-cases"
+        assert self.assets.is_dir() and self.cases.is_dir(), f"no checkout of the conformance suite: {root}"
+
+    def configuration(self, case: str) -> dict:
+        return json.loads((self.cases / case / "config.json").read_text())
+
+    def model_of(self, case: str, target: pathlib.Path) -> pathlib.Path:
+        """A copy of the case's model, changed as the case says."""
+        config = self.configuration(case)
+        source = (self.cases / case if config.get("model_relative_to") == "test_dir" else self.assets) / config["model"]
+        if source.is_file():
+            model = target / source.name
+            shutil.copy2(source, model)
+        else:
+            model = target / "model"
+            if source.exists():
+                shutil.copytree(source, model)
+            else:
+                model.mkdir()  # one case has no model: its bundle is refused before that would matter
+        changes = config.get("model_modifications", {})
+        root = model if model.is_dir() else model.parent
+        for name, text in {**changes.get("tamper", {}), **changes.get("inject", {})}.items():
+            (root / name).write_text(text)
+        for name in changes.get("delete", []):
+            (root / name).unlink(missing_ok=True)
+        for name, to in changes.get("symlinks", {}).items():
+            (root / name).symlink_to(to)
+        return model
 
 
-def test_every_offline_case_of_the_suite_is_listed():
-    found = {str(config.parent.relative_to(SUITE / "test/test-cases")): json.loads(config.read_text())
-             for config in (SUITE / "test/test-cases").rglob("config.json")}
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory) -> Suite:
+    named = os.environ.get("MLXGUARD_CONFORMANCE_SUITE")
+    return Suite(pathlib.Path(named) if named else conformance_suite.build(tmp_path_factory.mktemp("suite")))
+
+
+def test_every_offline_case_of_the_suite_is_listed(suite):
+    found = {str(config.parent.relative_to(suite.cases)): json.loads(config.read_text())
+             for config in suite.cases.rglob("config.json")}
     offline = {case for case, config in found.items() if config["method"] != "sigstore"}
     assert offline == set(CASES)
     assert len(CASES) == 59
     for case, code in CASES.items():
         assert (found[case].get("expect", "pass") == "fail") == (code is not None), case
-
-
-def model_of(config: dict, folder: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
-    """A copy of the case's model, changed as the case says."""
-    source = (folder if config.get("model_relative_to") == "test_dir" else ASSETS) / config["model"]
-    if source.is_file():
-        model = target / source.name
-        shutil.copy2(source, model)
-    else:
-        model = target / "model"
-        shutil.copytree(source, model)
-    changes = config.get("model_modifications", {})
-    root = model if model.is_dir() else model.parent
-    for name, text in {**changes.get("tamper", {}), **changes.get("inject", {})}.items():
-        (root / name).write_text(text)
-    for name in changes.get("delete", []):
-        (root / name).unlink(missing_ok=True)
-    for name, to in changes.get("symlinks", {}).items():
-        (root / name).symlink_to(to)
-    return model
 
 
 def common_arguments(config: dict, model: pathlib.Path) -> list:
@@ -150,27 +165,27 @@ def adapter(cli, state, verb, *args, code=None):
     return answer
 
 
-def sign(cli, state, config, model, bundle, code=None):
+def sign(cli, state, suite, config, model, bundle, code=None):
     args = ["--method", config["method"], "--model-path", model, "--output-bundle", bundle]
     block = config["sign"]
-    args += ["--private-key", ASSETS / block["private_key"]]
+    args += ["--private-key", suite.assets / block["private_key"]]
     if "signing_cert" in block:
-        args += ["--signing-cert", ASSETS / block["signing_cert"]]
+        args += ["--signing-cert", suite.assets / block["signing_cert"]]
     for certificate in block.get("cert_chain", []):
-        args += ["--cert-chain", ASSETS / certificate]
+        args += ["--cert-chain", suite.assets / certificate]
     return adapter(cli, state, "sign-model", *args, *common_arguments(config, model), code=code)
 
 
-def verify(cli, state, config, model, bundle, code=None):
+def verify(cli, state, suite, config, model, bundle, code=None):
     args = ["--method", config["method"], "--model-path", model, "--bundle", bundle]
     block = config["verify"]
     if "public_key" in block:
-        public_key = ASSETS / block["public_key"]
+        public_key = suite.assets / block["public_key"]
         if not public_key.exists():  # one case names a key that the suite does not have
-            public_key = ASSETS / "keys/certificate/signing-key-pub.pem"
+            public_key = suite.assets / "keys/certificate/signing-key-pub.pem"
         args += ["--public-key", public_key]
     for certificate in block.get("cert_chain", []):
-        args += ["--cert-chain", ASSETS / certificate]
+        args += ["--cert-chain", suite.assets / certificate]
     if block.get("ignore_unsigned_files"):
         args.append("--ignore-unsigned-files")
     return adapter(cli, state, "verify-model", *args, *common_arguments(config, model), code=code)
@@ -206,11 +221,11 @@ def check_produced(bundle: pathlib.Path, config: dict):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith("roundtrip/")])
-def test_round_trip(session_cli, state, tmp_path, case):
-    config = configuration(case)
-    model = model_of(config, SUITE / "test/test-cases" / case, tmp_path)
+def test_round_trip(session_cli, state, suite, tmp_path, case):
+    config = suite.configuration(case)
+    model = suite.model_of(case, tmp_path)
     bundle = (model if config.get("sig_inside_model") else tmp_path) / "bundle.sig"
-    sign(session_cli, state, config, model, bundle, code=CASES[case])
+    sign(session_cli, state, suite, config, model, bundle, code=CASES[case])
     if CASES[case] is not None:
         assert not bundle.exists()
         return
@@ -218,29 +233,35 @@ def test_round_trip(session_cli, state, tmp_path, case):
     wanted = config.get("verify", {})
     if wanted.get("ignore_unsigned_files") and wanted.get("ignore_paths"):
         (model / "injected.bin").write_text("injected after signing\n")
-    verify(session_cli, state, config, model, bundle)
+    verify(session_cli, state, suite, config, model, bundle)
     if "deterministic" in case:
         again = tmp_path / "again.sig"
-        sign(session_cli, state, config, model, again)
+        sign(session_cli, state, suite, config, model, again)
         assert statement_in(again) == statement_in(bundle)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith("verify/")])
-def test_verify(session_cli, state, tmp_path, case):
-    config = configuration(case)
-    folder = SUITE / "test/test-cases" / case
-    model = model_of(config, folder, tmp_path)
-    verify(session_cli, state, config, model, folder / "bundle.sig", code=CASES[case])
+def test_verify(session_cli, state, suite, tmp_path, case):
+    model = suite.model_of(case, tmp_path)
+    verify(session_cli, state, suite, suite.configuration(case), model, suite.cases / case / "bundle.sig", code=CASES[case])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("verify/historical/")])
+def test_what_earlier_releases_signed_is_refused_once_it_changed(session_cli, state, suite, tmp_path, case):
+    model = suite.model_of(case, tmp_path)
+    changed = model if model.is_file() else model / "signme-1"
+    changed.write_bytes(changed.read_bytes() + b"x")
+    verify(session_cli, state, suite, suite.configuration(case), model, suite.cases / case / "bundle.sig",
+           code="signature.digest_mismatch")
 
 
 @pytest.mark.parametrize("case", SIGNED_ANEW)
-def test_malformed_payloads_that_are_validly_signed(session_cli, state, tmp_path, case):
-    config = configuration(case)
+def test_malformed_payloads_that_are_validly_signed(session_cli, state, suite, tmp_path, case):
+    config = suite.configuration(case)
     private, public = new_key(tmp_path)
     payload = base64.b64decode(
-        json.loads((SUITE / "test/test-cases" / case / "bundle.sig").read_text())["dsseEnvelope"]["payload"])
+        json.loads((suite.cases / case / "bundle.sig").read_text())["dsseEnvelope"]["payload"])
     bundle = tmp_path / "bundle.sig"
     bundle.write_text(bundle_around(private, public, payload))
-    model = model_of(config, SUITE / "test/test-cases" / case, tmp_path)
-    adapter(session_cli, state, "verify-model", "--method", "key", "--model-path", model, "--bundle", bundle,
-            "--public-key", public, *common_arguments(config, model), code=SIGNED_ANEW[case])
+    adapter(session_cli, state, "verify-model", "--method", "key", "--model-path", suite.model_of(case, tmp_path), "--bundle",
+            bundle, "--public-key", public, *common_arguments(config, tmp_path / "model"), code=SIGNED_ANEW[case])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Known defects of other model signing tools. Each test shows that mlxguard does better, and, where that is
 cheap, that the peer really has the defect: when a newer peer has lost it, its half of the test says so."""
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -162,6 +164,9 @@ def test_a_link_added_after_signing(key, check, model, signature):
     (model / "link").symlink_to("config.json")
     assert check(model, signature) == "artifact.symlink"
     assert check(model, signature, "--allow-symlinks") == "artifact.symlink"  # the signer allowed none
+    assert check(model, signature, "--ignore-unsigned-files") is None  # an unsigned file like any other
+    (model / "weights.bin").rename(model / "moved")
+    (model / "weights.bin").symlink_to("moved")
     assert check(model, signature, "--ignore-unsigned-files") == "artifact.symlink"
 
 
@@ -318,7 +323,6 @@ def test_statements_that_do_not_say_what_they_ignore(key, check, model, signatur
                                         (0, "signature.bundle_field"), (-4, "signature.bundle_field"),
                                         ("4", "signature.bundle_field")])
 def test_shard_sizes_as_numbers_without_integers_write_them(key, check, model, signature, size, code):
-    import hashlib
     statement = statement_over({}, method="shards", shard_size=size)
     step = int(size) if isinstance(size, (int, float)) and size > 0 else 4
     for name, data in sorted(FILES.items()):
@@ -346,12 +350,34 @@ def test_members_that_nobody_knows(key, check, model, signature):
     assert check(model, signature) == "signature.bundle_field"
 
 
+@pytest.mark.parametrize("curve, digest", [("P-256", "sha256"), ("P-384", "sha256"), ("P-384", "sha384"), ("P-521", "sha256")])
+def test_what_the_first_release_signed_with_a_key(cli, check, model, signature, tmp_path, curve, digest):
+    """Its encoding has another first word and Python's own form of bytes. The peer reads it in its command, ours
+    too; elsewhere only where a source of the policy allows it."""
+    from model_signing._signing.sign_sigstore_pb import pae_compat
+    private, public = new_key(tmp_path, curve)
+    payload = json.dumps({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://model_signing/Digests/v0.1",
+                          "predicate": {"unused": "'quoted' and \u00fc"}, "subject": [
+                              {"name": name, "digest": {"sha256": hashlib.sha256(data).hexdigest()}}
+                              for name, data in FILES.items()]}, indent=2).encode()
+    bundle = json.loads(bundle_around(private, public, payload, rawBytes="AAAA"))
+    raw = openssl("dgst", f"-{digest}", "-sign", private, input=pae_compat(payload))
+    bundle["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(raw).decode()
+    signature.write_text(json.dumps(bundle))
+    assert check(model, signature, public=public) is None
+    (model / "model.sig").write_bytes(signature.read_bytes())
+    verify = ["verify", model, "--public-key", public, "--json"]
+    assert json.loads(cli.run(*verify).stdout)["error"]["code"] == "signature.untrusted_key"
+    (model / "model.sig").unlink()
+    (model / "weights.bin").write_bytes(b"changed")
+    assert check(model, signature, public=public) == "signature.digest_mismatch"
+
+
 # What a mistyped encoding must not pass as.
 
 def test_the_signature_is_over_the_encoding_not_the_payload(key, check, model, signature):
     payload = json.dumps(statement_over(FILES)).encode()
     bundle = json.loads(bundle_around(key["private"], key["public"], payload))
-    import base64
     raw = openssl("dgst", "-sha256", "-sign", key["private"], input=payload)
     bundle["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(raw).decode()
     signature.write_text(json.dumps(bundle))

@@ -59,6 +59,38 @@ def new_chain(folder: pathlib.Path, days=30) -> dict:
     return made
 
 
+def dated_leaf(folder: pathlib.Path, chain: dict, name: str, begin: str, end: str) -> pathlib.Path:
+    """A leaf with these dates, of the chain's intermediate."""
+    request, out = folder / f"{name}.csr", folder / f"{name}.crt"
+    subprocess.run(["openssl", "req", "-new", "-key", chain["leaf_key"], "-subj", f"/CN={name}", "-out", request], check=True)
+    (folder / "ca").mkdir(exist_ok=True)
+    (folder / "ca/index").write_text("")
+    (folder / "ca/config").write_text(
+        "[ca]\ndefault_ca=a\n[a]\nnew_certs_dir=" + str(folder / "ca") + "\ndatabase=" + str(folder / "ca/index") +
+        "\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n"
+        "[e]\nkeyUsage=critical,digitalSignature\nbasicConstraints=critical,CA:FALSE\n")
+    subprocess.run(["openssl", "ca", "-batch", "-config", folder / "ca/config", "-cert", chain["intermediate"], "-keyfile",
+                    chain["intermediate_key"], "-in", request, "-out", out, "-startdate", begin, "-enddate", end, "-notext"],
+                   check=True, capture_output=True)
+    return out
+
+
+def revocations(chain: dict, folder: pathlib.Path, issuer: str, revoked=None, others=0) -> pathlib.Path:
+    """A revocation list of an authority, in PEM, with so many entries besides."""
+    place = folder / issuer
+    place.mkdir(exist_ok=True)
+    (place / "index").write_text("".join(f"R\t400101000000Z\t260101000000Z\t{i + 1:040X}\tunknown\t/CN={i}\n" for i in range(others)))
+    (place / "number").write_text("01\n")
+    (place / "config").write_text(f"[ca]\ndefault_ca=a\n[a]\ndatabase={place}/index\ncrlnumber={place}/number\n"
+                                  "default_md=sha256\ndefault_crl_days=7\n")
+    common = ["-config", place / "config", "-cert", chain[issuer], "-keyfile", chain[f"{issuer}_key"]]
+    if revoked is not None:
+        openssl("ca", *common, "-revoke", revoked)
+    openssl("ca", *common, "-gencrl", "-out", place / "list.pem")
+    (place / "list.pem").chmod(0o600)
+    return place / "list.pem"
+
+
 def hashing(signature: pathlib.Path, model: pathlib.Path, algorithm=None, shard_size=None, **kwargs):
     """As the peer's command makes it: the signature and git's own files are left out."""
     import model_signing
