@@ -5,7 +5,9 @@
 Each case is a folder with one thing in it that runs code, breaks a loader or is harmless; a tool "speaks" when its exit status or output says so. The peers are
 named by MODELSCAN, PICKLESCAN and FICKLING or found on the PATH; one that is absent is named as absent. One JSON line a case and tool, then one a tool.
 """
+import bz2
 import collections
+import datetime
 import gzip
 import io
 import json
@@ -16,9 +18,11 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MLXGUARD = ROOT / "build/bin/mlxguard"
@@ -39,12 +43,39 @@ def safetensors(shape, offsets, data=b"", name="w", dtype="F32"):
     return struct.pack("<Q", len(header)) + header + data
 
 
-def torch_zip(pickled):
+def safetensors_text(header, data_bytes):
+    return struct.pack("<Q", len(header)) + header.encode() + bytes(data_bytes)
+
+
+def zipped(entries):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled)
-        archive.writestr("archive/version", "3\n")
+        for name, content in entries.items():
+            archive.writestr(name, content)
     return out.getvalue()
+
+
+def torch_zip(pickled, more=()):
+    return zipped({"archive/data.pkl": pickled, **dict(more), "archive/version": "3\n"})
+
+
+def tar(content):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("model.pkl")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def gguf_template(template):
+    key = b"tokenizer.chat_template"
+    return b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, len(key)) + key + struct.pack("<IQ", 8, len(template)) + template
+
+
+def odd_memo():
+    """Python reads the memo's number " 1" as 1: a scanner that does not sees harmless names."""
+    return b"Vcollections\np1\n0VOrderedDict\np2\n0Vos\np 1\n0Vsystem\np 2\n0g1\ng2\n\x93(S'id'\ntR."
 
 
 def memo_global():
@@ -78,14 +109,35 @@ def cases():
     yield "gguf tensor count", {"model.gguf": b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0)}, True
     yield "NaN weights", {"model.safetensors": safetensors([2], [0, 8], struct.pack("<ff", float("nan"), 1))}, True
     yield "executable", {"run": b"\x7fELF" + bytes(100)}, True
+    yield "pickle: memo numbers with blanks", {"model.pkl": odd_memo()}, True
+    yield "pickle: breaks off after an unknown call", {"model.pkl": b"cnobody.knows\nthis\n(S'x'\ntR"}, True
+    yield "pickle: name behind an array's bytes", {"model.joblib": b"\x80\x04}\x94" + b"\xff" * 64 + b"\x8c\x02os\x94\x8c\x06system\x94\x93."}, True
+    yield "pickle in zlib (joblib)", {"model.joblib": zlib.compress(evil)}, True
+    yield "pickle in two streams of gzip", {"model.pkl.gz": gzip.compress(evil[:9]) + gzip.compress(evil[9:])}, True
+    yield "pickle in bz2", {"model.pkl.bz2": bz2.compress(evil)}, True
+    yield "pickle in a zip behind a picture", {"logo.png": b"\x89PNG\r\n\x1a\n" + bytes(40) + torch_zip(evil)}, True
+    yield "pickle in the place of a PyTorch storage", {"pytorch_model.bin": torch_zip(pickle.dumps({}), {"archive/data/0": evil})}, True
+    yield "pickle in a tar", {"model.tar": tar(evil)}, True
+    yield "numpy object array in npz", {"a.npz": zipped({"a.npy": npy("|O", (1,), evil)})}, True
+    yield "numpy header with a key twice", {"a.npy": npy("<f4", (1,), evil, more=", 'descr': '|O'")}, True
+    yield "YAML object", {"c.yaml": b"a: !!python/object/apply:os.system [id]\n"}, True
+    yield "YAML object behind an escape", {"c.yaml": b"a: !!pyth%6Fn/object/apply:os.system [id]\n"}, True
+    yield "Keras Lambda layer", {"m.keras": zipped({"config.json": b'{"class_name": "Lambda", "config": {"function": "gASV"}}'})}, True
+    yield "chat template with a computed key", {"chat_template.jinja": b"{% set k = a ~ b %}{{ x[k] }}"}, True
+    yield "chat template in GGUF", {"m.gguf": gguf_template(b"{{ x.__class__ }}")}, True
+    yield "safetensors: two tensors of one name", {"model.safetensors": safetensors_text('{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"w":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', 2)}, True
+    yield "mlxfn cut off", {"f.mlxfn": struct.pack("<Q", 6) + b"0.32.4" + bytes(9)}, True
+    yield "good: npz", {"a.npz": zipped({"a.npy": npy("<f4", (2,), bytes(8))})}, False
+    yield "good: GGUF", {"m.gguf": gguf_template(b"{{ x }}")}, False
+    yield "good: pickle of an ordered dictionary and a date", {"model.pkl": pickle.dumps([collections.OrderedDict(a=1), datetime.date(2026, 1, 1)])}, None
     yield "good: pickle of numbers", {"model.pkl": pickle.dumps({"w": [1.0, 2.0]})}, None
     yield "good: safetensors", {"model.safetensors": safetensors([2], [0, 8], struct.pack("<ff", 0.5, 1))}, False
     yield "good: PyTorch state dict", {"pytorch_model.bin": torch_zip(pickle.dumps(collections.OrderedDict(w=1)))}, None
     yield "good: config and template", {"config.json": b'{"model_type": "llama"}', "chat_template.jinja": b"{% for m in messages %}{{ m.content }}{% endfor %}"}, False
 
 
-def npy(dtype, shape, data):
-    header = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode()
+def npy(dtype, shape, data, more=""):
+    header = (repr({"descr": dtype, "fortran_order": False, "shape": shape})[:-1] + more + ", }").encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + data
 

@@ -47,8 +47,9 @@ class MLXGUARD_EXPORT Model {
   /// Strictly parsed header of a .safetensors file. Errors: those of safetensors.*.
   [[nodiscard]] Result<std::vector<Tensor>> tensors(std::string_view file) const;
   /// Checks a file's structure before mlx is given it. `format` is mlx's: "safetensors", "npy",
-  /// "npz", "gguf"; empty: by the file's extension, and a kind without rules passes. Errors:
-  /// safetensors.*, npy.*, gguf.*, archive.invalid; format.unknown for another `format`.
+  /// "npz", "gguf", "mlxfn"; empty: by the file's extension, and a kind without rules passes.
+  /// Errors: safetensors.*, npy.*, gguf.*, archive.invalid, mlxfn.invalid, input.too_large;
+  /// format.unknown for another `format`.
   [[nodiscard]] Result<std::monostate> check_structure(std::string_view file,
                                                        std::string_view format = {}) const;
 

@@ -20,17 +20,23 @@ def load(path, tokenizer_config=None, model_config=None, adapter_path=None, lazy
                          hint=f"download it first: hf download {path} --local-dir FOLDER, then sign the folder")
     if revision is not None:
         raise UsageError("a local folder has no revisions", code="usage", number=1100)
-    model = guard.open_model(path)
-    for name in model.files:
-        if name.endswith(".safetensors"):
-            model.check_structure(name)
+    model = _open_checked(guard, path)
     with model.folder() as folder:
         if adapter_path is None:
             return mlx_lm.load(str(folder), tokenizer_config, model_config, None, lazy, return_config,
                                trust_remote_code=trust_remote_code)
-        with guard.open_model(adapter_path).folder() as adapter:
+        with _open_checked(guard, adapter_path).folder() as adapter:
             return mlx_lm.load(str(folder), tokenizer_config, model_config, str(adapter), lazy,
                                return_config, trust_remote_code=trust_remote_code)
+
+
+def _open_checked(guard, path):
+    """Verified, and every file of weights that mlx_lm could load is one that mlx may be given."""
+    model = guard.open_model(path)
+    for name in model.files:
+        if name.endswith((".safetensors", ".npz")):
+            model.check_structure(name)
+    return model
 
 
 def __getattr__(name):

@@ -14,6 +14,7 @@
 #include "engine/model_file.h"
 #include "engine/open_gate.h"
 #include "engine/tensors.h"
+#include "format/mlxfn.h"
 
 namespace mlxguard::engine {
 namespace {
@@ -21,6 +22,7 @@ namespace {
 namespace mx = mlx::core;
 
 Result<mx::ImportedFunction> import_verified(const ModelFile& file) {
+  MLXGUARD_TRY(format::check_mlxfn(file.bytes()));
   MLXGUARD_TRY_ASSIGN(const OpenGate gate, OpenGate::admit(file.bytes()));
   return stop_exceptions(ErrorCode::kEngineLoad, [&]() -> Result<mx::ImportedFunction> {
     return mx::import_function(OpenGate::path());

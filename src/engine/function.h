@@ -13,7 +13,7 @@ namespace mlxguard::engine {
 inline constexpr std::string_view kFunctionManifestName = "mlxguard.json";
 
 /// Errors: kManifestInvalid (also when the function does not take or give what the manifest says),
-/// kEngineLoad.
+/// kMlxfn when the file is malformed, kEngineLoad when mlx cannot import it.
 [[nodiscard]] Result<std::unique_ptr<Model>> load_function(const signature::VerifiedModel& model);
 
 }  // namespace mlxguard::engine

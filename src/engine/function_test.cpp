@@ -170,12 +170,12 @@ TEST_CASE("function: the value range of the manifest is respected when the funct
   CHECK(outputs.error().code == ErrorCode::kRequestRange);
 }
 
-TEST_CASE("function: refuses a file that mlx cannot import, and a model without it") {
+TEST_CASE("function: refuses a malformed file before mlx sees it, and a model without it") {
   FileMap files = product_files();
   files["model.mlxfn"] = "not a function";
-  CHECK(error_of(files).code == ErrorCode::kEngineLoad);
+  CHECK(error_of(files).code == ErrorCode::kMlxfn);
   files["model.mlxfn"] = "";
-  CHECK(error_of(files).code == ErrorCode::kEngineLoad);
+  CHECK(error_of(files).code == ErrorCode::kMlxfn);
   files.erase("model.mlxfn");
   CHECK(error_of(files).code == ErrorCode::kManifestInvalid);
   files = product_files();
@@ -183,9 +183,10 @@ TEST_CASE("function: refuses a file that mlx cannot import, and a model without 
   for (std::size_t size = 0; size < whole.size(); size += whole.size() / 16) {
     CAPTURE(size);
     files["model.mlxfn"] = whole.substr(0, size);
-    const ErrorCode code = error_of(files).code;
-    CHECK((code == ErrorCode::kEngineLoad || code == ErrorCode::kManifestInvalid));
+    CHECK(error_of(files).code == ErrorCode::kMlxfn);
   }
+  files["model.mlxfn"] = whole + "x";  // mlx does not look behind the last function
+  CHECK(error_of(files).code == ErrorCode::kMlxfn);
 }
 
 TEST_CASE("function: two models in one process do not share a read position") {

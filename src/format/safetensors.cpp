@@ -5,9 +5,9 @@
 #include <tuple>
 #include <utility>
 
-#include "base/checked.h"
 #include "base/limits.h"
 #include "codec/json.h"
+#include "format/shape.h"
 
 namespace mlxguard::format {
 namespace {
@@ -77,24 +77,12 @@ Result<void> read_shape(JsonValue shape, TensorEntry& entry) {
 
 /// Bytes that a tensor of this shape and type takes.
 Result<std::uint64_t> byte_count(const TensorEntry& entry) {
-  std::uint64_t elements = 1;
-  bool is_empty = false;
-  for (const std::int64_t extent : entry.shape) {
-    // A zero makes the product zero wherever it stands, but must not hide a product (of strides, in
-    // mlx) that wraps: zeros count as one until the end.
-    is_empty = is_empty || extent == 0;
-    const auto product =
-        checked_mul(elements, static_cast<std::uint64_t>(std::max<std::int64_t>(extent, 1)));
-    if (!product || *product > limits::kTensorElementsMax) {
-      return make_error(ErrorCode::kSafetensorsShape, "the number of elements is too large")
-          .about(entry.name);
-    }
-    elements = *product;
+  const auto elements = element_count(entry.shape);
+  if (!elements) {
+    return make_error(ErrorCode::kSafetensorsShape, "the number of elements is too large")
+        .about(entry.name);
   }
-  if (is_empty) elements = 0;
-  const auto bytes = checked_mul(elements, std::uint64_t{size_of(entry.type)});
-  MLXGUARD_CHECK(bytes.has_value());  // kTensorElementsMax * 8 fits
-  return *bytes;
+  return *elements * size_of(entry.type);  // kTensorElementsMax * 8 fits
 }
 
 Result<void> read_offsets(JsonValue offsets, std::uint64_t data_begin, std::uint64_t file_size,

@@ -56,6 +56,12 @@ void judge_module(const ConfigValue& value, const FileContext& context, Findings
     findings.add(Rule::kConfigModule, "sentence-transformers imports this module", value.source,
                  value.place);
   }
+  if (value.key == "parent_library" && value.parent == "auto_mapping") {
+    const std::string_view library = value.text.substr(0, value.text.find('.'));
+    if (library != "transformers" && library != "diffusers") {
+      findings.add(Rule::kConfigModule, "PEFT imports this module", value.source, value.place);
+    }
+  }
   const bool imported = value.key == "model_type" || value.key == "tool_parser_type" ||
                         value.key == "chat_template_type";
   if (imported && !is_plain_name(value.text)) {
@@ -100,7 +106,7 @@ void judge_template(const ConfigValue& value, Findings& findings) {
   const bool listed = value.parent == "chat_template" && value.key != "name";
   if (!direct && !listed) return;
   scan_template(value.text, listed ? "chat_template of " + evidence_of(value.key) : "chat_template",
-                TemplateOrigin::kInsideConfig, findings);
+                TemplateOrigin::kInsideConfig, findings, value.place);
 }
 
 }  // namespace
@@ -109,7 +115,11 @@ void judge_config_value(const ConfigValue& value, const FileContext& context, Fi
   const std::string_view key = value.key;
   if (key == "model_file") judge_model_file(value, context, findings);
   if (key == "auto_map") judge_auto_map(value, findings);
-  if (key == "trust_remote_code" && value.kind == ValueKind::kTrue) {
+  // Any text of JSON is true to Python, "false" as well. (Elsewhere it may be prose.)
+  const bool trusts =
+      value.kind == ValueKind::kTrue || (value.kind == ValueKind::kText && !value.text.empty() &&
+                                         has_extension(context.name, ".json"));
+  if (key == "trust_remote_code" && trusts) {
     findings.add(Rule::kConfigTrust, "`trust_remote_code` is set inside of the model", value.source,
                  value.place);
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/limits.h"
 #include "codec/json.h"
@@ -211,6 +212,36 @@ bool is_word(char c) {
          (c >= 'A' && c <= 'Z');
 }
 
+/// A line as a YAML reader takes it: %XX of tags and \xXX, \uXXXX of quoted text resolved. Only
+/// ASCII is, since keys and tags are.
+std::string resolved(std::string_view line) {
+  const auto hex = [&](std::size_t from, std::size_t digits, unsigned& code) {
+    if (from + digits > line.size()) return false;
+    const char* const begin = line.data() + from;
+    const auto [stop, problem] = std::from_chars(begin, begin + digits, code, 16);
+    return problem == std::errc{} && stop == begin + digits && code >= 0x20 && code < 0x7F;
+  };
+  std::string out;
+  for (std::size_t at = 0; at < line.size();) {
+    const char next = at + 1 < line.size() ? line[at + 1] : '\0';
+    const bool escape = line[at] == '\\';
+    const std::size_t prefix = line[at] == '%' ? 1 : 2;
+    const std::size_t digits = line[at] == '%'         ? 2
+                               : escape && next == 'x' ? 2
+                               : escape && next == 'u' ? 4
+                               : escape && next == 'U' ? 8
+                                                       : 0;
+    unsigned code = 0;
+    if (digits != 0 && hex(at + prefix, digits, code)) {
+      out += static_cast<char>(code);
+      at += prefix + digits;
+    } else {
+      out += line[at++];
+    }
+  }
+  return out;
+}
+
 /// One line: each known key in it, wherever it stands (block, flow or quoted), and its value.
 void scan_yaml_line(std::string_view line, Place place, const FileContext& context,
                     Findings& findings) {
@@ -220,8 +251,10 @@ void scan_yaml_line(std::string_view line, Place place, const FileContext& conte
       std::string_view rest = line.substr(at + key.size());
       if (!rest.empty() && (rest.front() == '"' || rest.front() == '\'')) rest.remove_prefix(1);
       rest = trimmed(rest);
-      if (rest.empty() || (rest.front() != ':' && rest.front() != '=')) continue;
-      rest = trimmed(rest.substr(1));
+      // "? key": its value stands on a line of its own.
+      const bool alone = rest.empty() && trimmed(line).starts_with("?");
+      if (!alone && (rest.empty() || (rest.front() != ':' && rest.front() != '='))) continue;
+      if (!alone) rest = trimmed(rest.substr(1));
       const std::size_t comment = rest.find(" #");
       rest = trimmed(rest.substr(0, comment));
       if (rest.starts_with("#")) rest = {};
@@ -278,8 +311,13 @@ void scan_yaml(std::string_view untrusted_text, const FileContext& context, Find
   std::size_t at = 0;
   for (std::uint64_t number = 1; at < untrusted_text.size(); ++number) {
     const std::size_t end = std::min(untrusted_text.find('\n', at), untrusted_text.size());
-    const std::string_view line = untrusted_text.substr(at, end - at);
+    const std::string text = resolved(untrusted_text.substr(at, end - at));
+    const std::string_view line = text;
     const Place place{.offset = at, .line = number};
+    if (line.starts_with("%TAG")) {
+      findings.add(Rule::kConfigYamlObject, Severity::kHigh,
+                   "a directive that gives tags other names", line.substr(0, kSourceShown), place);
+    }
     for (const std::string_view tag : {"!!python/", "!python/", "tag:yaml.org,2002:python/"}) {
       if (const std::size_t found = line.find(tag); found != line.npos) {
         findings.add(Rule::kConfigYamlObject, "a tag that makes a Python object",

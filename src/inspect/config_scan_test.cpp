@@ -160,3 +160,28 @@ TEST_CASE("config: a weights index may name files of its folder only") {
   CHECK(rules_of(absent) == Ids{"weights.index"});
   CHECK(absent.findings[0].severity == Severity::kMedium);
 }
+
+TEST_CASE("config: YAML hides neither tags nor keys in escapes, directives or explicit keys") {
+  const auto yaml = [](std::string_view text) { return rules_of(inspected("c.yaml", text)); };
+  CHECK(yaml("a: !!pyth%6Fn/object/apply:os.system [id]\n") == Ids{"config.yaml_object"});
+  CHECK(yaml("a: !<tag:yaml.org,2002:python/object/apply:os.system> [id]\n") ==
+        Ids{"config.yaml_object"});
+  CHECK(yaml("%TAG !p! tag:yaml.org,2002:pyth\n---\na: !p!on/object/apply:os.system [id]\n") ==
+        Ids{"config.yaml_object"});
+  CHECK(yaml("\"_t\\x61rget_\": os.system\n") == Ids{"config.target"});
+  CHECK(yaml("\"\\u005ftarget_\": os.system\n") == Ids{"config.target"});
+  CHECK(yaml("? auto_map\n: {AutoModel: m.M}\n") == Ids{"config.auto_map"});
+  CHECK(yaml("a: 100%\nb: \"\\xzz\"\n# %TAG\n") == Ids{});
+}
+
+TEST_CASE("config: what is true to Python is true, and what PEFT imports is told") {
+  CHECK(rules_of(inspected("config.json", R"({"trust_remote_code": "false"})")) ==
+        Ids{"config.trust_remote_code"});
+  CHECK(rules_of(inspected("README.md", "model = load(x, trust_remote_code=False)\n")) == Ids{});
+  CHECK(rules_of(inspected("adapter_config.json",
+                           R"({"auto_mapping": {"parent_library": "evil.models"}})")) ==
+        Ids{"config.module"});
+  CHECK(rules_of(inspected(
+            "adapter_config.json",
+            R"({"auto_mapping": {"parent_library": "transformers.models.llama"}})")) == Ids{});
+}

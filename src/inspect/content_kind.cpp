@@ -80,6 +80,16 @@ bool is_safetensors(Bytes file) {
   return file[8] == '{' && header >= 2 && header < (1ull << 40);
 }
 
+bool is_text(Bytes file) {
+  constexpr std::size_t kLooked = 1 << 16;
+  std::string_view head = as_text(file.first(std::min(file.size(), kLooked)));
+  // The cut may have split a character.
+  for (std::size_t cut = 0; cut < 4 && !codec::is_utf8(head) && head.size() == kLooked; ++cut) {
+    head.remove_suffix(1);
+  }
+  return codec::is_utf8(head) && head.find('\0') == head.npos;
+}
+
 /// Protocol 2 and later say so. Older ones are text: told apart by their opcodes, not by a mark.
 bool is_pickle(Bytes file, std::string_view name) {
   constexpr std::uint8_t kProtoOpcode = 0x80, kNewest = 5;
@@ -99,9 +109,11 @@ bool is_pickle(Bytes file, std::string_view name) {
   if (global && stops && head.find('\n', line + 1) != head.npos) return true;
   constexpr std::array<std::string_view, 7> kNames{".pkl",  ".pickle", ".pt",  ".pth",
                                                    ".ckpt", ".joblib", ".dill"};
+  // What is named so is read as one: whatever is wrong with it is then told.
+  // (.pth also names lists of paths, which are text.)
   const bool named = std::any_of(kNames.begin(), kNames.end(),
                                  [&](std::string_view one) { return has_extension(name, one); });
-  return named && stops;
+  return named && (stops || !has_extension(name, ".pth") || !is_text(file));
 }
 
 /// Python 3's magic number: two bytes of version, then CR LF.
@@ -111,14 +123,9 @@ bool is_byte_code(Bytes file) {
          file[1] <= kNewest;
 }
 
-bool is_text(Bytes file) {
-  constexpr std::size_t kLooked = 1 << 16;
-  std::string_view head = as_text(file.first(std::min(file.size(), kLooked)));
-  // The cut may have split a character.
-  for (std::size_t cut = 0; cut < 4 && !codec::is_utf8(head) && head.size() == kLooked; ++cut) {
-    head.remove_suffix(1);
-  }
-  return codec::is_utf8(head) && head.find('\0') == head.npos;
+/// zlib's two bytes, as joblib and others write them; text may begin like it.
+bool is_zlib(Bytes file) {
+  return file.size() >= 6 && file[0] == 0x78 && (file[0] * 256 + file[1]) % 31 == 0;
 }
 
 ContentKind kind_of_text(std::string_view text, std::string_view name) {
@@ -146,14 +153,19 @@ ContentKind kind_of_text(std::string_view text, std::string_view name) {
   return ContentKind::kText;
 }
 
+/// Formats that carry graphs or code of their own; some of them may read like text.
+bool is_foreign(std::string_view name) {
+  for (const std::string_view extension : {".onnx", ".pb", ".h5", ".hdf5", ".keras", ".tflite",
+                                           ".mlmodel", ".msgpack", ".ot", ".nemo", ".caffemodel"}) {
+    if (has_extension(name, extension)) return true;
+  }
+  return false;
+}
+
 ContentKind kind_by_name(Bytes file, std::string_view name) {
   if (has_extension(name, ".mlxfn")) return ContentKind::kMlxfn;
   if ((has_extension(name, ".model") || has_extension(name, ".spm")) && file[0] == 0x0A) {
     return ContentKind::kSentencePiece;
-  }
-  for (const std::string_view extension : {".onnx", ".pb", ".h5", ".hdf5", ".keras", ".tflite",
-                                           ".mlmodel", ".msgpack", ".ot", ".nemo", ".caffemodel"}) {
-    if (has_extension(name, extension)) return ContentKind::kForeign;
   }
   return ContentKind::kUnknown;
 }
@@ -191,7 +203,9 @@ ContentKind content_kind_of(Bytes file, std::string_view name) {
   if (is_safetensors(file)) return ContentKind::kSafetensors;
   if (is_byte_code(file)) return ContentKind::kByteCode;
   if (is_pickle(file, name)) return ContentKind::kPickle;
+  if (is_foreign(name)) return ContentKind::kForeign;
   if (is_text(file)) return kind_of_text(as_text(file), name);
+  if (is_zlib(file)) return ContentKind::kCompressed;
   return kind_by_name(file, name);
 }
 

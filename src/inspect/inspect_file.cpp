@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "base/limits.h"
+#include "format/zip.h"
 #include "inspect/content_kind.h"
 #include "inspect/pickle_scan.h"
 #include "inspect/template_scan.h"
@@ -41,11 +41,20 @@ constexpr int kNestingMax = 4;  // archives inside of archives
 
 void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int nesting,
                   Findings& findings);
+/// A file may be two things at once, and a loader does not ask what else it is: a pickle reads from
+/// the beginning, an archive from its end.
+void look_for_more(ContentKind kind, Bytes file, const FileContext& context, int nesting,
+                   Findings& findings);
 
-/// The raw tensors of a PyTorch archive: bytes without a form of their own.
+/// The raw tensors of a PyTorch archive, by their numbers: bytes without a form of their own.
 bool is_storage(std::string_view name, const std::set<std::string>& checkpoints) {
-  const std::size_t folder = name.rfind("/data/");
-  return folder != name.npos && checkpoints.contains(std::string(name.substr(0, folder)));
+  constexpr std::string_view kFolder = "/data/";
+  const std::size_t folder = name.rfind(kFolder);
+  if (folder == name.npos || !checkpoints.contains(std::string(name.substr(0, folder)))) {
+    return false;
+  }
+  const std::string_view number = name.substr(folder + kFolder.size());
+  return !number.empty() && number.find_first_not_of("0123456789") == number.npos;
 }
 
 /// Everything that an archive holds, looked at like files of the model.
@@ -56,24 +65,30 @@ void inspect_archive(ContentKind kind, Bytes file, const FileContext& context, i
   std::set<std::string> checkpoints;
   const EntryVisitor visit = [&](const std::string& name, Bytes content) {
     if (has_extension(name, "/data.pkl")) checkpoints.insert(name.substr(0, name.rfind('/')));
-    if (is_storage(name, checkpoints)) return;
+    const bool storage = is_storage(name, checkpoints);
     findings.set_inside(outer.empty() ? name : outer + "!" + name);
     FileContext inner;
     inner.name = kind == ContentKind::kCompressed ? context.name : name;
     const ContentKind inner_kind = kind_of(content, inner.name);
-    inspect_kind(inner_kind, content, inner, nesting + 1, findings);
+    if (!storage) inspect_kind(inner_kind, content, inner, nesting + 1, findings);
+    look_for_more(storage ? ContentKind::kUnknown : inner_kind, content, inner, nesting + 1,
+                  findings);
     findings.set_inside(outer);
   };
   if (kind == ContentKind::kZip) return scan_zip(file, findings, visit);
   if (kind == ContentKind::kTar) return scan_tar(file, findings, visit);
   const bool gzip = file.size() > 2 && file[0] == 0x1f && file[1] == 0x8b;
-  if (kind == ContentKind::kCompressed && gzip) return scan_gzip(file, findings, visit);
+  const bool zlib = file.size() > 2 && file[0] == 0x78;
+  if (kind == ContentKind::kCompressed && (gzip || zlib)) {
+    return scan_deflated(file, gzip ? format::Wrapper::kGzip : format::Wrapper::kZlib, findings,
+                         visit);
+  }
   findings.gap("archives of this form are not opened");
 }
 
 /// Formats that are archives by design: not a finding of their own.
 bool is_archive_by_design(std::string_view name) {
-  for (const std::string_view extension : {".npz", ".pt", ".pth", ".bin", ".ckpt"}) {
+  for (const std::string_view extension : {".npz", ".pt", ".pth", ".bin", ".ckpt", ".keras"}) {
     if (has_extension(name, extension)) return true;
   }
   return false;
@@ -150,6 +165,18 @@ void inspect_kind(ContentKind kind, Bytes file, const FileContext& context, int 
   }
 }
 
+void look_for_more(ContentKind kind, Bytes file, const FileContext& context, int nesting,
+                   Findings& findings) {
+  if (kind != ContentKind::kPickle && is_pickle(file)) scan_pickle(file, 0, findings);
+  if (kind == ContentKind::kZip) return;
+  const auto begin = format::zip_behind_other_content(file);
+  if (!begin) return;
+  findings.add(Rule::kArchiveUnsafe, "an archive behind something else: some readers open it", {},
+               {.offset = *begin, .line = {}});
+  inspect_archive(ContentKind::kZip, file.subspan(static_cast<std::size_t>(*begin)), context,
+                  nesting, findings);
+}
+
 }  // namespace
 
 FileReport inspect_file(Bytes file, const FileContext& context) {
@@ -172,8 +199,7 @@ FileReport inspect_file(Bytes file, const FileContext& context) {
   }
   report.format = name_of(kind);
   inspect_kind(kind, file, context, 0, findings);
-  // A file may be two things at once: a loader of pickles does not ask what else it is.
-  if (kind != ContentKind::kPickle && is_pickle(file)) scan_pickle(file, 0, findings);
+  look_for_more(kind, file, context, 0, findings);
   return report;
 }
 

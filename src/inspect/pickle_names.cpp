@@ -91,7 +91,7 @@ constexpr std::array<std::string_view, 78> kDangerousModules{"os",
                                                              "nose",
                                                              "ssl"};
 /// Of modules that are otherwise unknown or harmless.
-constexpr std::array<std::string_view, 58> kDangerousNames{
+constexpr std::array<std::string_view, 57> kDangerousNames{
     "builtins.eval",
     "builtins.exec",
     "builtins.compile",
@@ -109,7 +109,6 @@ constexpr std::array<std::string_view, 58> kDangerousNames{
     "builtins.vars",
     "builtins.map",
     "builtins.filter",
-    "builtins.type",
     "builtins.__build_class__",
     "builtins.help",
     "builtins.file",
@@ -155,9 +154,25 @@ constexpr std::array<std::string_view, 9> kDangerousBeginnings{
     "numpy.testing.",   "numpy.f2py.", "numpy.distutils.",   "torch.utils.", "torch._dynamo.",
     "torch._inductor.", "torch.fx.",   "torch.distributed.", "torch.jit."};
 
-constexpr std::array<std::string_view, 67> kHarmless{
+constexpr std::array<std::string_view, 93> kHarmless{
     "types.SimpleNamespace",
     "pathlib.PosixPath",
+    "pathlib._local.PosixPath",
+    "pathlib._local.WindowsPath",
+    "pathlib._local.PurePosixPath",
+    "pathlib._local.PureWindowsPath",
+    "pathlib.PureWindowsPath",
+    "_io.BytesIO",
+    "_io.StringIO",
+    "io.BytesIO",
+    "io.StringIO",
+    "numpy.random._pickle.__bit_generator_ctor",
+    "torch.jit._pickle.build_intlist",
+    "torch.jit._pickle.build_tensorlist",
+    "torch.jit._pickle.build_doublelist",
+    "torch.jit._pickle.build_boollist",
+    "torch.jit._pickle.build_tensor_from_id",
+    "torch.jit._pickle.restore_type_tag",
     "pathlib.WindowsPath",
     "pathlib.PurePosixPath",
     "argparse.Namespace",
@@ -222,6 +237,16 @@ constexpr std::array<std::string_view, 67> kHarmless{
     "numpy.random._pickle.__randomstate_ctor",
     "numpy.random._pickle.__generator_ctor",
     "numpy.matrix",
+    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
+    "numpy.random.bit_generator.SeedSequence",
+    "numpy.random._pcg64.PCG64",
+    "numpy.random._pcg64.PCG64DXSM",
+    "numpy.random._mt19937.MT19937",
+    "numpy.random._philox.Philox",
+    "numpy.random._sfc64.SFC64",
+    "numpy.ma.core._mareconstruct",
+    "numpy.ma.core.MaskedArray",
+    "numpy.ma.MaskedArray",
     "torch.torch_version.TorchVersion"};
 constexpr std::array<std::string_view, 26> kTorchTypes{"float16",
                                                        "bfloat16",

@@ -153,3 +153,69 @@ TEST_CASE("pickle: is told by its content under any name") {
     }
   }
 }
+
+TEST_CASE("pickle: the memo is the loader's, however its numbers are written") {
+  // Python reads " 1", "+1", "0001" and "0_1" as 1. Taken for 0, the names would stay harmless.
+  for (const std::string& number :
+       {" 1"s, "+1"s, "0000000000000000000000001"s, "0_1"s, "1 "s, "\t1"s, "1\0junk"s}) {
+    CAPTURE(number);
+    const std::string names = "Vcollections\np1\n0VOrderedDict\np2\n0";
+    const std::string again = "Vos\np" + number + "\n0Vsystem\np2\n0";
+    CHECK(said(names + again + "g1\ng2\n\x93)R."s) == Said{"pickle.code os.system"});
+  }
+  for (const char* const number :
+       {"", "x", "-1", "1__2", "_1", "1_", "0x1", "99999999999999999999"}) {
+    CAPTURE(number);
+    CHECK(said("I1\np"s + number + "\n.") == Said{"pickle.invalid "});
+  }
+}
+
+TEST_CASE("pickle: what runs code is told first and never pushed out by many other names") {
+  std::string many;
+  for (int i = 0; i < 2000; ++i) many += "caaaa\nn" + std::to_string(i) + "\n0";
+  const FileReport report = scanned(many + "cos\nsystem\n(S'id'\ntR.");
+  CHECK(report.findings.front().rule == Rule::kPickleCode);
+  CHECK_FALSE(report.gap.empty());
+  for (int i = 2000; i < 10'001; ++i) many += "caaaa\nn" + std::to_string(i) + "\n0";
+  CHECK_FALSE(scanned(many + "cos\nsystem\n(S'id'\ntR.").gap.empty());
+}
+
+TEST_CASE("pickle: names behind a break in the stream are seen") {
+  const std::string array(64, '\xff');
+  CHECK(said("\x80\x04}\x94" + array + "\x8c\x02os\x94\x8c\x06system\x94\x93."s) ==
+        Said{"pickle.code os.system", "pickle.invalid "});
+  CHECK(said("\x80\x02}q\0"s + array + "cposix\nsystem\n.") ==
+        Said{"pickle.code posix.system", "pickle.invalid "});
+  CHECK(said("\x80\x04}\x94" + array + "cosmos\nsystem\n."s) == Said{"pickle.invalid "});
+}
+
+TEST_CASE("pickle: one that breaks off after a call is one, whatever it called") {
+  CHECK(is_pickle(as_bytes("cevil\nrun\n(tR")));
+  CHECK(is_pickle(as_bytes("(S'x'\nievil\nrun\n\xff")));
+  CHECK_FALSE(is_pickle(as_bytes("cevil\nrun\n")));
+  CHECK_FALSE(is_pickle(as_bytes("compute the mean\nof all rows\n(tR")));
+  FileContext context;
+  for (const std::string name : {"m.pkl", "m.pickle", "m.joblib", "m.dill", "m.ckpt", "m.pt"}) {
+    CAPTURE(name);
+    context.name = name;
+    const FileReport report = inspect_file(as_bytes("some words\n"), context);
+    CHECK(report.format == "pickle");
+    CHECK(report.findings.front().rule == Rule::kPickleInvalid);
+  }
+}
+
+TEST_CASE("pickle: what harmless libraries write is not critical") {
+  for (const auto& [module, name] : std::vector<std::pair<std::string, std::string>>{
+           {"builtins", "type"},
+           {"pathlib._local", "PosixPath"},
+           {"_io", "BytesIO"},
+           {"numpy.random._pickle", "__bit_generator_ctor"},
+           {"numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"},
+           {"torch.jit._pickle", "build_intlist"}}) {
+    CAPTURE(name);
+    CHECK(danger_of_import(module, name) != ImportDanger::kRunsCode);
+  }
+  CHECK(danger_of_import("pathlib", "Path.write_text") == ImportDanger::kRunsCode);
+  CHECK(danger_of_import("_io", "open") == ImportDanger::kRunsCode);
+  CHECK(danger_of_import("torch.jit._pickle", "os.system") == ImportDanger::kRunsCode);
+}

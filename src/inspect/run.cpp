@@ -46,7 +46,11 @@ Result<FileReport> look_into(const Folder& folder, const Entry& entry, const Fil
     unopened.gap = "could not be opened: " + fd.error().message;
     return unopened;
   }
-  return inspector.inspect(fd->get(), entry.size_bytes, context);
+  MLXGUARD_TRY_ASSIGN(FileReport report, inspector.inspect(fd->get(), entry.size_bytes, context));
+  if (!folder.unchanged(entry, fd->get())) {
+    Findings(report).gap("it changed while it was inspected");
+  }
+  return report;
 }
 
 }  // namespace

@@ -49,10 +49,18 @@ bool names_internal(std::string_view text) {
   return false;
 }
 
+/// "__cla", "ss__": what puts a name together begins or ends with such.
+bool is_piece_of_internal(std::string_view text) {
+  if (text.size() < 3 || names_internal(text)) return false;
+  return (text.starts_with("__") && is_lower(text[2])) ||
+         (text.ends_with("__") && is_lower(text[text.size() - 3]));
+}
+
 class Scan {
  public:
-  Scan(std::string_view text, const std::string& name, TemplateOrigin origin, Findings& findings)
-      : text_(text), name_(name), origin_(origin), findings_(findings) {}
+  Scan(std::string_view text, const std::string& name, TemplateOrigin origin, Findings& findings,
+       Place inside_at)
+      : text_(text), name_(name), origin_(origin), findings_(findings), inside_at_(inside_at) {}
 
   void run() {
     look_for_hidden_text();
@@ -70,6 +78,7 @@ class Scan {
       look_at_names();
       look_at_strings();
       look_at_keys();
+      look_at_attributes_by_name();
       look_at_blocks();
       look_at_calls();
       look_at_work();
@@ -104,6 +113,7 @@ class Scan {
       place.line = line;
     } else {
       said += " (" + name_ + ", line " + std::to_string(line) + ")";
+      place = inside_at_;
     }
     findings_.add(rule, std::move(said), evidence, place);
   }
@@ -142,7 +152,28 @@ class Scan {
     for (std::size_t i = 0; i + 2 < tokens_.size(); ++i) {
       const bool named = tokens_[i + 1].kind == TokenKind::kName;
       if (named && (is_name(i, "macro") || is_name(i, "set"))) defined_.insert(tokens_[i + 1].text);
+      if (named && is_name(i, "set") && puts_text_together(i + 2)) {
+        computed_.insert(tokens_[i + 1].text);
+      }
     }
+  }
+  /// Whether what stands from here to the end of the tag makes text out of pieces.
+  [[nodiscard]] bool puts_text_together(std::size_t from) const {
+    for (std::size_t i = from; i < tokens_.size(); ++i) {
+      if (tokens_[i].kind == TokenKind::kBlockEnd) return false;
+      if (is(i, "~") || changes_text(i)) return true;
+    }
+    return false;
+  }
+  /// A filter or a method that makes other text of text: |join, .format(
+  [[nodiscard]] bool changes_text(std::size_t at) const {
+    constexpr std::array<std::string_view, 13> kChangers{
+        "join",  "format", "reverse",  "replace",    "lower",  "upper",    "title",
+        "strip", "trim",   "swapcase", "capitalize", "decode", "translate"};
+    const bool filter = is(at, "|");
+    const bool method = is(at, ".") && is(at + 2, "(");
+    return (filter || method) && at + 1 < tokens_.size() &&
+           tokens_[at + 1].kind == TokenKind::kName && contains(kChangers, tokens_[at + 1].text);
   }
 
   void look_at_names() {
@@ -167,6 +198,9 @@ class Scan {
     if (names_internal(token.text) || (key && token.text.starts_with("_"))) {
       add(Rule::kTemplateAttribute, "names a Python internal in a string", token.text);
     }
+    if (is_piece_of_internal(token.text)) {
+      add(Rule::kTemplateComputed, "a piece of the name of a Python internal", token.text);
+    }
     if (token.text.find("%c") != std::string::npos) {
       add(Rule::kTemplateComputed, "builds text out of character numbers", token.text);
     }
@@ -188,14 +222,28 @@ class Scan {
       const bool next_to_text =
           (i > 0 && tokens_[i - 1].kind == TokenKind::kString) ||
           (i + 1 < tokens_.size() && tokens_[i + 1].kind == TokenKind::kString);
-      const bool text_filter =
-          is(i, "|") && (is_name(i + 1, "join") || is_name(i + 1, "format") ||
-                         is_name(i + 1, "reverse") || is_name(i + 1, "replace"));
-      if (depth == 1 && (is(i, "~") || (is(i, "+") && next_to_text) || text_filter)) {
+      const bool computed_before = depth == 1 && i == at_ + 1 && is(i + 1, "]") &&
+                                   tokens_[i].kind == TokenKind::kName &&
+                                   computed_.contains(tokens_[i].text);
+      if (computed_before ||
+          (depth == 1 && (is(i, "~") || (is(i, "+") && next_to_text) || changes_text(i)))) {
         add(Rule::kTemplateComputed, "a key in brackets is put together at run time",
             source_from(at_ - 1));
         return;
       }
+    }
+  }
+
+  /// map(attribute=x), groupby(attribute=x), map('attr', x): attributes by a name that is not there
+  /// to be read.
+  void look_at_attributes_by_name() {
+    const bool keyword = is_name(at_, "attribute") && is(at_ + 1, "=") &&
+                         at_ + 2 < tokens_.size() && tokens_[at_ + 2].kind != TokenKind::kString;
+    const bool filter =
+        tokens_[at_].kind == TokenKind::kString && tokens_[at_].text == "attr" && after("(");
+    if (keyword || filter) {
+      add(Rule::kTemplateComputed, "a filter reads an attribute by a computed name",
+          source_from(at_));
     }
   }
 
@@ -288,9 +336,10 @@ class Scan {
   const std::string& name_;
   TemplateOrigin origin_;
   Findings& findings_;
+  Place inside_at_;
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
-  std::set<std::string, std::less<>> defined_;
+  std::set<std::string, std::less<>> defined_, computed_;  ///< names; whose text is made of pieces
   std::set<std::pair<Rule, std::string>> reported_;
   std::vector<double> loops_;
 };
@@ -298,8 +347,8 @@ class Scan {
 }  // namespace
 
 void scan_template(std::string_view untrusted_text, const std::string& name, TemplateOrigin origin,
-                   Findings& findings) {
-  Scan(untrusted_text, name, origin, findings).run();
+                   Findings& findings, Place inside_at) {
+  Scan(untrusted_text, name, origin, findings, inside_at).run();
 }
 
 }  // namespace mlxguard::inspect

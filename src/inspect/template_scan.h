@@ -15,8 +15,9 @@ namespace mlxguard::inspect {
 /// Whether lines of the template are lines of the file.
 enum class TemplateOrigin : std::uint8_t { kFile, kInsideConfig };
 
-/// `name` says which template, for people: "chat_template".
+/// `name` says which template, for people: "chat_template". `inside_at` is where a template that
+/// stands inside of another file begins.
 void scan_template(std::string_view untrusted_text, const std::string& name, TemplateOrigin origin,
-                   Findings& findings);
+                   Findings& findings, Place inside_at = {});
 
 }  // namespace mlxguard::inspect

@@ -157,3 +157,18 @@ TEST_CASE("template: more than is read is a gap, not silence") {
   while (tokens.size() < mlxguard::limits::kInspectTemplateBytesMax - 8) tokens += "- ";
   CHECK(!scanned(tokens + "}}").gap.empty());
 }
+
+TEST_CASE("template: names that are computed in any form are findings") {
+  for (const std::string_view text :
+       {"{{ x['__CLASS__'|lower] }}", "{{ x['{}{}'.format(a, b)] }}", "{{ x[''.join(parts)] }}",
+        "{{ x['ssalc'|reverse] }}", "{% set k = a ~ b %}{{ x[k] }}",
+        "{% set k = [a, b]|join %}{{ x[k] }}", "{{ [x]|map(attribute=k)|list }}",
+        "{{ [x]|map('attr', k)|list }}", "{% set a = '__cla' %}", "{{ 'ss__' }}",
+        "{{ xs|groupby(attribute=k) }}"}) {
+    CAPTURE(text);
+    CHECK(rules_of(scanned(text)) == Ids{"template.computed"});
+  }
+  CHECK(rules_of(
+            scanned("{% set k = 'role' %}{{ m[k] }}{{ m['content'] }}{{ ms|map(attribute='role') }}"
+                    "{% set t = a ~ b %}{{ t }}{{ ms[loop.index0 - 1] }}{{ '__' }}")) == Ids{});
+}

@@ -53,6 +53,7 @@ Entry entry_of(const std::string& name, const struct stat& status) {
   entry.device = status.st_dev;
   entry.inode = status.st_ino;
   entry.names = status.st_nlink;
+  entry.modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
   return entry;
 }
 
@@ -181,6 +182,13 @@ Result<UniqueFd> Folder::open_listed(const Entry& entry) const {
         .about(entry.name);
   }
   return fd;
+}
+
+bool Folder::unchanged(const Entry& entry, int fd) const {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return false;
+  const Entry now = entry_of(entry.name, status);
+  return now.size_bytes == entry.size_bytes && now.modified_ns == entry.modified_ns;
 }
 
 }  // namespace mlxguard::inspect

@@ -23,6 +23,7 @@ struct Entry {
   std::uint64_t size_bytes = 0;
   std::uint32_t mode = 0;
   std::uint64_t device = 0, inode = 0, names = 1;  ///< `names`: hard links of this inode
+  std::int64_t modified_ns = 0;                    ///< when its content was last written
   std::string link_target{};                       ///< kLink
   LinkPlace link_place = LinkPlace::kInside;
 };
@@ -48,6 +49,9 @@ class Folder {
 
   /// For reading, if it is still the regular file that was listed; kArtifactChanged if it is not.
   [[nodiscard]] Result<UniqueFd> open_listed(const Entry& entry) const;
+  /// Whether what was opened has still the size and the times of when it was listed: what was read
+  /// is then what lies there.
+  [[nodiscard]] bool unchanged(const Entry& entry, int fd) const;
 
  private:
   UniqueFd root_;

@@ -2,16 +2,16 @@
 #include "inspect/weights_scan.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "base/checked.h"
-#include "base/limits.h"
+#include "format/gguf.h"
+#include "format/mlxfn.h"
+#include "format/npy.h"
 #include "format/safetensors.h"
 #include "inspect/pickle_scan.h"
+#include "inspect/template_scan.h"
 
 namespace mlxguard::inspect {
 namespace {
@@ -36,7 +36,16 @@ std::uint64_t count_not_finite(Bytes values, Word mask) {
   return count;
 }
 
-enum class Floats : std::uint8_t { kNone, kHalf, kBrain, kSingle, kDouble };
+enum class Floats : std::uint8_t {
+  kNone,
+  kHalf,
+  kBrain,
+  kSingle,
+  kDouble,
+  kHalfSwapped,  ///< of the other byte order
+  kSingleSwapped,
+  kDoubleSwapped,
+};
 
 std::uint64_t not_finite_in(Bytes values, Floats kind) {
   switch (kind) {
@@ -50,6 +59,12 @@ std::uint64_t not_finite_in(Bytes values, Floats kind) {
       return count_not_finite<std::uint32_t>(values, 0x7F800000u);
     case Floats::kDouble:
       return count_not_finite<std::uint64_t>(values, 0x7FF0000000000000ull);
+    case Floats::kHalfSwapped:
+      return count_not_finite<std::uint16_t>(values, 0x007C);
+    case Floats::kSingleSwapped:
+      return count_not_finite<std::uint32_t>(values, 0x0000807Fu);
+    case Floats::kDoubleSwapped:
+      return count_not_finite<std::uint64_t>(values, 0x000000000000F07Full);
   }
   return 0;
 }
@@ -75,94 +90,30 @@ Floats floats_of(format::TensorType type) {
   }
 }
 
-/// The header of a npy file: a Python dictionary as numpy writes it, and nothing else of Python's.
-struct NpyHeader {
-  std::string_view descr;  ///< what stands after 'descr': a string, or a list of fields
-  std::vector<std::uint64_t> shape;
-  std::size_t data_begin = 0;
-};
-
-std::string_view value_of(std::string_view dictionary, std::string_view key) {
-  const std::size_t at = dictionary.find(key);
-  if (at == dictionary.npos) return {};
-  std::string_view rest = dictionary.substr(at + key.size());
-  const std::size_t begin = rest.find_first_not_of(": ");
-  return begin == rest.npos ? std::string_view{} : rest.substr(begin);
+/// By what stands in a npy header; a complex number is two floats.
+Floats floats_of(std::string_view descr) {
+  const bool swapped = descr.starts_with("'>");
+  const std::string_view type = descr.size() < 4 ? descr : descr.substr(2, descr.size() - 3);
+  if (type == "f2") return swapped ? Floats::kHalfSwapped : Floats::kHalf;
+  if (type == "f4" || type == "c8") return swapped ? Floats::kSingleSwapped : Floats::kSingle;
+  if (type == "f8" || type == "c16") return swapped ? Floats::kDoubleSwapped : Floats::kDouble;
+  return type == "V2" ? Floats::kBrain : Floats::kNone;
 }
 
-bool read_shape(std::string_view text, std::vector<std::uint64_t>& shape) {
-  if (!text.starts_with("(")) return false;
-  const std::size_t end = text.find(')');
-  if (end == text.npos) return false;
-  text = text.substr(1, end - 1);
-  while (!text.empty()) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    std::string_view one = text.substr(0, comma);
-    while (one.starts_with(" ")) one.remove_prefix(1);
-    while (one.ends_with(" ") || one.ends_with("L")) one.remove_suffix(1);
-    text = text.substr(std::min(comma + 1, text.size()));
-    if (one.empty() && text.empty()) return true;
-    std::uint64_t extent = 0;
-    const auto [stop, problem] = std::from_chars(one.data(), one.data() + one.size(), extent);
-    if (problem != std::errc{} || stop != one.data() + one.size()) return false;
-    shape.push_back(extent);
+/// By ggml's number of a type; blocks of quantised values are not looked into.
+Floats floats_of(std::uint32_t gguf_type) {
+  switch (gguf_type) {
+    case 0:
+      return Floats::kSingle;
+    case 1:
+      return Floats::kHalf;
+    case 28:
+      return Floats::kDouble;
+    case 30:
+      return Floats::kBrain;
+    default:
+      return Floats::kNone;
   }
-  return true;
-}
-
-std::optional<NpyHeader> read_npy_header(Bytes file, std::string& why) {
-  constexpr std::size_t kMagic = 6;
-  constexpr std::size_t kHeaderMax = 1u << 20;
-  why = "its header is cut off";
-  if (file.size() < kMagic + 4) return std::nullopt;
-  const unsigned version = file[kMagic];
-  std::size_t begin = kMagic + 4;
-  std::size_t size = file[8] | static_cast<std::size_t>(file[9]) << 8;
-  if (version == 2 || version == 3) {
-    if (file.size() < kMagic + 6) return std::nullopt;
-    std::uint32_t length = 0;
-    std::memcpy(&length, file.data() + 8, sizeof length);
-    size = length;
-    begin = kMagic + 6;
-  } else if (version != 1) {
-    why = "it is of an unknown version";
-    return std::nullopt;
-  }
-  if (size > file.size() - begin || size > kHeaderMax) return std::nullopt;
-  const std::string_view text = as_text(file.subspan(begin, size));
-  NpyHeader header;
-  header.data_begin = begin + size;
-  header.descr = value_of(text, "'descr'");
-  why = "its header is no dictionary of descr, fortran_order and shape";
-  const bool whole = text.starts_with("{") && text.find('}') != text.npos &&
-                     text.find('\0') == text.npos && !value_of(text, "'fortran_order'").empty() &&
-                     !header.descr.empty();
-  if (!whole || !read_shape(value_of(text, "'shape'"), header.shape)) return std::nullopt;
-  return header;
-}
-
-/// '<f4': the size of one element; nothing for fields and what is unknown.
-std::optional<std::uint64_t> element_bytes(std::string_view descr) {
-  if (descr.size() < 4 || (descr[0] != '\'' && descr[0] != '"')) return std::nullopt;
-  const std::size_t end = descr.find(descr[0], 1);
-  if (end == descr.npos || end < 4) return std::nullopt;
-  const std::string_view type = descr.substr(1, end - 1);
-  if (std::string_view("<>|=").find(type[0]) == std::string_view::npos) return std::nullopt;
-  if (std::string_view("biufcSVU").find(type[1]) == std::string_view::npos) return std::nullopt;
-  std::uint64_t size = 0;
-  const auto [stop, problem] = std::from_chars(type.data() + 2, type.data() + type.size(), size);
-  if (problem != std::errc{} || stop != type.data() + type.size()) return std::nullopt;
-  return type[1] == 'U' ? size * 4 : size;
-}
-
-bool has_objects(std::string_view descr) {
-  const bool text = descr.starts_with("'") || descr.starts_with("\"");
-  const std::size_t end = text ? descr.find(descr[0], 1) : descr.find("'fortran_order'");
-  const std::string_view type = descr.substr(0, end);
-  for (const std::string_view mark : {"|O", "'O'", "\"O\"", "'O", "<O", ">O", "=O"}) {
-    if (type.find(mark) != type.npos) return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -172,7 +123,8 @@ void scan_safetensors(Bytes file, Findings& findings) {
   if (!index) {
     const Error& error = index.error();
     const std::string subject = error.subject.empty() ? "" : evidence_of(error.subject) + ": ";
-    findings.add(Rule::kSafetensors, evidence_of(subject + error.message), name_of(error.code));
+    findings.add(Rule::kSafetensors, evidence_of(subject + error.message), name_of(error.code),
+                 {.offset = 0, .line = {}});
     return;
   }
   for (const format::TensorEntry& entry : index->entries()) {
@@ -182,44 +134,78 @@ void scan_safetensors(Bytes file, Findings& findings) {
 }
 
 void scan_npy(Bytes file, std::uint64_t offset, Findings& findings) {
-  std::string why;
-  const auto header = read_npy_header(file, why);
+  const Place here{.offset = offset, .line = {}};
+  const auto header = format::read_npy_header(file);
   if (!header) {
-    findings.add(Rule::kNpy, why, {}, {.offset = offset, .line = {}});
+    findings.add(Rule::kNpy, header.error().message, name_of(header.error().code), here);
+    // Other readers evaluate the header, and may still find objects in it.
+    const auto begin = format::npy_data_begin(file);
+    if (begin && is_pickle(file.subspan(*begin))) {
+      scan_pickle(file.subspan(*begin), offset + *begin, findings);
+    }
     return;
   }
-  const Bytes data = file.subspan(header->data_begin);
-  if (has_objects(header->descr)) {
+  const Bytes data = file.subspan(header->data_begin_bytes);
+  const std::uint64_t data_at = offset + header->data_begin_bytes;
+  if (header->elements == format::NpyElements::kObjects) {
     findings.add(Rule::kNpyObject, "its elements are Python objects", header->descr.substr(0, 60),
-                 {.offset = offset, .line = {}});
-    return scan_pickle(data, offset + header->data_begin, findings);
+                 here);
+    return scan_pickle(data, data_at, findings);
   }
-  const auto element = element_bytes(header->descr);
-  if (!element) {
-    if (header->descr.starts_with("[")) return findings.gap("an array of records is not read");
-    findings.add(Rule::kNpy, "its type is unknown", header->descr.substr(0, 60),
-                 {.offset = offset, .line = {}});
-    return;
+  if (header->elements == format::NpyElements::kRecords) {
+    return findings.gap("an array of records is not read");
   }
-  std::optional<std::uint64_t> bytes = *element;
-  for (const std::uint64_t extent : header->shape) {
-    if (bytes) bytes = checked_mul(*bytes, extent);
-  }
-  if (!bytes || *bytes != data.size() || header->shape.size() > limits::kTensorRankMax) {
+  const auto bytes = checked_mul(header->element_count, header->element_bytes);
+  if (!bytes || *bytes != data.size()) {
     findings.add(Rule::kNpy, "its shape is not that of its data",
                  bytes ? std::to_string(*bytes) + " bytes announced, " +
                              std::to_string(data.size()) + " there"
                        : "a size that wraps",
-                 {.offset = offset, .line = {}});
+                 here);
     return;
   }
-  // Another byte order moves the exponent; those files are read for their structure only.
-  const std::string_view type = header->descr.substr(1);
-  const Floats kind = type.starts_with("<f2")                               ? Floats::kHalf
-                      : type.starts_with("<f4") || type.starts_with("<c8")  ? Floats::kSingle
-                      : type.starts_with("<f8") || type.starts_with("<c16") ? Floats::kDouble
-                                                                            : Floats::kNone;
-  judge_values(data, kind, {}, offset + header->data_begin, findings);
+  if (header->element_bytes >= 12 && header->descr.find('f') != header->descr.npos) {
+    findings.gap("floats of more than 64 bits are not looked at for NaN");
+  }
+  judge_values(data, floats_of(header->descr), {}, data_at, findings);
+}
+
+void scan_gguf(Bytes file, Findings& findings) {
+  const format::GgufReading reading = format::read_gguf(file);
+  for (const format::GgufText& text : reading.texts) {
+    if (!text.key.starts_with("tokenizer.chat_template")) continue;
+    scan_template(text.text, evidence_of(text.key), TemplateOrigin::kInsideConfig, findings,
+                  {.offset = text.offset, .line = {}});
+  }
+  if (!reading.fault) {
+    for (const format::GgufTensor& tensor : reading.tensors) {
+      judge_values(file.subspan(tensor.begin_bytes, tensor.end_bytes - tensor.begin_bytes),
+                   floats_of(tensor.type), tensor.name, tensor.begin_bytes, findings);
+    }
+    return;
+  }
+  const std::string subject =
+      reading.fault->subject.empty() ? "" : evidence_of(reading.fault->subject) + ": ";
+  findings.add(Rule::kGguf, subject + reading.fault->message, name_of(reading.fault->code),
+               {.offset = reading.failed_at, .line = {}});
+}
+
+void scan_mlxfn(Bytes file, Findings& findings) {
+  const format::MlxfnReading reading = format::read_mlxfn(file);
+  const Place there{.offset = reading.failed_at, .line = {}};
+  if (reading.shapeless) {
+    findings.add(Rule::kMlxfnShapeless,
+                 "exported shapeless: mlx does not check the shapes it is given", {},
+                 {.offset = 0, .line = {}});
+  }
+  if (reading.own_code) {
+    findings.add(Rule::kMlxfn, "brings the source code of a kernel of its own", "CustomKernel",
+                 there);
+    findings.gap("an operation that brings code of its own");
+  }
+  if (reading.fault) {
+    findings.add(Rule::kMlxfn, reading.fault->message, name_of(reading.fault->code), there);
+  }
 }
 
 }  // namespace mlxguard::inspect

@@ -9,7 +9,7 @@
 namespace mlxguard::inspect {
 
 void scan_safetensors(Bytes file, Findings& findings);
-/// Structure and chat template; blocks of quantised values are not looked into.
+/// Structure, chat template and values; blocks of quantised values are not looked into.
 void scan_gguf(Bytes file, Findings& findings);
 /// Header, inputs and every operation of a function that mlx exported.
 void scan_mlxfn(Bytes file, Findings& findings);

@@ -146,6 +146,17 @@ def test_a_file_that_shrinks_while_it_is_read(cli, tmp_path):
         assert report["not_inspected"][0]["file"] == "config.json"
 
 
+def test_a_file_that_changes_while_it_is_read_is_not_called_inspected(cli, model):
+    (model / "m_slow.jinja").write_bytes(b"{{ x" + b"[x" * 20_000 + b"]" * 20_000 + b" }}")
+    process = start(cli, model)
+    busy_inspector(process)
+    with open(model / "m_slow.jinja", "r+b") as file:
+        file.write(b"<")
+    report = report_of(process)
+    check_gap_and_the_rest(report)
+    assert "changed while" in report["not_inspected"][0]["why"]
+
+
 def test_many_files_that_kill_end_the_trying_and_not_the_report(cli, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()

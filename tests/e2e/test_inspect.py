@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlxguard inspect` as its users meet it: what it says of good and bad models, for people, programs and SARIF."""
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import pathlib
 import pickle
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 
 import jsonschema
 import numpy
@@ -168,6 +171,22 @@ def test_the_event_log_has_the_inspection(cli, model):
     (event,) = cli.events("--type", "model.inspected")
     fields = event["record"]["unmapped"]
     assert (fields["files"], fields["medium"], fields["worst"]) == (5, 1, "python.file")
+
+
+def test_the_members_of_the_report_are_stable(cli, model):
+    """Programs read these names: one that goes away or means something else breaks them."""
+    (model / "a.zip").write_bytes(zipped({"x.pkl": pickle.dumps(Evil())}))
+    (model / "config.json").write_text('{"auto_map": "m.M"}')
+    (model / "strange.bin").write_bytes(b"\x00\x01\x02\xff" * 10)
+    report = cli.json("inspect", model, exit_code=1)
+    assert set(report) == {"status", "model", "complete", "files", "bytes", "totals", "findings", "inspected", "not_inspected"}
+    assert {frozenset(one) for one in report["inspected"]} == {frozenset({"file", "format", "bytes"})}
+    assert [set(one) for one in report["not_inspected"]] == [{"file", "why"}]
+    always = {"rule", "severity", "file", "reason", "meaning", "help"}
+    for finding in report["findings"]:
+        assert always <= set(finding) <= always | {"inside", "offset", "line", "evidence"}
+        assert all(isinstance(finding[key], str) and finding[key] for key in always)
+    assert all("offset" in f or f["rule"] in ("inspect.incomplete", "file.archive") for f in report["findings"])
 
 
 def check_sarif_shape(sarif):
@@ -352,8 +371,9 @@ def test_a_bomb_is_not_unpacked(cli, model):
 
 
 def test_foreign_formats_are_named_and_not_called_inspected(cli, model):
-    (model / "model.onnx").write_bytes(b"\x08\x07\xff\x00" * 10)
-    assert rules_in(cli, model) == {"file.foreign", "inspect.incomplete"}
+    for content in (b"\x08\x07\xff\x00" * 10, b"\x08\x07\x12\x04"):  # the second reads like text
+        (model / "model.onnx").write_bytes(content)
+        assert rules_in(cli, model) == {"file.foreign", "inspect.incomplete"}
 
 
 def gguf(keys=(), tensors=(), data=b"", version=3, tensor_count=None, key_count=None) -> bytes:
@@ -392,6 +412,89 @@ def test_gguf_is_read_with_its_template(cli, model):
 def test_malformed_gguf_is_named(cli, model, content):
     (model / "m.gguf").write_bytes(content)
     only(cli, model, "gguf.structure", "high", "m.gguf")
+
+
+@pytest.mark.parametrize("front", [b"hello\n", b"\x89PNG\r\n\x1a\n" + bytes(40), struct.pack("<Q", 2) + b"{}"], ids=["text", "image", "safetensors"])
+def test_an_archive_behind_something_else_is_opened(cli, model, front):
+    (model / "logo.png").write_bytes(front + zipped({"x.pkl": pickle.dumps(Evil())}))
+    report = cli.json("inspect", model, exit_code=1)
+    assert {"archive.unsafe", "pickle.code"} <= {f["rule"] for f in report["findings"]}
+    (archive,) = [f for f in report["findings"] if f["rule"] == "archive.unsafe"]
+    assert archive["offset"] == len(front)
+    # Offsets that count what stands before are as good to readers.
+    with zipfile.ZipFile(model / "logo.png", "a") as appended:
+        appended.writestr("y.pkl", pickle.dumps(Evil()))
+    assert {"archive.unsafe", "pickle.code"} <= rules_in(cli, model)
+
+
+def test_streams_behind_the_first_and_other_wrappers_are_opened(cli, model):
+    evil = pickle.dumps(Evil(), 0)
+    (model / "a.gz").write_bytes(gzip.compress(evil[:5]) + bytes(8) + gzip.compress(evil[5:]))
+    assert "pickle.code" in rules_in(cli, model)
+    (model / "a.gz").write_bytes(gzip.compress(evil) + b"more")
+    report = cli.json("inspect", model, exit_code=1)
+    assert "pickle.code" in {f["rule"] for f in report["findings"]} and not report["complete"]
+    (model / "a.gz").unlink()
+    (model / "a.joblib").write_bytes(zlib.compress(evil))
+    assert "pickle.code" in rules_in(cli, model)
+    for packed in (bz2.compress(evil), lzma.compress(evil)):
+        (model / "a.joblib").write_bytes(packed)
+        assert not cli.json("inspect", model, exit_code=1)["complete"]
+
+
+def test_only_numbered_storages_of_a_checkpoint_are_left_unread(cli, model):
+    (model / "model.pt").write_bytes(zipped({"m/data.pkl": pickle.dumps({}), "m/data/0": bytes(8), "m/data/x.py": b"import os\n"}))
+    assert rules_in(cli, model) == {"pickle.file", "python.file"}
+    (model / "model.pt").write_bytes(zipped({"m/data.pkl": pickle.dumps({}), "m/data/0": pickle.dumps(Evil())}))
+    assert "pickle.code" in rules_in(cli, model)
+
+
+def test_entries_of_tar_of_any_type_are_read(cli, model):
+    odd = tarfile.TarInfo("x.pkl")
+    odd.type = b"Z"
+    odd.size = len(pickle.dumps(Evil()))
+    out = odd.tobuf() + pickle.dumps(Evil()) + bytes(-odd.size % 512)
+    (model / "a.tar").write_bytes(out + bytes(1024))
+    assert "pickle.code" in rules_in(cli, model)
+    (model / "a.tar").write_bytes(tarred([(tarfile.TarInfo("a.txt"), b"x")]) + tarred([(tarfile.TarInfo("b.txt"), b"x")]))
+    assert "archive.unsafe" in rules_in(cli, model)
+
+
+@pytest.mark.parametrize("content, kind", [
+    (numpy.array([1, numpy.nan], dtype=">f4"), "npy"), (numpy.array([1, numpy.inf], dtype=">f8"), "npy"), (numpy.array([1, numpy.nan], dtype=">f2"), "npy"),
+    (numpy.array([1, complex(0, numpy.inf)], dtype="<c16"), "npy"),
+    (struct.pack("<ff", 1, float("nan")), 0), (b"\0\0\0\x7c", 1), (b"\0\0\x80\x7f", 30), (struct.pack("<dd", 1, float("inf")), 28),
+])
+def test_nan_and_infinity_are_named_in_every_type_and_order(cli, model, content, kind):
+    if kind == "npy":
+        numpy.save(model / "w.npy", content)
+    else:
+        (model / "w.gguf").write_bytes(gguf(tensors=[(b"w", [2], kind, 0)], data=content))
+    (finding,) = cli.json("inspect", model, exit_code=1)["findings"]
+    assert finding["rule"] == "weights.not_finite" and finding["reason"].startswith("1 values")
+
+
+def test_records_and_dates_of_numpy_are_told_from_objects(cli, model):
+    numpy.save(model / "a.npy", numpy.zeros(2, dtype="M8[ns]"))
+    assert cli.json("inspect", model)["status"] == "clean"
+    numpy.save(model / "a.npy", numpy.zeros(2, dtype=[("O", "<f4")]))
+    assert rules_in(cli, model) == {"inspect.incomplete"}
+    numpy.save(model / "a.npy", numpy.zeros(2, dtype=[("a", "<f4"), ("b", "O")]), allow_pickle=True)
+    assert {"npy.object", "pickle.file"} <= rules_in(cli, model)
+    # numpy takes the last of two keys; a reader that takes the first sees plain numbers.
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'descr': '|O', }\n"
+    (model / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + pickle.dumps(Evil()))
+    assert {"npy.structure", "pickle.code"} <= rules_in(cli, model)
+
+
+def test_every_finding_of_structure_names_its_place(cli, model):
+    (model / "a.npy").write_bytes(b"\x93NUMPY\x01\x00\x02\x00{}")
+    (model / "b.gguf").write_bytes(gguf(tensors=[(b"a", [4], 99, 0)], data=bytes(64)))
+    (model / "c.mlxfn").write_bytes(struct.pack("<Q", 6) + b"0.32.4" + b"\xff" * 40)
+    (model / "d.safetensors").write_bytes(struct.pack("<Q", 1 << 30) + b"{}")
+    places = {f["file"]: f.get("offset") for f in cli.json("inspect", model, exit_code=1)["findings"]}
+    assert set(places) == {"a.npy", "b.gguf", "c.mlxfn", "d.safetensors"} and None not in places.values()
+    assert places["b.gguf"] > 24
 
 
 EXPORTS = """

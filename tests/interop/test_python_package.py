@@ -3,13 +3,17 @@
 
 Each case is a program of its own, since a user's process holds mlx and our library side by side.
 """
+import io
 import json
 import os
 import pathlib
+import pickle
 import shutil
+import struct
 import subprocess
 import sys
 import textwrap
+import warnings
 import zipfile
 
 import pytest
@@ -154,6 +158,122 @@ def test_refusals_are_typed(program, cli, arrays, what, type_, code):
     assert (refused["type"], refused["code"]) == (type_, code)
     if what == "changed":
         assert refused["subject"] == "a.safetensors" and refused["expected"] != refused["actual"]
+
+
+def npy_file(descr="'<f4'", shape="(1,)", data=bytes(4), version=1, length=None) -> bytes:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    size = len(header) if length is None else length
+    return b"\x93NUMPY" + bytes([version, 0]) + size.to_bytes(2 if version == 1 else 4, "little") + header + data
+
+
+def gguf_file(tensors=(), keys=b"", key_count=0, count=None, rank=None, data=bytes(64)) -> bytes:
+    file = b"GGUF" + struct.pack("<IQQ", 3, len(tensors) if count is None else count, key_count) + keys
+    for name, extents, type_, offset in tensors:
+        file += struct.pack("<Q", len(name)) + name + struct.pack("<I", len(extents) if rank is None else rank)
+        file += b"".join(struct.pack("<Q", extent) for extent in extents) + struct.pack("<IQ", type_, offset)
+    return file + bytes(-len(file) % 32) + data
+
+
+def safetensors_file(*tensors, data=b"", text=None) -> bytes:
+    header = (text or "{" + ",".join(f'"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}'
+                                     for name, dtype, shape, offsets in tensors) + "}").encode()
+    return struct.pack("<Q", len(header)) + header + data
+
+
+def npz_file(content, change=None) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, entry in content:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a name twice
+                archive.writestr(name, entry)
+    return change(out.getvalue()) if change else out.getvalue()
+
+
+# Files that someone trusted signed and that mlx should not be given all the same: what each is refused for.
+HOSTILE = {
+    "early_nul.npy": ("npy.header", npy_file().replace(b"{", b"\0", 1)),
+    "length_beyond_the_file.npy": ("npy.header", npy_file(version=2, length=0x7FFFFFFF)),
+    "version_3.npy": ("npy.header", npy_file(version=3)),
+    "key_twice.npy": ("npy.header", npy_file(shape="(1,), 'descr': '|O'")),
+    "wraps.npy": ("npy.shape", npy_file(shape="(65536, 65536, 65536, 65536)", data=b"")),
+    "wraps_behind_zero.npy": ("npy.shape", npy_file(shape="(0, 2147483647, 2147483647, 2147483647)", data=b"")),
+    "negative.npy": ("npy.shape", npy_file(shape="(-1,)")),
+    "beyond_32_bits.npy": ("npy.shape", npy_file(shape="(4294967297,)")),
+    "cut.npy": ("npy.shape", npy_file(shape="(2,)")),
+    "objects.npy": ("npy.dtype", npy_file(descr="'|O'", data=pickle.dumps(1))),
+    "swapped_halves.npy": ("npy.dtype", npy_file(descr="'>c8'", data=bytes(8))),
+    "name_twice.npz": ("archive.invalid", npz_file([("a.npy", npy_file()), ("a.npy", npy_file())])),
+    "leaves_the_folder.npz": ("archive.invalid", npz_file([("../a.npy", npy_file())])),
+    "shifted.npz": ("archive.invalid", npz_file([("a.npy", npy_file())], lambda data: b"before" + data)),
+    "two_names.npz": ("archive.invalid", npz_file([("a.npy", npy_file())], lambda data: data.replace(b"a.npy", b"b.npy", 1))),
+    "damaged.npz": ("archive.invalid", npz_file([("a.npy", npy_file())], lambda data: data[:45] + b"\xff" + data[46:])),
+    "no_array.npz": ("npy.header", npz_file([("a.npy", b"no array")])),
+    "negative.npz": ("npy.shape", npz_file([("a.npy", npy_file(shape="(-1,)"))])),
+    "objects.npz": ("npy.dtype", npz_file([("a.npy", npy_file(descr="'|O'", data=pickle.dumps(1)))])),
+    "unknown_type.gguf": ("gguf.tensor", gguf_file([(b"w", [4], 77, 0)])),
+    "type_mlx_lacks.gguf": ("gguf.tensor", gguf_file([(b"w", [256], 16, 0)], data=bytes(66))),
+    "offset_far_outside.gguf": ("gguf.tensor", gguf_file([(b"w", [4], 0, 1 << 40)])),
+    "offset_wraps.gguf": ("gguf.tensor", gguf_file([(b"w", [4], 0, (1 << 64) - 32)])),
+    "wraps_at_32_bits.gguf": ("gguf.tensor", gguf_file([(b"w.weight", [65536, 65536], 8, 0)])),
+    "too_many_dimensions.gguf": ("gguf.tensor", gguf_file([(b"w", [1] * 9, 0, 0)])),
+    "absurd_rank.gguf": ("gguf.tensor", gguf_file([(b"w", [1], 0, 0)], rank=1 << 31)),
+    "overlap.gguf": ("gguf.tensor", gguf_file([(b"a", [4], 0, 0), (b"b", [4], 0, 0)])),
+    "name_twice.gguf": ("gguf.tensor", gguf_file([(b"a", [4], 0, 0), (b"a", [4], 0, 32)])),
+    "text_past_the_end.gguf": ("gguf.metadata", gguf_file(keys=struct.pack("<Q", 1) + b"k" + struct.pack("<IQ", 8, 1 << 40), key_count=1)),
+    "text_wraps.gguf": ("gguf.metadata", gguf_file(keys=struct.pack("<Q", 1) + b"k" + struct.pack("<IQ", 8, (1 << 64) - 8), key_count=1)),
+    "huge_array.gguf": ("gguf.metadata", gguf_file(keys=struct.pack("<Q", 1) + b"k" + struct.pack("<IIQ", 9, 0, 1 << 60), key_count=1)),
+    "huge_tensor_count.gguf": ("gguf.header", gguf_file(count=1 << 60)),
+    "version.gguf": ("gguf.header", gguf_file().replace(struct.pack("<I", 3), struct.pack("<I", 1), 1)),
+    "wraps.safetensors": ("safetensors.shape", safetensors_file(("w", "U8", "[65536,65536,65536,65536]", "[0,0]"))),
+    "negative.safetensors": ("safetensors.shape", safetensors_file(("w", "U8", "[-1]", "[0,0]"))),
+    "cut_to_32_bits.safetensors": ("safetensors.shape", safetensors_file(("w", "U8", "[4294967297]", "[0,1]"), data=bytes(1))),
+    "name_twice.safetensors": ("safetensors.duplicate", safetensors_file(("w", "U8", "[1]", "[0,1]"), ("w", "U8", "[1]", "[1,2]"), data=bytes(2))),
+    "overlap.safetensors": ("safetensors.offsets", safetensors_file(("a", "U8", "[4]", "[0,4]"), ("b", "U8", "[4]", "[0,4]"), data=bytes(4))),
+    "type.safetensors": ("safetensors.dtype", safetensors_file(("w", "F8_E4M3", "[1]", "[0,1]"), data=bytes(1))),
+    "header.safetensors": ("safetensors.header", safetensors_file(text="{}x")),
+}
+
+
+def test_hostile_files_that_were_signed_are_refused_before_mlx_reads_them(program, cli, tmp_path):
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name, (_, content) in HOSTILE.items():
+        (folder / name).write_bytes(content)
+    (folder / "good.npy").write_bytes(npy_file())
+    cli.sign(folder)
+    found = program("""
+        opened = mlxguard.open_model(model)
+        refused = {}
+        for name in opened.files:
+            error = refusal(lambda: opened.load(name))
+            refused[name] = error and (error["type"], error["code"])
+        other = [refusal(lambda: opened.check_structure("good.npy", kind))["code"] for kind in ("gguf", "npz", "safetensors", "mlxfn", "zip")]
+        alone = refusal(lambda: mlxguard.load(model / "wraps.npy"))
+        answer(refused=refused, other=other, alone=(alone["code"], alone["subject"]), alive=mx.sum(opened.load("good.npy")).item())
+        """, cli.state, folder)
+    expected = {name: ["FormatRefused", code] for name, (code, _) in HOSTILE.items()}
+    assert found["refused"] == expected | {"good.npy": None}
+    assert found["other"] == ["gguf.header", "archive.invalid", "safetensors.header", "mlxfn.invalid", "format.unknown"]
+    assert found["alone"] == ["npy.shape", "wraps.npy"] and found["alive"] == 0
+
+
+def test_mlx_lm_is_not_given_weights_of_a_bad_structure(program, cli, signed_llama, tmp_path):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": {"rank": 4, "scale": 1.0, "dropout": 0.0}}')
+    (adapter / "adapters.safetensors").write_bytes(HOSTILE["overlap.safetensors"][1])
+    cli.sign(adapter)
+    load = """
+        from mlxguard.lm import load
+        answer(refused=refusal(lambda: load(model, adapter_path=sys.argv[3])))
+        """
+    refused = program(load, cli.state, signed_llama, adapter)["refused"]
+    assert (refused["type"], refused["code"]) == ("FormatRefused", "safetensors.offsets")
+    (signed_llama / "model-2.safetensors").write_bytes(HOSTILE["wraps.safetensors"][1])
+    cli.sign(signed_llama)
+    refused = program(load, cli.state, signed_llama, adapter)["refused"]
+    assert (refused["type"], refused["code"]) == ("FormatRefused", "safetensors.shape")
 
 
 def test_a_signer_who_is_not_trusted_is_a_type_of_its_own(program, cli, arrays, tmp_path):

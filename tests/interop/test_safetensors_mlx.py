@@ -77,7 +77,7 @@ def mutated(rng: random.Random, header: dict, data_bytes: int) -> bytes:
 def ours(files) -> list[dict]:
     found = []
     for first in range(0, len(files), 500):
-        done = subprocess.run([BIN / "tests/list_safetensors", *files[first:first + 500]], capture_output=True,
+        done = subprocess.run([BIN / "tests/list_tensors", *files[first:first + 500]], capture_output=True,
                               text=True, check=True)
         found += [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == len(files)

@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions exported by mlx (.mlxfn), by the order in which mlx writes them (mlx/export.cpp):
-// header, inputs, then every operation with its state, then nothing. There is no mark and no
-// checksum, so all of it is checked: counts against what is left, kinds and shapes against mlx's
-// own, each operation against the table below. Nothing is handed to mlx. Input: bytes chosen by an
-// attacker.
+#include "format/mlxfn.h"
+
 #include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
-#include "base/checked.h"
-#include "base/limits.h"
-#include "inspect/weights_scan.h"
+#include "base/format_limits.h"
+#include "format/shape.h"
 
-namespace mlxguard::inspect {
+namespace mlxguard::format {
 namespace {
-
-constexpr std::uint64_t kRankMax = 64;
-constexpr std::uint64_t kItemsMax = 1u << 20;
-constexpr std::size_t kNameBytesMax = 256;
 
 /// An operation and its state: i and e int32, f float, b bool, z 8 bytes, d type, v int32s, w
 /// 8-byte numbers, s text.
@@ -75,23 +68,23 @@ Error malformed(std::string why) { return make_error(ErrorCode::kMlxfn, std::mov
 
 class Function {
  public:
-  Function(Bytes file, Findings& findings) : reader_(file), findings_(findings) {}
+  Function(Bytes file, MlxfnReading& out) : file_(file), reader_(file), out_(out) {}
 
-  /// False: the rest could not be read, and a gap says so.
+  [[nodiscard]] std::uint64_t at() const { return file_.size() - reader_.remaining(); }
+
+  /// False: an operation brings code of its own, behind which nothing is read.
   Result<bool> run() {
-    MLXGUARD_TRY_ASSIGN(const std::string_view version, text(kNameBytesMax));
+    MLXGUARD_TRY_ASSIGN(const std::string_view version, text(limits::kMlxfnNameBytesMax));
     if (version.empty() || version.find_first_not_of("0123456789.abcdefghijklmnopqrstuvwxyz+-") !=
                                std::string_view::npos) {
       return malformed("it does not begin with a version of mlx");
     }
     MLXGUARD_TRY_ASSIGN(const auto count, reader_.read<std::int32_t>());
-    if (count < 0 || count > 1024) return malformed("more functions than any export has");
+    if (count < 0 || count > limits::kMlxfnFunctionsMax)
+      return malformed("more functions than any export has");
     MLXGUARD_TRY_ASSIGN(const bool shapeless, flag());
-    if (shapeless) {
-      findings_.add(Rule::kMlxfnShapeless,
-                    "exported shapeless: mlx does not check the shapes it is given");
-    }
-    MLXGUARD_TRY_ASSIGN(const std::string_view metadata, text(limits::kAdvisoryRecordBytesMax));
+    out_.shapeless = shapeless;
+    MLXGUARD_TRY_ASSIGN(const std::string_view metadata, text(limits::kMlxfnMetadataBytesMax));
     static_cast<void>(metadata);  // free text, for people
     for (std::int32_t i = 0; i < count; ++i) {
       MLXGUARD_TRY_ASSIGN(const bool complete, read_function());
@@ -110,7 +103,7 @@ class Function {
   /// A count whose items, of at least so many bytes each, fit into what is left.
   Result<std::uint64_t> count_of(std::uint64_t item_bytes) {
     MLXGUARD_TRY_ASSIGN(const auto count, reader_.read<std::uint64_t>());
-    if (count > kItemsMax || count > reader_.remaining() / item_bytes) {
+    if (count > limits::kMlxfnItemsMax || count > reader_.remaining() / item_bytes) {
       return malformed("a count of more than the file holds");
     }
     return count;
@@ -127,19 +120,21 @@ class Function {
     return {};
   }
 
-  /// A shape's number of elements. Errors: negative, of absurd rank, or a product that wraps.
+  /// A shape's number of elements. Errors: negative, of absurd rank, or a product that is
+  /// too large.
   Result<std::uint64_t> shape() {
     MLXGUARD_TRY_ASSIGN(const std::uint64_t rank, count_of(sizeof(std::int32_t)));
-    if (rank > kRankMax) return malformed("a shape of more dimensions than any array has");
-    std::uint64_t elements = 1;
+    if (rank > limits::kMlxfnRankMax)
+      return malformed("a shape of more dimensions than any array has");
+    std::vector<std::int64_t> extents;
     for (std::uint64_t i = 0; i < rank; ++i) {
-      MLXGUARD_TRY_ASSIGN(const auto size, reader_.read<std::int32_t>());
-      if (size < 0) return malformed("a negative dimension");
-      const auto product = checked_mul(elements, static_cast<std::uint64_t>(size));
-      if (!product) return malformed("a shape whose product wraps");
-      elements = *product;
+      MLXGUARD_TRY_ASSIGN(const auto extent, reader_.read<std::int32_t>());
+      if (extent < 0) return malformed("a negative dimension");
+      extents.push_back(extent);
     }
-    return elements;
+    const auto elements = element_count(extents);
+    if (!elements) return malformed("a shape whose product is too large");
+    return *elements;
   }
   /// A type's bytes.
   Result<std::uint64_t> type() {
@@ -166,7 +161,7 @@ class Function {
     ids_.clear();
     inputs_.clear();
     MLXGUARD_TRY_ASSIGN(const std::uint64_t keys, count_of(sizeof(std::uint64_t)));
-    for (std::uint64_t i = 0; i < keys; ++i) MLXGUARD_TRY(text(kNameBytesMax));
+    for (std::uint64_t i = 0; i < keys; ++i) MLXGUARD_TRY(text(limits::kMlxfnNameBytesMax));
     MLXGUARD_TRY_ASSIGN(const std::uint64_t inputs, count_of(sizeof(std::uint64_t)));
     for (std::uint64_t i = 0; i < inputs; ++i) {
       MLXGUARD_TRY_ASSIGN(const auto id, reader_.read<std::uint64_t>());
@@ -211,10 +206,9 @@ class Function {
   Result<bool> read_operation(std::uint64_t id) {
     MLXGUARD_TRY(known_ids());
     for (int i = 0; i < 3; ++i) MLXGUARD_TRY(reader_.read<std::int32_t>());  // the stream
-    MLXGUARD_TRY_ASSIGN(const std::string_view name, text(kNameBytesMax));
+    MLXGUARD_TRY_ASSIGN(const std::string_view name, text(limits::kMlxfnNameBytesMax));
     if (name == "CustomKernel") {
-      findings_.add(Rule::kMlxfn, "brings the source code of a kernel of its own", name);
-      findings_.gap("an operation that brings code of its own");
+      out_.own_code = true;
       return false;
     }
     const auto row = std::find_if(kOperations.begin(), kOperations.end(),
@@ -234,7 +228,7 @@ class Function {
   /// The outputs of an operation that has several.
   Result<bool> read_siblings(std::uint64_t siblings) {
     MLXGUARD_TRY_ASSIGN(const std::uint64_t outputs, count_of(sizeof(std::uint64_t)));
-    if (siblings > kItemsMax || outputs != siblings + 1)
+    if (siblings > limits::kMlxfnItemsMax || outputs != siblings + 1)
       return malformed("outputs that are not counted right");
     for (std::uint64_t i = 0; i < outputs; ++i) {
       MLXGUARD_TRY_ASSIGN(const auto id, reader_.read<std::uint64_t>());
@@ -274,22 +268,37 @@ class Function {
       case 'w':
         return skip_items(sizeof(std::uint64_t));
       default: {
-        MLXGUARD_TRY(text(kNameBytesMax));
+        MLXGUARD_TRY(text(limits::kMlxfnNameBytesMax));
         return {};
       }
     }
   }
 
+  Bytes file_;
   ByteReader reader_;
-  Findings& findings_;
+  MlxfnReading& out_;
   std::unordered_set<std::uint64_t> inputs_, ids_, constants_;
 };
 
 }  // namespace
 
-void scan_mlxfn(Bytes file, Findings& findings) {
-  const auto read = Function(file, findings).run();
-  if (!read) findings.add(Rule::kMlxfn, read.error().message, name_of(read.error().code));
+MlxfnReading read_mlxfn(Bytes file) {
+  MlxfnReading out;
+  Function function(file, out);
+  auto read = function.run();
+  out.failed_at = function.at();
+  if (read) return out;
+  Error error = std::move(read).error();
+  if (error.code == ErrorCode::kTruncated) error.code = ErrorCode::kMlxfn;
+  out.fault = std::move(error);
+  return out;
 }
 
-}  // namespace mlxguard::inspect
+Result<void> check_mlxfn(Bytes file) {
+  MlxfnReading reading = read_mlxfn(file);
+  if (reading.fault) return *std::move(reading.fault);
+  if (reading.own_code) return malformed("an operation that brings code of its own");
+  return {};
+}
+
+}  // namespace mlxguard::format
