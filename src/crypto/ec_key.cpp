@@ -21,6 +21,8 @@
 namespace mlxguard::crypto {
 namespace {
 
+using std::string_view_literals::operator""sv;
+
 template <auto Free>
 struct Freed {
   template <class T>
@@ -48,11 +50,18 @@ struct CurveRow {
   std::string_view group;  ///< OpenSSL's name
   const EVP_MD* (*digest)();
   std::size_t number_bytes;  ///< of a coordinate, of r and of s
+  std::string_view spki;     ///< SubjectPublicKeyInfo up to the first coordinate
 };
 constexpr CurveRow kCurves[] = {
-    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256, 32},
-    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384, 48},
-    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512, 66},
+    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256, 32,
+     "0Y0\x13\x06\a*\x86H\xce=\x02\x01\x06\b*\x86H\xce=\x03\x01\a\x03"
+     "B\0\x04"sv},
+    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384, 48,
+     "0v0\x10\x06\a*\x86H\xce=\x02\x01\x06\x05+\x81\x04\0\"\x03"
+     "b\0\x04"sv},
+    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512, 66,
+     "0\x81\x9b"
+     "0\x10\x06\a*\x86H\xce=\x02\x01\x06\x05+\x81\x04\0#\x03\x81\x86\0\x04"sv},
 };
 
 const CurveRow& row_of(Curve curve) {
@@ -84,11 +93,22 @@ Result<Curve> curve_of(const EVP_PKEY* key) {
   return make_error(ErrorCode::kKeyFormat, "expected an EC key of P-256, P-384 or P-521");
 }
 
-Result<std::string> public_pem(EVP_PKEY* key) {
+/// SubjectPublicKeyInfo of a named curve with a point of two whole coordinates (RFC 5480): there is
+/// one DER form of it, up to the point.
+bool is_usual_form(Bytes der, const CurveRow& row) {
+  return as_text(der).starts_with(row.spki) && der.size() == row.spki.size() + 2 * row.number_bytes;
+}
+
+/// `usual` is the key's DER in its usual form, which saves the search for an encoder; or empty.
+Result<std::string> public_pem(EVP_PKEY* key, Bytes usual = {}) {
   const Bio out(BIO_new(BIO_s_mem()));
   char* data = nullptr;
-  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1)
-    return crypto_error("write a key");
+  const bool written =
+      out != nullptr &&
+      (usual.empty() ? PEM_write_bio_PUBKEY(out.get(), key) == 1
+                     : PEM_write_bio(out.get(), PEM_STRING_PUBLIC, "", usual.data(),
+                                     static_cast<long>(usual.size())) > 0);
+  if (!written) return crypto_error("write a key");
   const long size = BIO_get_mem_data(out.get(), &data);
   return std::string(data, static_cast<std::size_t>(size));
 }
@@ -147,7 +167,6 @@ Result<std::vector<std::uint8_t>> der_of_pem(std::string_view pem, const char* k
 std::string_view name_of(Curve curve) { return row_of(curve).name; }
 
 // ---- public keys
-// -----------------------------------------------------------------------------------
 
 struct EcPublicKey::Impl {
   Key key;
@@ -171,7 +190,8 @@ Result<EcPublicKey> EcPublicKey::from_pem(std::string_view pem) {
     return make_error(ErrorCode::kKeyFormat, "expected a public key (SubjectPublicKeyInfo)");
   }
   MLXGUARD_TRY_ASSIGN(impl->curve, curve_of(impl->key.get()));
-  MLXGUARD_TRY_ASSIGN(impl->pem, public_pem(impl->key.get()));
+  const bool usual = is_usual_form(der, row_of(impl->curve));
+  MLXGUARD_TRY_ASSIGN(impl->pem, public_pem(impl->key.get(), usual ? Bytes(der) : Bytes()));
   impl->fingerprint = hex_sha256(impl->pem);
   return EcPublicKey(std::move(impl));
 }
@@ -258,7 +278,6 @@ bool EcPublicKey::verify(Bytes message, Bytes signature) const {
 }
 
 // ---- private keys
-// ----------------------------------------------------------------------------------
 
 struct EcPrivateKey::Impl {
   Key key;
