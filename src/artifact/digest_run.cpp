@@ -31,6 +31,8 @@ Error changed(const std::string& name) {
   return make_error(ErrorCode::kArtifactChanged, "a file changed while it was read").about(name);
 }
 
+Error called_off() { return make_error(ErrorCode::kIo, "called off before every file was read"); }
+
 /// What one digest is over: a file, or a shard of one. Taken block by block.
 struct Chain {
   std::size_t file = 0;
@@ -162,9 +164,10 @@ class Run {
     if (opened == Opened::kClosedAgain) return {};
     if (chain.any_order) return work_in_any_order(chain, buffer);
     if (!can_follow(chain)) return {};
-    for (std::uint32_t block = chain.next++; block < chain.blocks && !stop_; block = chain.next++) {
-      auto filled = fill(chain, block, buffer, {});
-      land(chain, block);  // also after a failure: its owner must not wait for ever
+    for (std::uint32_t block = chain.next++; block < chain.blocks; block = chain.next++) {
+      auto filled = stop_ ? Result<void>() : fill(chain, block, buffer, {});
+      // Also after a failure, here or elsewhere: its owner must not wait for ever.
+      land(chain, block);
       MLXGUARD_TRY(std::move(filled));
     }
     return {};
@@ -286,7 +289,9 @@ class Run {
       if (!in_place) MLXGUARD_TRY(keep(state, into, at));
       from += count;
       const std::uint64_t done = bytes_done_.fetch_add(count) + count;
-      if (task_.progress != nullptr && *task_.progress) (*task_.progress)(done, total_);
+      if (task_.progress == nullptr) continue;
+      task_.progress->tell(done, total_);
+      if (task_.progress->is_stopped()) return called_off();
     }
     return {};
   }

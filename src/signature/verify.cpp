@@ -158,9 +158,19 @@ Result<VerifiedModel> Verifier::verify(std::string served_name, const trust::App
   return model;
 }
 
+Result<std::vector<FileDigest>> Verifier::hash_in_place(std::span<const FileEntry> entries,
+                                                        const artifact::Progress& progress) {
+  std::vector<std::optional<artifact::FileIdentity>> identities;
+  MLXGUARD_TRY_ASSIGN(auto digests, folder_.hash(entries, plan_, progress, &identities));
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (identities[i]) report_.hashed.emplace_back(entries[i].name, *identities[i]);
+  }
+  return digests;
+}
+
 Result<void> Verifier::check_in_place(const artifact::Progress& progress) {
   if (plan_.shard_bytes == 0) {
-    MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(entries_, plan_, progress));
+    MLXGUARD_TRY_ASSIGN(const auto digests, hash_in_place(entries_, progress));
     return conclude(compare_digests(signed_files_, digests));
   }
   // A file whose length differs has other shards than the signed ones, and one that is not signed
@@ -174,7 +184,7 @@ Result<void> Verifier::check_in_place(const artifact::Progress& progress) {
   std::vector<FileDigest> expected;
   std::copy_if(signed_files_.begin(), signed_files_.end(), std::back_inserter(expected),
                [&](const FileDigest& shard) { return !not_expected.contains(shard.name); });
-  MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(comparable, plan_, progress));
+  MLXGUARD_TRY_ASSIGN(const auto digests, hash_in_place(comparable, progress));
   Findings findings = compare_digests(expected, digests);
   std::move(by_name.begin(), by_name.end(), std::back_inserter(findings));
   return conclude(std::move(findings));
