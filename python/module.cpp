@@ -7,6 +7,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
+#include <chrono>
+#include <future>
+
 #include "mlxguard/mlxguard.h"
 
 namespace nb = nanobind;
@@ -62,21 +66,35 @@ mlxguard::Guard open_guard(const std::filesystem::path& state, const std::filesy
   return unwrap(std::move(guard));
 }
 
+/// Runs `work` on a thread of its own, without the GIL, while this one listens for Ctrl-C: files of
+/// many gigabytes are not read to their end first.
+template <typename Work>
+auto interruptible(Work work) {
+  constexpr std::chrono::milliseconds kListenEvery{50};
+  std::atomic<bool> interrupted{false};
+  auto running = std::async(std::launch::async,
+                            [&] { return work([&interrupted] { return interrupted.load(); }); });
+  {
+    const nb::gil_scoped_release released;
+    while (running.wait_for(kListenEvery) != std::future_status::ready) {
+      if (interrupted) continue;
+      const nb::gil_scoped_acquire acquired;
+      interrupted = PyErr_CheckSignals() != 0;
+    }
+  }
+  if (interrupted) throw nb::python_error();
+  return running.get();
+}
+
 mlxguard::Model load(mlxguard::Guard& guard, const std::filesystem::path& path,
                      const std::string& name) {
-  auto model = [&] {
-    const nb::gil_scoped_release released;
-    return guard.load(path, name);
-  }();
-  return unwrap(std::move(model));
+  return unwrap(interruptible(
+      [&](std::function<bool()> stop) { return guard.load(path, name, std::move(stop)); }));
 }
 
 mlxguard::Report verify(mlxguard::Guard& guard, const std::filesystem::path& path) {
-  auto report = [&] {
-    const nb::gil_scoped_release released;
-    return guard.verify(path);
-  }();
-  return unwrap(std::move(report));
+  return unwrap(interruptible(
+      [&](std::function<bool()> stop) { return guard.verify(path, std::move(stop)); }));
 }
 
 /// "source hub, signer: ... [trust.signer]" each.

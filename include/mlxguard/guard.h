@@ -23,7 +23,8 @@ struct Options {
   std::filesystem::path config{};
   /// Public keys (PEM) that are trusted besides those of the state folder.
   std::vector<std::filesystem::path> public_keys{};
-  /// Called while files are read, from any thread: bytes done and in all.
+  /// Called while files are read, from any thread, one call at a time and a few times a second:
+  /// bytes done and in all. The last call says that all is done.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
 };
 
@@ -38,7 +39,8 @@ struct Report {
   std::vector<Error> warnings{};
 };
 
-/// Thread-safe: calls wait for each other.
+/// Thread-safe: calls wait for each other. Of no use in a process that forked from the one that
+/// opened it: there every call is the error `usage`.
 class MLXGUARD_EXPORT Guard {
  public:
   /// Opens the state folder and its log. Errors: config.*, trust.*, key.*, log.*.
@@ -46,9 +48,13 @@ class MLXGUARD_EXPORT Guard {
 
   /// The only way to a Model: reads a folder (or a single file with FILE.sig beside it) once, into
   /// sealed memory, and verifies those very bytes. Every outcome is a durable event first.
-  [[nodiscard]] Result<Model> load(const std::filesystem::path& model, std::string name = {});
+  /// `model` may be "store:NAME". `stop` is asked while files are read, from any thread: once it
+  /// says true, the call ends with the error io.failed.
+  [[nodiscard]] Result<Model> load(const std::filesystem::path& model, std::string name = {},
+                                   std::function<bool()> stop = {});
   /// Checks where the files are and loads nothing.
-  [[nodiscard]] Result<Report> verify(const std::filesystem::path& model);
+  [[nodiscard]] Result<Report> verify(const std::filesystem::path& model,
+                                      std::function<bool()> stop = {});
   /// Ends the log in order; the destructor does it too, but cannot say how it went.
   [[nodiscard]] Result<std::monostate> close();
 

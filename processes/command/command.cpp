@@ -59,9 +59,11 @@ int run_command_line(const Program& program, int argc, char** argv) {
   Action action;
   CommonOptions common;
   const auto chosen = [&](Action picked) { action = std::move(picked); };
+  const std::string_view wanted = argc > 1 ? argv[1] : "";
   for (const Command& command : program.commands) {
     CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.meaning));
-    if (command.define != nullptr) command.define(*sub, chosen);
+    // The options of every command at each start would take longer than most commands do.
+    if (command.define != nullptr && command.name == wanted) command.define(*sub, chosen);
   }
   add_common(app, common);
   try {

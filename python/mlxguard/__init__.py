@@ -10,19 +10,25 @@
 What mlx reads are the very bytes that were verified: they are copied into sealed memory first, which
 nothing can change any more, and mlx is given that memory instead of the path.
 """
+from __future__ import annotations
+
 import os
 import pathlib
 import threading
 import warnings
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from . import _core
-from ._errors import (ArtifactRefused, Failed, FormatRefused, MlxguardError, PolicyRefused, PolicyWarning,
-                      Refused, SignatureRefused, SignerRefused, UsageError)
-from ._model import FORMATS, VerifiedModel, model_root
+from ._errors import (ArtifactRefused, Failed, FileMissing, FormatRefused, MlxguardError, PolicyRefused,
+                      PolicyWarning, Refused, SignatureRefused, SignerRefused, UsageError)
+from ._model import FORMATS, Place, VerifiedModel, find
 
-__all__ = ["ArtifactRefused", "Failed", "FormatRefused", "Guard", "MlxguardError", "PolicyRefused", "PolicyWarning",
-           "Refused", "SignatureRefused", "SignerRefused", "UsageError", "VerifiedModel", "configure",
-           "load", "open_model", "verify"]
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+__all__ = ["ArtifactRefused", "Failed", "FileMissing", "FormatRefused", "Guard", "MlxguardError", "PolicyRefused",
+           "PolicyWarning", "Refused", "SignatureRefused", "SignerRefused", "UsageError", "VerifiedModel", "configure",
+           "default_guard", "load", "open_model", "verify"]
 __version__ = _core.version()
 
 
@@ -37,75 +43,105 @@ class Guard:
     """Verifies models by the operator's keys and policy, and records every decision in the event log.
 
     state        folder with keys, policy and log; by default the command line's
-    config       mlxguard.toml
+    config       mlxguard.toml; by default none
     public_keys  PEM files that are trusted besides those of the state folder
     progress     called with (bytes done, bytes in all) while files are read, from any thread
+
+    Thread-safe: calls wait for each other. A process that forked opens a Guard of its own.
     """
 
-    def __init__(self, *, state="", config="", public_keys=(), progress=None):
-        self._core = _core.Guard.open(pathlib.Path(state), pathlib.Path(config),
-                                      [pathlib.Path(key) for key in public_keys], progress)
+    def __init__(self, *, state: Place | None = None, config: Place | None = None,
+                 public_keys: Iterable[Place] = (), progress: Callable[[int, int], Any] | None = None):
+        if isinstance(public_keys, (str, os.PathLike)):
+            raise UsageError("expected a list of key files in public_keys", code="usage", number=1100,
+                             hint=f"public_keys=[{os.fspath(public_keys)!r}]")
+        self._pid = os.getpid()
+        # Nothing given is passed on as nothing: pathlib would make the current folder of it.
+        self._core = _core.Guard.open(os.fspath(state) if state else "", os.fspath(config) if config else "",
+                                      [os.fspath(key) for key in public_keys], progress)
 
-    def open_model(self, path, name="") -> VerifiedModel:
-        """The whole model, verified, in sealed memory."""
-        return VerifiedModel(_warn(self._core.load(pathlib.Path(path), name)))
+    def open_model(self, path: Place, name: str = "") -> VerifiedModel:
+        """The whole model (a folder, a file with FILE.sig beside it, or "store:NAME"), verified, in sealed
+        memory. `name` is what the event log calls it. Raises Refused where it must not be loaded."""
+        return VerifiedModel(_warn(self._own_core().load(_place(path), name)))
 
-    def verify(self, path):
+    def verify(self, path: Place) -> _core.Report:
         """Checks the files where they are; loads nothing. Raises what open_model would."""
-        return _warn(self._core.verify(pathlib.Path(path)))
+        return _warn(self._own_core().verify(_place(path)))
 
-    def load(self, file, format=None, return_metadata=False, *, stream=None):
+    def load(self, file: Place, format: str | None = None, return_metadata: bool = False, *,
+             stream: mx.Stream | mx.Device | None = None) -> Any:
         """In place of mlx.core.load: verifies the model that `file` belongs to, then loads the file."""
-        file = pathlib.Path(file)
-        root = model_root(file)
-        name = "." if root == file else file.relative_to(root).as_posix()
-        return self.open_model(root).load(name, format or FORMATS.get(file.suffix), return_metadata,
-                                          stream=stream)
+        root, name = find(file)
+        return self.open_model(root).load(name, format, return_metadata, stream=stream)
 
-    def close(self):
-        """Ends the log in order."""
-        self._core.close()
+    def close(self) -> None:
+        """Everything that was decided so far is in the log, provably; also done at the end by itself."""
+        self._own_core().close()
 
-    def __enter__(self):
+    def __enter__(self) -> Guard:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _own_core(self) -> _core.Guard:
+        if self._pid != os.getpid():
+            raise UsageError("a Guard was used in another process than the one that opened it", code="usage",
+                             number=1100, hint="open a Guard in each process that forked")
+        return self._core
 
 
 _lock = threading.Lock()
 _default: Guard | None = None
-_default_pid = 0
+_options: dict[str, Any] = {}
 
 
-def configure(**options) -> Guard:
-    """Sets the guard that the functions of this module use; takes the arguments of Guard."""
-    global _default, _default_pid
+def _forget_after_fork() -> None:
+    """Threads and locks do not survive a fork: the child's first call opens a guard of its own."""
+    global _lock, _default
+    _lock, _default = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def configure(**options: Any) -> Guard:
+    """Sets the guard that the functions of this module use; takes the arguments of Guard. A process that
+    forks later opens one with the same arguments."""
+    global _default, _options
     guard = Guard(**options)
     with _lock:
-        _default, _default_pid = guard, os.getpid()
+        _default, _options = guard, options
     return guard
 
 
 def default_guard() -> Guard:
     """The guard of configure(), or one with the command line's defaults."""
-    global _default, _default_pid
+    global _default
     with _lock:
-        if _default is None or _default_pid != os.getpid():  # threads of a log do not survive a fork
-            _default, _default_pid = Guard(), os.getpid()
+        if _default is None:
+            _default = Guard(**_options)
         return _default
 
 
-def load(file, /, format=None, return_metadata=False, *, stream=None):
+def _place(path: Place) -> pathlib.Path:
+    if isinstance(path, (str, os.PathLike)):
+        return pathlib.Path(path)
+    raise UsageError(f"expected the path of a model, found {type(path).__name__}", code="usage", number=1100)
+
+
+def load(file: Place, /, format: str | None = None, return_metadata: bool = False, *,
+         stream: mx.Stream | mx.Device | None = None) -> Any:
     """In place of mlx.core.load, of a file in a signed model. Raises Refused where mlx would load."""
     return default_guard().load(file, format, return_metadata, stream=stream)
 
 
-def open_model(path, name="") -> VerifiedModel:
+def open_model(path: Place, name: str = "") -> VerifiedModel:
     """The whole model, verified once, for several load() of its files."""
     return default_guard().open_model(path, name)
 
 
-def verify(path):
+def verify(path: Place) -> _core.Report:
     """Checks a model where it lies, and loads nothing."""
     return default_guard().verify(path)

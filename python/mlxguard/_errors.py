@@ -61,6 +61,10 @@ class Failed(MlxguardError):
     """It could not be found out: a file is missing, the disk is full."""
 
 
+class FileMissing(Failed, FileNotFoundError):
+    """The model is signed, and has no file of this name."""
+
+
 KIND_REFUSED, KIND_USAGE = 1, 2
 SIGNER_CODES = {"signature.untrusted_key", "key.revoked", "key.expired"}
 

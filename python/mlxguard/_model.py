@@ -1,35 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verified model and how its sealed bytes reach mlx and programs that want a folder."""
+from __future__ import annotations
+
 import contextlib
 import os
 import pathlib
+import posixpath
 import shutil
 import tempfile
+from typing import TYPE_CHECKING, Any, Iterator, Union
+
+from ._errors import Failed, FileMissing, UsageError
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+    from . import _core
+
+Place = Union[str, "os.PathLike[str]"]
 
 SIGNATURE = "model.sig"
+STORE = "store:"
 FORMATS = {".safetensors": "safetensors", ".npz": "npz", ".npy": "npy", ".gguf": "gguf"}
 
 
-def model_root(file: pathlib.Path) -> pathlib.Path:
-    """The model that a file belongs to: itself with FILE.sig beside it, or the nearest folder above
-    that holds a signature. Neither: the file's folder, which verification then refuses as unsigned."""
-    if file.is_dir() or file.with_name(file.name + ".sig").is_file():
-        return file
-    for folder in file.parents:
+def find(file: Place) -> tuple[pathlib.Path, str]:
+    """The model that a file belongs to, and its name there: a file with FILE.sig beside it is a model by
+    itself ("."), else the model is the nearest folder above that holds a signature, or "store:NAME" in
+    "store:NAME/FILE". Neither: the file's folder, which verification then refuses as unsigned."""
+    if not isinstance(file, (str, os.PathLike)):
+        raise UsageError(f"expected the path of a file, found {type(file).__name__}", code="usage", number=1100,
+                         hint="what is open already cannot be verified: give the path")
+    file = pathlib.Path(file)
+    if file.parts and file.parts[0].startswith(STORE):
+        return pathlib.Path(file.parts[0]), posixpath.normpath("/".join(file.parts[1:]) or ".")
+    if file.is_dir():
+        raise UsageError("expected a file of a model, found a folder", code="usage", number=1100, subject=str(file),
+                         hint="mlxguard.open_model(FOLDER) verifies all of it, for several load()")
+    if file.with_name(file.name + ".sig").is_file():
+        return file, "."
+    above = pathlib.Path.cwd() / file  # the signature may lie above the current folder
+    for folder in above.parents:
         if (folder / SIGNATURE).is_file():
-            return folder
-    return file.parent
+            # Without links, which a model has not, this is the file that the system would open.
+            return folder, posixpath.normpath(above.relative_to(folder).as_posix())
+    return file.parent, file.name
+
+
+def _mlx():
+    """mlx.core, or an error that says what is missing: on Linux mlx comes apart from what it computes on."""
+    try:
+        import mlx.core
+    except ImportError as problem:
+        raise Failed(f"mlx cannot be imported: {problem}", code="engine.load", number=701,
+                     hint="pip install 'mlx[cpu]', or 'mlx[cuda12]' for a GPU") from problem
+    return mlx.core
 
 
 class VerifiedModel:
-    """Proof that these bytes were signed by someone trusted; only a Guard makes one."""
+    """Proof that these bytes were signed by someone trusted; only a Guard makes one. What was loaded from it
+    outlives it."""
 
-    def __init__(self, core):
+    def __init__(self, core: _core.Model):
         self._core = core
         self._files = {file.name: file for file in core.files}
 
+    def __repr__(self) -> str:
+        return f"<mlxguard.VerifiedModel {self.name} {self.root_digest[:12]}, {len(self._files)} files>"
+
     @property
     def name(self) -> str:
+        """What the event log calls it."""
         return self._core.name
 
     @property
@@ -53,13 +94,15 @@ class VerifiedModel:
         with open(self._path(file), "rb") as stream:
             return stream.read()
 
-    def load(self, name, format=None, return_metadata=False, *, stream=None):
+    def load(self, name: str, format: str | None = None, return_metadata: bool = False, *,
+             stream: mx.Stream | mx.Device | None = None) -> Any:
         """mlx.core.load on the verified bytes, after a strict check of the file's structure."""
-        import mlx.core as mx
+        mx = _mlx()
         file = self._file(name)
-        format = format or FORMATS.get(pathlib.PurePosixPath(name).suffix)
+        format = format or FORMATS.get(pathlib.PurePosixPath(self._leaf(name)).suffix)
         if format is None:
-            raise ValueError(f"{name}: not a kind of file that mlx loads; expected one of {', '.join(FORMATS)}")
+            raise UsageError(f"not a kind of file that mlx loads; expected one of {', '.join(FORMATS)}", code="usage",
+                             number=1100, subject=name, hint="format= says what it is, whatever its name")
         self.check_structure(name, format)
         options = {"format": format, "return_metadata": return_metadata, "stream": stream}
         if format != "gguf":
@@ -67,33 +110,37 @@ class VerifiedModel:
         with self._private_copy(file) as path:
             return mx.load(path, **options)
 
-    def check_structure(self, name, format=""):
+    def check_structure(self, name: str, format: str = "") -> None:
         """Raises FormatRefused for a file whose header mlx should not be given."""
         self._file(name)
         self._core.check_structure(name, format)
 
     @contextlib.contextmanager
-    def folder(self):
+    def folder(self) -> Iterator[pathlib.Path]:
         """A folder, only for this user, whose files are the sealed bytes: for libraries that want paths.
         It is gone after the `with`; what opened a file before that keeps it."""
         root = pathlib.Path(tempfile.mkdtemp(prefix="mlxguard-"))  # 0700
         try:
             for name, file in self._files.items():
-                link = root / (self.name if name == "." else name)
+                link = root / self._leaf(name)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(self._path(file))
             yield root
         finally:
             shutil.rmtree(root)
 
-    def _file(self, name):
+    def _leaf(self, name: str) -> str:
+        return self.name if name == "." else name
+
+    def _file(self, name: str) -> _core.File:
         try:
             return self._files[name]
         except KeyError:
-            raise FileNotFoundError(f"{name}: the signed model has no such file") from None
+            raise FileMissing("the signed model has no such file", code="artifact.not_found", number=406, subject=name,
+                              hint="VerifiedModel.files lists those that it has") from None
 
     @contextlib.contextmanager
-    def _private_copy(self, file):
+    def _private_copy(self, file: _core.File) -> Iterator[str]:
         """mlx's GGUF reader maps its file for writing, which sealed memory refuses. It copies what it reads
         before it returns: the copy has no name, and only this process has it for that long."""
         descriptor = os.memfd_create("mlxguard-gguf", os.MFD_CLOEXEC)
@@ -107,6 +154,6 @@ class VerifiedModel:
             os.close(descriptor)
 
     @staticmethod
-    def _path(file) -> str:
+    def _path(file: _core.File) -> str:
         # Opening this makes a new description of the same sealed memory, with a position of its own.
         return f"/proc/{os.getpid()}/fd/{file.descriptor}"

@@ -170,7 +170,8 @@ Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_stored(
   }
   StoredModel renewed = model;
   renewed.policy = trust.version();
-  MLXGUARD_TRY(store.renew(std::move(renewed)));
+  renewed.files = report->hashed;  // not as they may be by now
+  MLXGUARD_TRY(store.renew(renewed));
   return outcome;
 }
 

@@ -71,13 +71,12 @@ Result<Trust> Trust::load(const trust::PolicyPlaces& places, events::Sink& sink,
   const WallTime now = clock.now();
   auto policy = trust::Policy::load(places, now);
   if (!policy) return on_record(std::move(policy).error(), sink);
-  auto keys = signature::TrustedKeys::load(crypto::KeyStore(places.state / "keys"),
-                                           policy->key_files(), now);
-  if (!keys) return on_record(std::move(keys).error(), sink);
-  if (auto added = add_authorities(policy->file(), now, *keys); !added) {
+  // The very keys that the policy was resolved with: the folder may hold others by now.
+  auto keys = signature::TrustedKeys::of(policy->ring(), now);
+  if (auto added = add_authorities(policy->file(), now, keys); !added) {
     return on_record(std::move(added).error(), sink);
   }
-  return Trust(*std::move(policy), *std::move(keys));
+  return Trust(*std::move(policy), std::move(keys));
 }
 
 Trust Trust::of_keys(signature::TrustedKeys keys) {

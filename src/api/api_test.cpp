@@ -2,6 +2,8 @@
 // The public API as a program sees it; what it stands on has tests of its own.
 #include <doctest/doctest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -64,4 +66,23 @@ TEST_CASE("api: a configuration with an unknown key is refused") {
       {.state = folder.path() / "state", .config = folder.path() / "mlxguard.toml"});
   REQUIRE_FALSE(guard);
   CHECK(guard.error().code == "config.unknown_key");
+}
+
+TEST_CASE("api: a guard is of no use, and does no harm, in a process that forked") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder.path() / "model");
+  std::ofstream(folder.path() / "model/weights.safetensors") << "bytes";
+  auto guard = std::make_unique<mlxguard::Guard>(guard_in(folder.path() / "state"));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto model = guard->load(folder.path() / "model");
+    const bool refused = !model && model.error().code == "usage" && !model.error().hint.empty();
+    const bool closed = guard->close().has_value();
+    guard.reset();  // waits for no thread of the parent
+    ::_exit(refused && !closed ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(guard->load(folder.path() / "model").error().code == "signature.missing");
 }

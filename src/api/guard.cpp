@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 
@@ -76,6 +77,35 @@ Result<void> make_state(const std::filesystem::path& state) {
   return {};
 }
 
+constexpr std::chrono::milliseconds kBetweenCalls{50};
+
+/// Passes on what is new, not often, and the end: what is called may be slow.
+class ProgressGate {
+ public:
+  using Tell = std::function<void(std::uint64_t, std::uint64_t)>;
+  explicit ProgressGate(Tell tell) : tell_(std::move(tell)) {}
+
+  void operator()(std::uint64_t done, std::uint64_t total) {
+    std::unique_lock lock(mutex_, std::defer_lock);
+    if (done == total) {
+      lock.lock();
+    } else if (!lock.try_lock()) {
+      return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (done <= told_ || (done != total && now < next_)) return;
+    told_ = done;
+    tell_(done, total);
+    next_ = std::chrono::steady_clock::now() + kBetweenCalls;
+  }
+
+ private:
+  Tell tell_;
+  std::mutex mutex_;
+  std::uint64_t told_ = 0;
+  std::chrono::steady_clock::time_point next_{};
+};
+
 }  // namespace
 }  // namespace api
 
@@ -88,7 +118,8 @@ struct Guard::Impl {
   crypto::SystemRandom random;
   config::ServeConfig config;
   std::function<void(std::uint64_t, std::uint64_t)> progress;
-  std::mutex mutex;
+  pid_t process = ::getpid();
+  std::timed_mutex mutex;
   std::unique_ptr<events::EventLog> log;
 
   /// Read anew for every model: a key that is revoked or a policy that changes meanwhile counts at
@@ -97,9 +128,14 @@ struct Guard::Impl {
     return admission::Trust::load(
         {config.state, config.policy, config.root_key, config.public_keys}, *log, clock);
   }
-  [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path,
-                                                std::string name) const {
-    admission::AdmitRequest made{path, std::move(name), progress};
+  [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path, std::string name,
+                                                std::function<bool()> stop) const {
+    api::ProgressGate::Tell tell;
+    if (progress) {
+      tell = [gate = std::make_shared<api::ProgressGate>(progress)](
+                 std::uint64_t done, std::uint64_t total) { (*gate)(done, total); };
+    }
+    admission::AdmitRequest made{path, std::move(name), {std::move(tell), std::move(stop)}};
     made.state = config.state;
     // In this very process, as mlx will read the files; the parsers are bounded and run nothing.
     made.open_inspector = []() -> mlxguard::Result<std::unique_ptr<inspect::Inspector>> {
@@ -115,19 +151,39 @@ struct Guard::Impl {
     MLXGUARD_TRY_ASSIGN(log, events::open_state_log(config.state, "mlxguard-api", clock, random));
     return {};
   }
+  /// Calls wait for each other, and for nothing in a process that is not the one that opened the
+  /// log: threads and locks of it do not exist there.
+  mlxguard::Result<std::unique_lock<std::timed_mutex>> enter(
+      const std::function<bool()>& stop = {}) {
+    if (!is_own_process()) {
+      return make_error(ErrorCode::kUsage, "opened in another process than this one")
+          .hinting("open a Guard in each process that forked");
+    }
+    std::unique_lock lock(mutex, std::defer_lock);
+    while (!lock.try_lock_for(api::kBetweenCalls)) {
+      if (stop && stop()) return make_error(ErrorCode::kIo, "called off before it began");
+    }
+    return lock;
+  }
+  [[nodiscard]] bool is_own_process() const { return ::getpid() == process; }
+
   mlxguard::Result<signature::VerifiedModel> admit(const std::filesystem::path& path,
-                                                   std::string name, std::vector<Error>& warnings) {
+                                                   std::string name, std::function<bool()> stop,
+                                                   std::vector<Error>& warnings) {
+    MLXGUARD_TRY_ASSIGN(const auto held, enter(stop));
     MLXGUARD_TRY_ASSIGN(const auto base, trust());
-    auto asked = request(path, std::move(name));
+    auto asked = request(path, std::move(name), std::move(stop));
     asked.judged = [&](const mlxguard::trust::Judgement& judgement) {
       warnings = api::warnings_in(judgement);
     };
     return admission::admit(asked, base, *log, clock);
   }
-  mlxguard::Result<Report> verify(const std::filesystem::path& path) {
+  mlxguard::Result<Report> verify(const std::filesystem::path& path, std::function<bool()> stop) {
+    MLXGUARD_TRY_ASSIGN(const auto held, enter(stop));
     MLXGUARD_TRY_ASSIGN(const auto base, trust());
-    MLXGUARD_TRY_ASSIGN(const auto answer,
-                        admission::verify_only(request(path, {}), base, *log, clock));
+    MLXGUARD_TRY_ASSIGN(
+        const auto answer,
+        admission::verify_only(request(path, {}, std::move(stop)), base, *log, clock));
     if (const auto* refusal = std::get_if<signature::Refusal>(&answer)) {
       return mlxguard::Error(refusal->error);
     }
@@ -136,13 +192,26 @@ struct Guard::Impl {
     if (found.judgement) report.warnings = api::warnings_in(*found.judgement);
     return report;
   }
+  mlxguard::Result<void> close() {
+    MLXGUARD_TRY_ASSIGN(const auto held, enter());
+    return log->flush();
+  }
 };
 
 Guard::Guard(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Guard::Guard(Guard&&) noexcept = default;
-Guard& Guard::operator=(Guard&&) noexcept = default;
+Guard& Guard::operator=(Guard&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
 Guard::~Guard() {
-  if (impl_ && impl_->log) static_cast<void>(impl_->log->flush());
+  if (!impl_) return;
+  if (!impl_->is_own_process()) {
+    // To end the log is for the process whose threads it has.
+    static_cast<void>(impl_.release());
+    return;
+  }
+  if (impl_->log) static_cast<void>(impl_->log->flush());
 }
 
 Result<Guard> Guard::open(Options options) {
@@ -151,24 +220,22 @@ Result<Guard> Guard::open(Options options) {
   return Guard(std::move(impl));
 }
 
-Result<Model> Guard::load(const std::filesystem::path& model, std::string name) {
-  const std::lock_guard lock(impl_->mutex);
+Result<Model> Guard::load(const std::filesystem::path& model, std::string name,
+                          std::function<bool()> stop) {
   std::vector<Error> warnings;
-  auto admitted = impl_->admit(model, std::move(name), warnings);
+  auto admitted = impl_->admit(model, std::move(name), std::move(stop), warnings);
   if (!admitted) return api::convert(admitted.error());
   return Model(std::make_shared<const Model::Impl>(*std::move(admitted), std::move(warnings)));
 }
 
-Result<Report> Guard::verify(const std::filesystem::path& model) {
-  const std::lock_guard lock(impl_->mutex);
-  auto report = impl_->verify(model);
+Result<Report> Guard::verify(const std::filesystem::path& model, std::function<bool()> stop) {
+  auto report = impl_->verify(model, std::move(stop));
   if (!report) return api::convert(report.error());
   return *std::move(report);
 }
 
 Result<std::monostate> Guard::close() {
-  const std::lock_guard lock(impl_->mutex);
-  if (auto flushed = impl_->log->flush(); !flushed) return api::convert(flushed.error());
+  if (auto flushed = impl_->close(); !flushed) return api::convert(flushed.error());
   return std::monostate{};
 }
 

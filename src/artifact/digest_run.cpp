@@ -31,6 +31,8 @@ Error changed(const std::string& name) {
   return make_error(ErrorCode::kArtifactChanged, "a file changed while it was read").about(name);
 }
 
+Error called_off() { return make_error(ErrorCode::kIo, "called off before every file was read"); }
+
 /// What one digest is over: a file, or a shard of one. Taken block by block.
 struct Chain {
   std::size_t file = 0;
@@ -293,7 +295,9 @@ class Run {
       if (!in_place) MLXGUARD_TRY(keep(state, into, at));
       from += count;
       const std::uint64_t done = bytes_done_.fetch_add(count) + count;
-      if (task_.progress != nullptr && *task_.progress) (*task_.progress)(done, total_);
+      if (task_.progress == nullptr) continue;
+      task_.progress->tell(done, total_);
+      if (task_.progress->is_stopped()) return called_off();
     }
     return {};
   }

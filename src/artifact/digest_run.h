@@ -51,7 +51,7 @@ struct DigestOutcome {
 };
 
 /// Errors: those of `open` and of the sink; kArtifactChanged if a file's size changed while it was
-/// read; kArtifactTooMany for more shards than a statement may list.
+/// read; kArtifactTooMany for more shards than a statement may list; kIo where it was called off.
 [[nodiscard]] Result<DigestOutcome> run_digests(const DigestTask& task);
 
 }  // namespace mlxguard::artifact

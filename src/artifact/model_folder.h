@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "artifact/file_identity.h"
@@ -47,8 +48,25 @@ struct HashPlan {
   std::uint64_t shard_bytes;  ///< 0: whole files
 };
 
-/// Called with bytes done so far; from any thread, not often.
-using Progress = std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)>;
+/// How a run over files tells how far it is, and asks whether it is still wanted. Both may be
+/// called from any thread, at each quarter of a megabyte.
+class Progress {
+ public:
+  using Tell = std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)>;
+  using Stop = std::function<bool()>;
+  Progress() = default;
+  // NOLINTNEXTLINE: whoever only listens gives a function
+  Progress(Tell tell, Stop stop = {}) : tell_(std::move(tell)), stop_(std::move(stop)) {}
+
+  void tell(std::uint64_t bytes_done, std::uint64_t bytes_total) const {
+    if (tell_) tell_(bytes_done, bytes_total);
+  }
+  [[nodiscard]] bool is_stopped() const { return stop_ && stop_(); }
+
+ private:
+  Tell tell_;
+  Stop stop_;
+};
 
 class ModelFolder {
  public:

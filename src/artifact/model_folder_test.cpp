@@ -155,6 +155,25 @@ TEST_CASE("hash and snapshot: the same digests, of the bytes that are held") {
         "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
 }
 
+TEST_CASE("hash and snapshot: called off in the middle, on every thread") {
+  const TempFolder folder;
+  folder.write("a", std::string(6 << 20, 'a'));
+  folder.write("b", std::string(6 << 20, 'b'));
+  const auto model = ModelFolder::open(folder.path).value();
+  const auto files = model.enumerate(kIgnored).value();
+  std::atomic<std::uint64_t> furthest{0};
+  const Progress progress([&](std::uint64_t done, std::uint64_t) { furthest = done; },
+                          [&] { return furthest.load() >= (1u << 20); });
+  for (const auto algorithm : {crypto::HashAlgorithm::kSha256, crypto::HashAlgorithm::kBlake3}) {
+    furthest = 0;
+    CHECK(model.hash(files, algorithm, progress).error().code == ErrorCode::kIo);
+    CHECK(furthest < (8u << 20));
+    furthest = 0;
+    std::vector<FileDigest> digests;
+    CHECK(model.snapshot(files, algorithm, digests, progress).error().code == ErrorCode::kIo);
+  }
+}
+
 TEST_CASE("snapshot: what is held can no longer be changed by anyone") {
   const TempFolder folder;
   folder.write("a", "hello");

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kRecordContext = "mlxguard store record 1";
+constexpr std::string_view kIncoming = ".incoming";
 constexpr std::size_t kDigestHexBytes = 64;
 constexpr std::size_t kShortestPrefix = 8;
 
@@ -179,6 +180,7 @@ Result<std::vector<Store::Listed>> Store::list() const {
 }
 
 Result<StoredModel> Store::find(std::string_view name_or_digest) const {
+  if (name_or_digest.starts_with(kStorePrefix)) name_or_digest.remove_prefix(kStorePrefix.size());
   if (is_digest(name_or_digest)) return read_record(std::string(name_or_digest));
   MLXGUARD_TRY_ASSIGN(auto listed, list());
   std::vector<Listed*> by_prefix;
@@ -194,10 +196,28 @@ Result<StoredModel> Store::find(std::string_view name_or_digest) const {
       .hinting("mlxguard model list");
 }
 
+/// With the lock of the store: what one that was killed left, an unfinished copy, a model whose
+/// record was not written or is gone already, an unfinished record.
+void Store::clean_up() const {
+  std::error_code ignored;
+  for (fs::directory_iterator it(root_ / "models", ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    const std::string name = it->path().filename().string();
+    std::error_code problem;
+    const bool recorded = is_digest(name) && (fs::exists(record_of(name), problem) || problem);
+    if (name == kIncoming || (is_digest(name) && !recorded)) remove_tree(it->path());
+  }
+  for (fs::directory_iterator it(root_ / "records", ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with('.') && name.find(".new") != name.npos) ::unlink(it->path().c_str());
+  }
+}
+
 Result<IncomingModel> Store::begin() const {
   MLXGUARD_TRY_ASSIGN(UniqueFd locked, lock());
-  const fs::path path = root_ / "models" / ".incoming";
-  remove_tree(path);  // left by one that was killed: the lock says that none is at work
+  clean_up();
+  const fs::path path = root_ / "models" / kIncoming;
   if (::mkdir(path.c_str(), 0700) != 0) return os_error("create", path.string());
   UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder.is_open()) return os_error("open", path.string());
@@ -266,11 +286,17 @@ Result<StoredModel> Store::remove(std::string_view name_or_digest) const {
   return model;
 }
 
-Result<void> Store::renew(StoredModel model) const {
+Result<void> Store::renew(const StoredModel& model) const {
   MLXGUARD_TRY_ASSIGN(const UniqueFd locked, lock());
   MLXGUARD_TRY_ASSIGN(const StoredModel known,
                       read_record(model.root_digest));  // not removed since
-  MLXGUARD_TRY_ASSIGN(model.files, identities_of(path_of(known)));
+  const bool whole =
+      std::equal(known.files.begin(), known.files.end(), model.files.begin(), model.files.end(),
+                 [](const auto& before, const auto& now) { return before.first == now.first; });
+  if (!whole) {
+    return make_error(ErrorCode::kArtifactChanged, "a file was touched while it was hashed")
+        .about(model.name);
+  }
   return write_record(model);
 }
 

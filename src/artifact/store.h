@@ -70,8 +70,8 @@ class Store {
     Result<StoredModel> model;
   };
   [[nodiscard]] Result<std::vector<Listed>> list() const;
-  /// By name, digest, or the first 8 or more characters of one. Errors: kStoreMissing,
-  /// kStoreReceipt.
+  /// By name, digest, or the first 8 or more characters of one; each with or without "store:".
+  /// Errors: kStoreMissing, kStoreReceipt.
   [[nodiscard]] Result<StoredModel> find(std::string_view name_or_digest) const;
   /// Where it can be opened as a model.
   [[nodiscard]] std::filesystem::path path_of(const StoredModel& model) const;
@@ -88,8 +88,9 @@ class Store {
   [[nodiscard]] Result<StoredModel> finish(IncomingModel incoming, StoredModel model) const;
   /// Errors: kStoreMissing, kStoreInUse.
   [[nodiscard]] Result<StoredModel> remove(std::string_view name_or_digest) const;
-  /// Writes the record anew after everything was hashed again.
-  [[nodiscard]] Result<void> renew(StoredModel model) const;
+  /// Writes the record anew after everything was hashed again; `model.files` are the files as they
+  /// were hashed. kArtifactChanged if one of them is missing there: it was touched meanwhile.
+  [[nodiscard]] Result<void> renew(const StoredModel& model) const;
 
   /// Held as long as the model's files are read: it cannot be removed meanwhile.
   [[nodiscard]] Result<UniqueFd> hold(const StoredModel& model) const;
@@ -104,6 +105,7 @@ class Store {
   [[nodiscard]] std::filesystem::path folder_of(const std::string& digest) const;
   [[nodiscard]] std::filesystem::path record_of(const std::string& digest) const;
   [[nodiscard]] Result<UniqueFd> lock() const;
+  void clean_up() const;
   std::filesystem::path root_;
   LocalMac mac_;
 };

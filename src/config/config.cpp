@@ -242,6 +242,8 @@ Result<ServeConfig> load(const std::filesystem::path& file) {
   std::string text(limits::kConfigBytesMax + 1, '\0');
   if (!stream) return os_error("open", file.string());
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  // A folder opens like a file, and what was read of a file before an error is not what it says.
+  if (stream.bad()) return os_error("read", file.string());
   text.resize(static_cast<std::size_t>(stream.gcount()));
   if (text.size() > limits::kConfigBytesMax) {
     return make_error(ErrorCode::kConfig, "the file is larger than a configuration may be");

@@ -38,6 +38,11 @@ TEST_CASE("config: an unknown key or table is an error that names it") {
   CHECK(parse("listen = 'x'\n", ".").error().code == ErrorCode::kConfigUnknownKey);
 }
 
+TEST_CASE("config: what cannot be read is no empty configuration") {
+  CHECK(config::load("/").error().code == ErrorCode::kIo);
+  CHECK(config::load("/nonexistent/mlxguard.toml").error().code == ErrorCode::kNotFound);
+}
+
 TEST_CASE("config: a value of another type or out of range is refused") {
   CHECK(parse("[limits]\nqueue_max = '3'\n", ".").error().code == ErrorCode::kConfig);
   CHECK(parse("[limits]\nqueue_max = -1\n", ".").error().code == ErrorCode::kConfig);

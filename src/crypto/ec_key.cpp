@@ -21,6 +21,8 @@
 namespace mlxguard::crypto {
 namespace {
 
+using std::string_view_literals::operator""sv;
+
 template <auto Free>
 struct Freed {
   template <class T>
@@ -48,11 +50,18 @@ struct CurveRow {
   std::string_view group;  ///< OpenSSL's name
   const EVP_MD* (*digest)();
   std::size_t number_bytes;  ///< of a coordinate, of r and of s
+  std::string_view spki;     ///< SubjectPublicKeyInfo up to the first coordinate
 };
 constexpr CurveRow kCurves[] = {
-    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256, 32},
-    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384, 48},
-    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512, 66},
+    {Curve::kP256, "P-256", SN_X9_62_prime256v1, EVP_sha256, 32,
+     "0Y0\x13\x06\a*\x86H\xce=\x02\x01\x06\b*\x86H\xce=\x03\x01\a\x03"
+     "B\0\x04"sv},
+    {Curve::kP384, "P-384", SN_secp384r1, EVP_sha384, 48,
+     "0v0\x10\x06\a*\x86H\xce=\x02\x01\x06\x05+\x81\x04\0\"\x03"
+     "b\0\x04"sv},
+    {Curve::kP521, "P-521", SN_secp521r1, EVP_sha512, 66,
+     "0\x81\x9b"
+     "0\x10\x06\a*\x86H\xce=\x02\x01\x06\x05+\x81\x04\0#\x03\x81\x86\0\x04"sv},
 };
 
 const CurveRow& row_of(Curve curve) {
@@ -84,17 +93,29 @@ Result<Curve> curve_of(const EVP_PKEY* key) {
   return make_error(ErrorCode::kKeyFormat, "expected an EC key of P-256, P-384 or P-521");
 }
 
+/// SubjectPublicKeyInfo of a named curve with a point of two whole coordinates (RFC 5480): there is
+/// one DER form of it, up to the point.
+bool is_usual_form(Bytes der, const CurveRow& row) {
+  return as_text(der).starts_with(row.spki) && der.size() == row.spki.size() + 2 * row.number_bytes;
+}
+
 /// One key, one text: a point may be written compressed or hybrid too, and each way would have a
-/// fingerprint of its own, so that one signer counted twice and a revoked key lived on.
-Result<std::string> public_pem(EVP_PKEY* key) {
-  if (EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+/// fingerprint of its own, so that one signer counted twice and a revoked key lived on. `usual` is
+/// the key's DER in its usual form, which saves the search for an encoder; or empty.
+Result<std::string> public_pem(EVP_PKEY* key, Bytes usual = {}) {
+  if (usual.empty() &&
+      EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                      OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1) {
     return crypto_error("write a point in full");
   }
   const Bio out(BIO_new(BIO_s_mem()));
   char* data = nullptr;
-  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1)
-    return crypto_error("write a key");
+  const bool written =
+      out != nullptr &&
+      (usual.empty() ? PEM_write_bio_PUBKEY(out.get(), key) == 1
+                     : PEM_write_bio(out.get(), PEM_STRING_PUBLIC, "", usual.data(),
+                                     static_cast<long>(usual.size())) > 0);
+  if (!written) return crypto_error("write a key");
   const long size = BIO_get_mem_data(out.get(), &data);
   return std::string(data, static_cast<std::size_t>(size));
 }
@@ -153,7 +174,6 @@ Result<std::vector<std::uint8_t>> der_of_pem(std::string_view pem, const char* k
 std::string_view name_of(Curve curve) { return row_of(curve).name; }
 
 // ---- public keys
-// -----------------------------------------------------------------------------------
 
 struct EcPublicKey::Impl {
   Key key;
@@ -177,7 +197,8 @@ Result<EcPublicKey> EcPublicKey::from_pem(std::string_view pem) {
     return make_error(ErrorCode::kKeyFormat, "expected a public key (SubjectPublicKeyInfo)");
   }
   MLXGUARD_TRY_ASSIGN(impl->curve, curve_of(impl->key.get()));
-  MLXGUARD_TRY_ASSIGN(impl->pem, public_pem(impl->key.get()));
+  const bool usual = is_usual_form(der, row_of(impl->curve));
+  MLXGUARD_TRY_ASSIGN(impl->pem, public_pem(impl->key.get(), usual ? Bytes(der) : Bytes()));
   impl->fingerprint = hex_sha256(impl->pem);
   return EcPublicKey(std::move(impl));
 }
@@ -264,7 +285,6 @@ bool EcPublicKey::verify(Bytes message, Bytes signature) const {
 }
 
 // ---- private keys
-// ----------------------------------------------------------------------------------
 
 struct EcPrivateKey::Impl {
   Key key;

@@ -165,6 +165,27 @@ TEST_CASE("ec key: a signature has one encoding, and its numbers are in their ra
   }
 }
 
+TEST_CASE("ec key: each curve is written as openssl writes it") {
+  constexpr std::string_view kP384 =
+      "-----BEGIN PUBLIC KEY-----\n"
+      "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE6ytZCqN4D6noQlplMnCQxnkmh96b/Qw0\n"
+      "YBUyTDIau9/CHMLLRanQ4ENZPyLxj1vQk6BTXC5dwxbGEB6g0GJToPnb/MFhATOO\n"
+      "jJGyuET73fBGnKAz/xl7sbf3DdR7b9Wb\n"
+      "-----END PUBLIC KEY-----\n";
+  constexpr std::string_view kP521 =
+      "-----BEGIN PUBLIC KEY-----\n"
+      "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAbTtveHGbHmoDWRRzH2Gh+oYyIgz/\n"
+      "SQtNXpx3jtIIfaELDQGd/sf6YLqxzFoFIb6kvFvkcNZrVrZtowpapAFlpZMAcwmB\n"
+      "YwQm5bznTb/eycj3dbq+QLwu0Yt6S4x5vGmQyjlT/7mMFP5+hpXy9oABNWdIW7mp\n"
+      "QgP+gyHWuPvOfACeb/A=\n"
+      "-----END PUBLIC KEY-----\n";
+  for (const std::string_view pem : {kPem, kP384, kP521}) {
+    CAPTURE(pem);
+    const auto key = EcPublicKey::from_pem(pem).value();
+    CHECK(key.pem() == pem);
+  }
+}
+
 TEST_CASE("ec key: refuses what is not one public key of a known curve") {
   const std::string pem(kPem);
   CHECK(public_code("") == ErrorCode::kPem);

@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kRetryAfter{500};
 constexpr std::chrono::milliseconds kLookForOthers{200};
-constexpr std::uint64_t kRotateAtCloseBytes = 256u << 10;
+/// What is in the newest journal file is read at each open, whether or not it is in the tree.
+constexpr std::uint64_t kRotateAtCloseBytes = 32u << 10;
 
 /// An event on its way: written and hashed in the caller's thread.
 struct Pending {

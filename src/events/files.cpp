@@ -163,13 +163,16 @@ Result<void> FileBatch::sync_all() const {
   return {};
 }
 
-Result<void> FileBatch::commit() {
+Result<void> FileBatch::commit(Names names) {
   MLXGUARD_TRY(sync_all());
   std::set<std::string> folders;
   for (const Pending& file : pending_) {
     const std::string temporary = file.path + layout::kTemporarySuffix;
     if (::rename(temporary.c_str(), file.path.c_str()) != 0) return os_error("rename", file.path);
     folders.insert(folder_of(file.path));
+    if (names == Names::kTogether) continue;
+    MLXGUARD_TRY(sync_folder(folder_of(file.path)));
+    folders.clear();
   }
   pending_.clear();
   for (const std::string& folder : folders) MLXGUARD_TRY(sync_folder(folder));

@@ -39,7 +39,9 @@ class FileBatch {
   ~FileBatch();
 
   [[nodiscard]] Result<void> add(const std::string& path, Bytes content);
-  [[nodiscard]] Result<void> commit();
+  /// Whether one file may have its name while an earlier one has not.
+  enum class Names : std::uint8_t { kTogether, kOneAfterAnother };
+  [[nodiscard]] Result<void> commit(Names names = Names::kTogether);
 
  private:
   [[nodiscard]] Result<void> sync_all() const;

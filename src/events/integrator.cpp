@@ -100,6 +100,8 @@ Result<void> Integrator::check_head() const {
     if (checkpoint_.size == 0) return {};  // a new log whose maker died before the copy was made
     return rollback("the copy of the log's last checkpoint is missing").about(options_.head_path);
   }
+  if (*text == checkpoint_text_)
+    return {};  // the very checkpoint whose signature and root are checked
   auto head = open_checkpoint(*text, verifier_);
   if (!head.has_value()) return std::move(head).error().about(options_.head_path);
   if (head->size > checkpoint_.size) {
@@ -234,10 +236,15 @@ Result<void> Integrator::integrate(std::span<const JournalRecord> records) {
 Result<void> Integrator::sign_and_publish(const TreeWriter& tree) {
   const Checkpoint next{verifier_.name, tree.size(), tree.root()};
   const std::string text = sign_checkpoint(next, *options_.key);
-  MLXGUARD_TRY(replace_file(path(layout::kCheckpoint), text));
+  // Both texts are on the disk before either has its name; then the head follows the checkpoint: a
+  // log is never older than its head.
+  FileBatch batch;
+  MLXGUARD_TRY(batch.add(path(layout::kCheckpoint), as_bytes(text)));
+  MLXGUARD_TRY(batch.add(options_.head_path, as_bytes(text)));
+  MLXGUARD_TRY(batch.commit(FileBatch::Names::kOneAfterAnother));
   checkpoint_ = next;
   checkpoint_text_ = text;
-  return replace_file(options_.head_path, text);
+  return {};
 }
 
 Result<void> Integrator::update_index(std::uint64_t first, std::span<const IndexRow> rows) {

@@ -77,8 +77,11 @@ Result<std::variant<VerifyReport, Refusal>> check_detached(artifact::ModelFolder
                                                       : folder.enumerate(ignored));
   report.files = entries.size();
   for (const FileEntry& entry : entries) report.bytes += entry.size_bytes;
-  MLXGUARD_TRY_ASSIGN(Findings findings, compare_in_place(folder, statement.resources, entries,
-                                                          statement.plan(), options.progress));
+  const auto hash = [&](std::span<const FileEntry> files) {
+    return folder.hash(files, statement.plan(), options.progress);
+  };
+  MLXGUARD_TRY_ASSIGN(Findings findings, compare_in_place(statement.resources, entries,
+                                                          statement.plan().shard_bytes, hash));
   if (findings.empty()) return Answer(std::move(report));
   Error first = findings.front();
   return Answer(Refusal{std::move(first), std::move(findings)});

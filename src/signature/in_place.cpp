@@ -32,11 +32,10 @@ void unify_single_name(std::vector<FileDigest>& resources, const artifact::Model
   for (FileDigest& resource : resources) resource.name = ".";
 }
 
-Result<Findings> compare_in_place(const artifact::ModelFolder& folder,
-                                  const std::vector<FileDigest>& signed_files,
-                                  const std::vector<FileEntry>& entries, artifact::HashPlan plan,
-                                  const artifact::Progress& progress) {
-  Findings by_name = compare_names(signed_files, entries, plan.shard_bytes);
+Result<Findings> compare_in_place(const std::vector<FileDigest>& signed_files,
+                                  const std::vector<FileEntry>& entries, std::uint64_t shard_bytes,
+                                  const HashFiles& hash) {
+  Findings by_name = compare_names(signed_files, entries, shard_bytes);
   const auto not_hashed = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileUnsigned);
   const auto not_expected = named_in(by_name, ErrorCode::kShard, ErrorCode::kFileMissing);
   std::vector<FileEntry> comparable;
@@ -45,7 +44,7 @@ Result<Findings> compare_in_place(const artifact::ModelFolder& folder,
   std::vector<FileDigest> expected;
   std::copy_if(signed_files.begin(), signed_files.end(), std::back_inserter(expected),
                [&](const FileDigest& file) { return !not_expected.contains(file.name); });
-  MLXGUARD_TRY_ASSIGN(const auto digests, folder.hash(comparable, plan, progress));
+  MLXGUARD_TRY_ASSIGN(const auto digests, hash(comparable));
   Findings findings = compare_digests(expected, digests);
   std::move(by_name.begin(), by_name.end(), std::back_inserter(findings));
   return findings;

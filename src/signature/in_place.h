@@ -4,6 +4,8 @@
 // may change right after.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "artifact/model_folder.h"
@@ -17,12 +19,16 @@ namespace mlxguard::signature {
 void unify_single_name(std::vector<artifact::FileDigest>& resources,
                        const artifact::ModelFolder& folder);
 
+/// ModelFolder::hash over some of the files, in their order.
+using HashFiles = std::function<Result<std::vector<artifact::FileDigest>>(
+    std::span<const artifact::FileEntry>)>;
+
 /// Everything that differs; both lists sorted by name. A file that is not signed, or that ends
 /// elsewhere than its shards, is not hashed: it has no digest to compare with, and could be of any
-/// size. Errors: those of ModelFolder::hash.
+/// size. `shard_bytes` is 0 where whole files were signed. Errors: those of `hash`.
 [[nodiscard]] Result<Findings> compare_in_place(
-    const artifact::ModelFolder& folder, const std::vector<artifact::FileDigest>& signed_files,
-    const std::vector<artifact::FileEntry>& entries, artifact::HashPlan plan,
-    const artifact::Progress& progress);
+    const std::vector<artifact::FileDigest>& signed_files,
+    const std::vector<artifact::FileEntry>& entries, std::uint64_t shard_bytes,
+    const HashFiles& hash);
 
 }  // namespace mlxguard::signature

@@ -8,8 +8,13 @@ namespace mlxguard::signature {
 
 Result<TrustedKeys> TrustedKeys::load(const crypto::KeyStore& store,
                                       std::span<const std::filesystem::path> files, WallTime now) {
+  MLXGUARD_TRY_ASSIGN(trust::KeyRing ring, trust::KeyRing::load(store, files));
+  return of(std::move(ring), now);
+}
+
+TrustedKeys TrustedKeys::of(trust::KeyRing ring, WallTime now) {
   TrustedKeys trusted;
-  MLXGUARD_TRY_ASSIGN(trusted.ring_, trust::KeyRing::load(store, files));
+  trusted.ring_ = std::move(ring);
   for (const trust::RingKey& known : trusted.ring_.keys()) {
     if (auto good = known.status.check_verify(now); good) {
       trusted.add(known.name, known.key);

@@ -34,6 +34,8 @@ class TrustedKeys {
   [[nodiscard]] static Result<TrustedKeys> load(const crypto::KeyStore& store,
                                                 std::span<const std::filesystem::path> files,
                                                 WallTime now = SystemClock().now());
+  /// Of keys that were read already.
+  [[nodiscard]] static TrustedKeys of(trust::KeyRing ring, WallTime now);
 
   /// A key that is known already keeps its first name.
   void add(std::string name, crypto::EcPublicKey key);

@@ -138,13 +138,26 @@ Result<VerifiedModel> Verifier::verify(std::string served_name, const trust::App
   return model;
 }
 
+Result<std::vector<FileDigest>> Verifier::hash_in_place(std::span<const FileEntry> entries,
+                                                        const artifact::Progress& progress) {
+  std::vector<std::optional<artifact::FileIdentity>> identities;
+  MLXGUARD_TRY_ASSIGN(auto digests, folder_.hash(entries, plan_, progress, &identities));
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (identities[i]) report_.hashed.emplace_back(entries[i].name, *identities[i]);
+  }
+  return digests;
+}
+
 Result<void> Verifier::check_in_place(const artifact::Progress& progress) {
   if (plan_.shard_bytes == 0) {
-    MLXGUARD_TRY_ASSIGN(const auto digests, folder_.hash(entries_, plan_, progress));
+    MLXGUARD_TRY_ASSIGN(const auto digests, hash_in_place(entries_, progress));
     return conclude(compare_digests(signed_files_, digests));
   }
+  const auto hash = [&](std::span<const FileEntry> entries) {
+    return hash_in_place(entries, progress);
+  };
   MLXGUARD_TRY_ASSIGN(Findings findings,
-                      compare_in_place(folder_, signed_files_, entries_, plan_, progress));
+                      compare_in_place(signed_files_, entries_, plan_.shard_bytes, hash));
   return conclude(std::move(findings));
 }
 

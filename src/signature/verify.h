@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "artifact/model_folder.h"
@@ -49,6 +50,8 @@ struct VerifyReport {
   std::vector<std::string> legacy{};
   /// What the trust policy said, where it was asked.
   std::optional<trust::Judgement> judgement{};
+  /// What was hashed where it lies, by name; without those that were touched meanwhile.
+  std::vector<std::pair<std::string, artifact::FileIdentity>> hashed{};
 };
 
 /// A bundle as it was verified.
@@ -122,6 +125,8 @@ class Verifier {
   Verifier(artifact::ModelFolder folder, Statement statement,
            std::vector<artifact::FileEntry> entries);
   [[nodiscard]] Result<void> conclude(Findings findings);
+  [[nodiscard]] Result<std::vector<artifact::FileDigest>> hash_in_place(
+      std::span<const artifact::FileEntry> entries, const artifact::Progress& progress);
   /// Takes the bundles of further signers in, or notes why one does not count.
   [[nodiscard]] Result<void> read_further(const std::filesystem::path& path,
                                           const TrustedKeys& trusted, const Statement& statement);

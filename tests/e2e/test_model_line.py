@@ -13,6 +13,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -342,3 +343,25 @@ def test_a_signer_killed_at_any_moment_leaves_the_old_bundle_or_the_new(cli, sig
         else:
             assert answer["status"] == "verified", answer
     assert outcomes["old"] > 0 and outcomes["new"] > 0, outcomes
+
+
+@pytest.mark.parametrize("options", [[], ["--hash", "blake3"], ["--shard-size", "16MB"]])
+def test_verifying_takes_little_memory_whatever_the_size(cli, tmp_path, options):
+    folder = tmp_path / "large"
+    folder.mkdir()
+    with open(folder / "weights.bin", "wb") as file:
+        file.truncate(600 << 20)
+    for i in range(500):
+        (folder / f"part{i}").write_bytes(b"x" * i)
+    cli.ok("sign", folder, "--key", "signer", "--passphrase-file", cli.passphrase_file, *options)
+    # Measured from a small process: what a child inherits before it becomes another program counts too.
+    code = """if True:
+        import os, subprocess, sys
+        process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        print(status, usage.ru_maxrss)
+        """
+    done = subprocess.run([sys.executable, "-c", code, cli.binary, "verify", folder, "--state", cli.state], capture_output=True,
+                          text=True, check=True)
+    status, peak_kb = map(int, done.stdout.split())
+    assert status == 0 and peak_kb <= 32 << 10

@@ -5,6 +5,7 @@ Where the policy allows it, a stored model that nobody touched starts by its rec
 The evidence is the event of the start: what it rests on, and how many bytes were hashed.
 """
 import json
+import mmap
 import os
 import pathlib
 import random
@@ -253,7 +254,164 @@ def test_a_receipt_is_no_way_around_revocation_or_policy(cli, stored, receipts, 
     assert rests_on(cli, *receipts) == "key.revoked"
 
 
+def rewrite(path: pathlib.Path, how):
+    """Changes one byte behind the read-only mode, and puts times and modes back as they were."""
+    times, modes = path.stat(), {one: stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)}
+    unlocked(path)
+    how(path)
+    for one, mode in modes.items():
+        one.chmod(mode)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_mtime_ns == times.st_mtime_ns and path.stat().st_size == times.st_size
+
+
+def by_mapping(path):
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as bytes_:
+        bytes_[5] ^= 1
+
+
+def by_other_link(path):
+    other = path.parent.parent / "other"
+    os.link(path, other)
+    with open(other, "r+b") as file:
+        file.write(b"X")
+    other.unlink()
+
+
+def by_rename(path):
+    copy = path.with_name("copy")
+    copy.write_bytes(b"X" + path.read_bytes()[1:])
+    copy.rename(path)
+
+
+@pytest.mark.parametrize("how", [by_mapping, by_other_link, by_rename])
+def test_no_way_of_writing_goes_unseen(cli, stored, receipts, how):
+    """Size and modification time can be put back; the time of the change itself and the inode cannot."""
+    assert rests_on(cli, *receipts) == "receipt"
+    rewrite(folder_of(cli, stored) / "deep" / "weights.safetensors", how)
+    assert rests_on(cli, *receipts) == "signature.digest_mismatch"
+
+
+def test_a_file_with_a_second_name_is_hashed_again(cli, stored, receipts, tmp_path):
+    """Who has the other name may write by it once the mode allows; then the times say so, but not before."""
+    file = folder_of(cli, stored) / "deep" / "weights.safetensors"
+    other = cli.state / "other"
+    os.link(file, other)
+    cli.ok("model", "verify", "net")  # the receipt has the new times
+    assert rests_on(cli, *receipts) == "digests"
+    other.unlink()
+    assert rests_on(cli, *receipts) == "digests"
+    cli.ok("model", "verify", "net")
+    assert rests_on(cli, *receipts) == "receipt"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_is_mounted_over_a_file_is_hashed(cli, stored, receipts, tmp_path, same):
+    file = folder_of(cli, stored) / "config.json"
+    over = tmp_path / "over"
+    over.write_bytes(file.read_bytes() if same else b"[]")
+    over.chmod(0o400)
+    body = tmp_path / "body"
+    body.write_text("{}")
+    script = f"""
+        mount --bind {over} {file} || exit 41
+        "$@" run store:net --input {body} --state {cli.state} {' '.join(map(str, receipts))}
+        """
+    done = subprocess.run(["unshare", "-m", "bash", "-c", script, "-", str(cli.binary)], capture_output=True, text=True)
+    if done.returncode == 41:
+        pytest.skip("this user may not mount")
+    if same:
+        assert cli.events("--type", "model.verified")[0]["record"]["unmapped"]["basis"] == "digests"
+    else:
+        assert done.returncode == 1 and "[signature.digest_mismatch]" in done.stderr
+
+
+def test_a_record_stands_for_its_own_model_and_moment(cli, model, stored, receipts, tmp_path):
+    other = tmp_path / "other-model"
+    shutil.copytree(model, other)
+    (other / "config.json").write_bytes(b"[]")
+    cli.sign(other)
+    cli.ok("model", "add", other, "--name", "other")
+    records = cli.state / "store" / "records"
+    [others] = [path for path in records.iterdir() if path.name != stored["root_digest"]]
+    mine = record_of(cli, stored)
+    text = mine.read_bytes()
+    # Another model's record, well keyed, in the place of this one's.
+    shutil.copy(others, mine)
+    assert rests_on(cli, *receipts, name="store:" + stored["root_digest"]) == "store.receipt"
+    # A record from before the file was touched.
+    mine.write_bytes(text)
+    assert rests_on(cli, *receipts) == "receipt"
+    os.utime(folder_of(cli, stored) / "config.json", ns=(1, 1))
+    cli.ok("model", "verify", "net")
+    assert rests_on(cli, *receipts) == "receipt"
+    mine.write_bytes(text)
+    assert rests_on(cli, *receipts) == "digests"
+
+
+@pytest.mark.parametrize("where", ["store", "store/models", "store/records"])
+def test_a_store_that_others_may_write_is_not_used(cli, stored, receipts, where):
+    (cli.state / where).chmod(0o777)
+    assert rests_on(cli, *receipts) == "io.unsafe_permissions"
+    done = cli.run("model", "list")
+    assert done.returncode == 1 and "[io.unsafe_permissions]" in done.stderr
+
+
+def test_a_key_that_others_may_read_is_not_used(cli, stored, receipts):
+    (cli.state / "keys" / "receipts.hmac").chmod(0o644)
+    assert rests_on(cli, *receipts) == "key.permissions"
+
+
 # In use, killed, out of space.
+
+def test_two_that_add_at_once(cli, model, large):
+    """The same model twice is there once; another of the same name is told so."""
+    def adding(path, *args):
+        return subprocess.Popen([cli.binary, "model", "add", path, "--state", cli.state, *args], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+    processes = [adding(large), adding(large, "--name", "again"), adding(model, "--name", "large")]
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert sorted(codes) in ([0, 0, 2], [0, 2, 2]), said
+    assert all("[io.already_exists]" in words for words, code in zip(said, codes) if code)
+    models = cli.json("model", "list")["models"]
+    assert len(models) == codes.count(0) and len({one["name"] for one in models}) == len(models)
+    for one in models:
+        assert cli.json("model", "verify", one["name"])["status"] == "verified"
+    assert len(list((cli.state / "store" / "models").iterdir())) == len(models)
+
+
+def test_what_a_killed_one_left_is_cleaned_up(cli, model):
+    cli.ok("model", "list")
+    left = cli.state / "store" / "models" / ".incoming" / "deep"
+    left.mkdir(parents=True)
+    (left / "part").write_bytes(b"x")
+    left.chmod(0o500)
+    # Killed after the copy had its name and before its record was written, and in the middle of a removal.
+    (cli.state / "store" / "models" / ("0" * 64)).mkdir()
+    (cli.state / "store" / "models" / ("0" * 64) / "weights").write_bytes(b"x")
+    (cli.state / "store" / "records" / f".{'1' * 64}.new77").write_bytes(b"x")
+    cli.ok("model", "add", model)
+    [stored] = cli.json("model", "list")["models"]
+    for folder in ("models", "records"):
+        assert [path.name for path in (cli.state / "store" / folder).iterdir()] == [stored["root_digest"]]
+    cli.ok("model", "verify", "store:net")
+    cli.ok("model", "remove", "store:net")
+
+
+def test_an_interrupt_leaves_the_whole_model_or_none(cli, large):
+    process = subprocess.Popen([cli.binary, "model", "add", large, "--state", cli.state], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list((cli.state / "store").glob("models/.incoming/*")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    models = cli.json("model", "list")["models"]
+    if not models:
+        cli.ok("model", "add", large)
+    assert cli.json("model", "verify", "large")["status"] == "verified"
 
 def test_a_model_that_is_served_is_not_removed(start_server, signed_models, session_cli):
     session_cli.ok("model", "add", signed_models / "mlp_shapeless", "--name", "held")

@@ -54,6 +54,61 @@ def test_the_example_loads_a_signed_model(example, cli, minilm_source, tmp_path)
     assert done.returncode == 1 and "[signature.digest_mismatch]" in done.stderr and done.stdout == ""
 
 
+THREADS = r"""
+#include <atomic>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "mlxguard/mlxguard.h"
+
+int main(int, char** argv) {
+  std::atomic<std::uint64_t> last{0}, calls{0};
+  std::atomic<bool> in_order{true};
+  auto guard = mlxguard::Guard::open({.state = argv[1], .progress = [&](std::uint64_t done, std::uint64_t total) {
+    if (done > total) in_order = false;
+    last = done;
+    ++calls;
+  }});
+  if (!guard) return 2;
+  std::atomic<int> loaded{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 3; ++round) {
+        const auto model = guard->load(argv[2]);
+        if (!model) continue;
+        const mlxguard::Model copy = *model;
+        if (copy.bytes(copy.files()[0].name)) ++loaded;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  const std::uint64_t whole = last;
+  const auto stopped = guard->load(argv[2], {}, [] { return true; });
+  const auto missing = guard->load("/nonexistent");
+  mlxguard::Guard moved = std::move(*guard);
+  std::printf("%d %d %llu %s %s %d\n", loaded.load(), in_order && calls >= 6,
+              static_cast<unsigned long long>(whole), stopped ? "loaded" : stopped.error().code.c_str(),
+              missing ? "loaded" : missing.error().code.c_str(), moved.verify(argv[2]).has_value());
+}
+"""
+
+
+def test_a_program_with_threads(prefix, cli, tmp_path):
+    """Threads share a guard and copy models; a load can be called off; a guard can be moved."""
+    [library] = {file.parent for file in (prefix / "lib").rglob("libmlxguard.so")}
+    (tmp_path / "threads.cpp").write_text(THREADS)
+    subprocess.run(["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", prefix / "include", tmp_path / "threads.cpp",
+                    "-o", tmp_path / "threads", "-L", library, "-lmlxguard", f"-Wl,-rpath,{library}"], check=True)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights.bin").write_bytes(bytes(range(256)) * 40000)
+    cli.sign(model)
+    done = subprocess.run([tmp_path / "threads", cli.state, model], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["6", "1", str(256 * 40000), "io.failed", "artifact.not_found", "1"], done
+
+
 def test_public_headers_stand_alone_and_include_nothing_private(prefix, tmp_path):
     for header in sorted((prefix / "include/mlxguard").iterdir()):
         for name in re.findall(r'#include "([^"]+)"', header.read_text()):

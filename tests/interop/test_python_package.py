@@ -328,8 +328,11 @@ def test_exceptions_survive_pickling_and_are_catchable_by_their_bases(program, c
             mlxguard.load(model / "a.npy")
         except mlxguard.Refused as error:
             again = pickle.loads(pickle.dumps(error))
-            answer(same=(type(again) is type(error), again.code == error.code, str(again) == str(error)))
-        """, cli.state, arrays) == {"same": [True, True, True]}
+            same = (type(again) is type(error), again.code == error.code, str(again) == str(error))
+        missing = mlxguard._errors.FileMissing("gone", code="artifact.not_found", number=406, subject="a")
+        again = pickle.loads(pickle.dumps(missing))
+        answer(same=same, missing=(type(again).__name__, str(again), again.number, isinstance(again, FileNotFoundError)))
+        """, cli.state, arrays) == {"same": [True, True, True], "missing": ["FileMissing", "a: gone [artifact.not_found]", 406, True]}
 
 
 def test_what_mlx_reads_late_is_what_was_verified(program, cli, arrays):
@@ -443,3 +446,316 @@ def test_python_code_of_a_model_does_not_run_unasked(program, cli, signed_llama)
             answer(loaded=False, said="evil.py" in str(error))
         """, cli.state, signed_llama, env={"MARK": str(mark)})
     assert found == {"loaded": False, "said": True} and not mark.exists()
+
+
+def test_without_configuration_the_state_is_the_command_lines(package, cli, arrays, tmp_path):
+    """Not the current folder: whoever fills that one would choose the keys that are trusted."""
+    evil = tmp_path / "evil"
+    cli.ok("key", "new", "mallory", "--passphrase-file", cli.passphrase_file, "--state", evil)
+    cli.ok("sign", arrays, "--key", "mallory", "--passphrase-file", cli.passphrase_file, "--state", evil)
+    before = sorted(str(path) for path in evil.rglob("*"))
+    home = tmp_path / "home"
+    code = """if True:
+        import sys, mlxguard
+        try:
+            print(len(mlxguard.load(sys.argv[1])))
+        except mlxguard.MlxguardError as error:
+            print(error.code)
+        """
+    def run():
+        done = subprocess.run([sys.executable, "-c", code, str(arrays / "a.safetensors")], cwd=evil, capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": str(package), "XDG_STATE_HOME": str(home)})
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+    assert run() == "signature.no_trusted_keys"
+    assert sorted(str(path) for path in evil.rglob("*")) == before
+    cli.ok("key", "new", "signer", "--passphrase-file", cli.passphrase_file, "--state", home / "mlxguard")
+    assert run() == "signature.untrusted_key"
+    cli.ok("sign", arrays, "--key", "signer", "--passphrase-file", cli.passphrase_file, "--state", home / "mlxguard")
+    assert run() == "2"
+
+
+def test_importing_is_light(package):
+    code = "import sys, mlxguard; print([name for name in sys.modules if name.split('.')[0] in ('mlx', 'mlx_lm', 'numpy', 'transformers')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(package)})
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_editors_are_told_every_type(package):
+    """py.typed, and a stub that names what the compiled module has."""
+    assert (package / "mlxguard/py.typed").is_file()
+    code = """if True:
+        import ast, inspect, json, sys, mlxguard
+        from mlxguard import _core
+        def names(thing):
+            return sorted(name for name in vars(thing) if not name.startswith("_"))
+        stub = {}
+        for node in ast.parse(open(sys.argv[1]).read()).body:
+            if isinstance(node, ast.ClassDef):
+                stub[node.name] = sorted(one.name if isinstance(one, ast.FunctionDef) else one.target.id
+                                         for one in node.body if isinstance(one, (ast.FunctionDef, ast.AnnAssign)))
+            elif isinstance(node, ast.FunctionDef):
+                stub[node.name] = []
+        real = {name: names(thing) if inspect.isclass(thing) else []
+                for name, thing in vars(_core).items() if not name.startswith("_")}
+        untyped = [f"{owner.__name__}.{name}" for owner in (mlxguard, mlxguard.Guard, mlxguard.VerifiedModel)
+                   for name, thing in vars(owner).items()
+                   if inspect.isfunction(thing) and not name.startswith("_")
+                   and any(one.annotation is inspect.Parameter.empty for word, one in inspect.signature(thing).parameters.items() if word != "self")]
+        undocumented = [name for name in mlxguard.__all__ if not getattr(mlxguard, name).__doc__]
+        print(json.dumps([stub == real, untyped, undocumented]))
+        """
+    done = subprocess.run([sys.executable, "-c", code, str(package / "mlxguard/_core.pyi")], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(package)})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [True, [], []]
+
+
+def test_on_linux_mlx_comes_with_what_it_computes_on(package):
+    [metadata] = package.glob("mlxguard-*.dist-info/METADATA")
+    assert any(line.startswith("Requires-Dist: mlx[cpu]") for line in metadata.read_text().splitlines())
+
+
+def test_options_are_those_of_mlx(program, cli, arrays, tmp_path):
+    shutil.copy(arrays / "a.npy", arrays / "renamed")
+    cli.sign(arrays)
+    found = program("""
+        os.chdir(model)
+        opened = open("a.npy", "rb")
+        answer(renamed=mx.sum(mlxguard.load("renamed", "npy")).item(),
+               stream=mx.sum(mlxguard.load("a.npz", stream=mx.cpu)["w"]).item(),
+               text=mx.sum(mlxguard.load(str(model / "a.npy"), format="npy")).item(),
+               dots=mx.sum(mlxguard.load("../" + model.name + "/a.npy")).item(),
+               object=refusal(lambda: mlxguard.load(opened)), folder=refusal(lambda: mlxguard.load(model)),
+               kind=refusal(lambda: mlxguard.load("renamed")), gone=refusal(lambda: mlxguard.load("gone.npy")),
+               keys=refusal(lambda: mlxguard.Guard(state=state, public_keys="a.pub")))
+        """, cli.state, arrays)
+    assert [found[how] for how in ("renamed", "stream", "text", "dots")] == [sum(range(24))] * 4
+    assert (found["gone"]["type"], found["gone"]["code"], found["gone"]["subject"]) == ("FileMissing", "artifact.not_found", "gone.npy")
+    for how in ("object", "folder", "kind", "keys"):
+        assert (found[how]["type"], found[how]["code"]) == ("UsageError", "usage") and found[how]["hint"], how
+
+
+def test_a_file_below_the_current_folders_signature(program, cli, tmp_path):
+    """The signature may lie above the folder that a program runs in."""
+    folder = tmp_path / "deep"
+    (folder / "weights").mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", "import sys, mlx.core as mx; mx.save(sys.argv[1], mx.arange(3))",
+                    folder / "weights/a.npy"], check=True)
+    cli.sign(folder)
+    found = program("""
+        os.chdir(model / "weights")
+        answer(sums=[mx.sum(mlxguard.load(name)).item() for name in ("a.npy", "./a.npy", "../weights/a.npy", model / "weights/../weights/a.npy")])
+        """, cli.state, folder)
+    assert found == {"sums": [3] * 4}
+
+
+def test_models_of_the_store(program, cli, arrays, signed_llama, tmp_path):
+    cli.ok("model", "add", arrays, "--name", "arrays")
+    cli.ok("model", "add", signed_llama, "--name", "llama")
+    shutil.rmtree(arrays)
+    shutil.rmtree(signed_llama)
+    found = program("""
+        from mlxguard.lm import load
+        answer(sum=mx.sum(mlxguard.load("store:arrays/a.npy")).item(), files=sorted(mlxguard.open_model("store:arrays").files),
+               verified=mlxguard.verify("store:arrays").files, parameters=len(load("store:llama")[0].parameters()) > 0,
+               none=refusal(lambda: load("store:nothing")))
+        """, cli.state, arrays)
+    assert found["sum"] == sum(range(24)) and found["verified"] == len(found["files"]) == 4 and found["parameters"]
+    assert (found["none"]["type"], found["none"]["code"]) == ("Failed", "store.not_found")
+
+
+def test_nothing_is_left_open_and_arrays_outlive_their_model(program, cli, arrays):
+    found = program("""
+        import gc
+        def descriptors():
+            gc.collect()
+            return len(os.listdir("/proc/self/fd"))
+        def work():
+            for kind in ("safetensors", "npz", "npy", "gguf"):
+                mlxguard.load(model / f"a.{kind}")
+            refusal(lambda: mlxguard.load(model / "none.npy"))
+            with mlxguard.open_model(model).folder() as folder:
+                (folder / "a.npy").read_bytes()
+        work()
+        before = descriptors()
+        for _ in range(25):
+            work()
+        after = descriptors()
+        with mlxguard.Guard(state=state) as own:
+            opened = own.open_model(model)
+        lazy = {kind: opened.load(f"a.{kind}") for kind in ("safetensors", "npz", "gguf")}
+        del own, opened
+        gc.collect()
+        answer(leaked=after - before, sums={kind: mx.sum(arrays["w"]).item() for kind, arrays in lazy.items()})
+        """, cli.state, arrays)
+    assert found == {"leaked": 0, "sums": {kind: sum(range(24)) for kind in ("safetensors", "npz", "gguf")}}
+
+
+@pytest.mark.parametrize("options", [[], ["--hash", "blake3"], ["--shard-size", "16MB"]])
+def test_each_byte_of_a_model_is_read_once(program, cli, tmp_path, options):
+    """What is hashed is what is held: no byte of a file is asked for again."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"w{i}").write_bytes(os.urandom(1 << 20) * (20 + i))
+    cli.ok("sign", folder, "--key", "signer", "--passphrase-file", cli.passphrase_file, *options)
+    found = program("""
+        def read_so_far():
+            return int(next(line.split()[1] for line in open("/proc/self/io") if line.startswith("rchar")))
+        def cost(call):
+            before = read_so_far()
+            call()
+            return read_so_far() - before
+        guard.verify(model)
+        answer(size=sum(guard.open_model(model).files.values()), load=cost(lambda: guard.open_model(model)), verify=cost(lambda: guard.verify(model)))
+        """, cli.state, folder)
+    for how in ("load", "verify"):
+        assert 0 <= found[how] - found["size"] < 1 << 20, how  # and the bundle, the keys, the log
+
+
+def test_a_child_goes_on_with_a_guard_of_its_own(program, cli, arrays):
+    """Threads and locks of the parent's log do not exist in a child."""
+    found = program("""
+        mlxguard.load(model / "a.npy")
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            said = [len(mlxguard.open_model(model).files)]
+            said.append(refusal(lambda: guard.open_model(model))["code"])
+            del guard
+            mlxguard.configure(state=state)
+            said.append(len(mlxguard.open_model(model).files))
+            os.write(write, json.dumps(said).encode())
+            sys.exit(0)  # in order: everything is destroyed
+        ended = os.waitpid(child, 0)[1]
+        answer(child=json.loads(os.read(read, 99)), ended=ended, parent=len(mlxguard.open_model(model).files))
+        """, cli.state, arrays)
+    assert found == {"child": [4, "usage", 4], "ended": 0, "parent": 4}
+
+
+def test_an_interrupt_ends_a_verification(program, cli, tmp_path):
+    """Ctrl-C is answered while files are read, not after; the log says what became of the model."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    with open(folder / "weights.bin", "wb") as file:
+        file.truncate(1 << 30)
+    cli.sign(folder)
+    found = program("""
+        import signal
+        told = []
+        def progress(done, total):
+            told.append(done)
+            if len(told) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+        guard = mlxguard.configure(state=state, progress=progress)
+        ended = []
+        for call in (guard.verify, guard.open_model):
+            told.clear()
+            try:
+                call(model)
+                ended.append("whole")
+            except KeyboardInterrupt:
+                ended.append("interrupted" if told[-1] < 1 << 30 else "late")
+        guard = mlxguard.configure(state=state)
+        answer(ended=ended, again=guard.verify(model).files)
+        """, cli.state, folder)
+    assert found == {"ended": ["interrupted", "interrupted"], "again": 1}
+    assert [event["code"] for event in cli.events("--type", "model.refused")] == ["io.failed"] * 2
+
+
+@pytest.fixture
+def adapter(tmp_path, cli, llama):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", textwrap.dedent("""
+        import json, pathlib, sys, mlx.core as mx, mlx.utils, mlx_lm
+        from mlx_lm.tuner.utils import linear_to_lora_layers
+        model, _ = mlx_lm.load(sys.argv[1])
+        parameters = {"rank": 4, "scale": 8.0, "dropout": 0.0}
+        linear_to_lora_layers(model, 1, parameters)
+        weights = {name: mx.random.normal(array.shape) for name, array in mlx.utils.tree_flatten(model.parameters()) if "lora" in name}
+        out = pathlib.Path(sys.argv[2])
+        mx.save_safetensors(str(out / "adapters.safetensors"), weights)
+        (out / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": parameters}))
+        """), llama, folder], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    cli.sign(folder)
+    return folder
+
+
+def test_every_argument_of_mlx_lm_load(program, cli, signed_llama, adapter):
+    found = program("""
+        import mlx_lm
+        from mlxguard.lm import load, generate, stream_generate
+        adapter = sys.argv[3]
+        def say(loaded):
+            return generate(*loaded[:2], prompt="the quick brown", max_tokens=16)
+        plain, adapted = say(load(model)), say(load(path_or_hf_repo=str(model), adapter_path=adapter))
+        config = load(model, return_config=True, lazy=True, tokenizer_config={"eos_token": "</s>"}, model_config={"max_position_embeddings": 64})
+        answer(plain=plain == say(mlx_lm.load(str(model))), adapted=adapted == say(mlx_lm.load(str(model), adapter_path=adapter)), differ=plain != adapted,
+               config=config[2]["max_position_embeddings"], lazy=say(config) is not None,
+               revision=refusal(lambda: load(model, revision="main")))
+        """, cli.state, signed_llama, adapter)
+    assert found["plain"] and found["adapted"] and found["differ"] and found["config"] == 64 and found["lazy"]
+    assert found["revision"]["type"] == "UsageError" and found["revision"]["hint"]
+
+
+@pytest.mark.parametrize("what, type_, code", [
+    ("unsigned", "SignatureRefused", "signature.missing"),
+    ("changed", "SignatureRefused", "signature.digest_mismatch"),
+    ("header", "FormatRefused", "safetensors.offsets"),
+    ("nothing", "Failed", "artifact.not_found"),
+])
+def test_an_adapter_is_held_to_the_same(program, cli, signed_llama, adapter, what, type_, code):
+    weights = adapter / "adapters.safetensors"
+    if what == "unsigned":
+        (adapter / "model.sig").unlink()
+    elif what == "changed":
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
+    elif what == "header":
+        header = json.dumps({name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in "xy"}).encode()
+        weights.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+        cli.sign(adapter)
+    else:
+        shutil.rmtree(adapter)
+    refused = program("""
+        from mlxguard.lm import load
+        answer(refused=refusal(lambda: load(model, adapter_path=sys.argv[3])))
+        """, cli.state, signed_llama, adapter)["refused"]
+    assert (refused["type"], refused["code"]) == (type_, code)
+
+
+@pytest.mark.parametrize("config, key, value", [
+    ("config.json", "model_file", "{mark}.py"),
+    ("config.json", "model_file", "../evil.py"),
+    ("tokenizer_config.json", "auto_map", {"AutoTokenizer": ["someone/else--code.Evil", None]}),
+    ("config.json", "auto_map", {"AutoModel": "../evil.Evil"}),
+])
+def test_code_that_is_asked_for_is_the_models_own(program, cli, signed_llama, config, key, value):
+    """With trust_remote_code code runs that was signed, and no other."""
+    mark = signed_llama.parent / "mark"
+    (signed_llama.parent / "mark.py").write_text(f"open({str(mark)!r}, 'w')")
+    if isinstance(value, str):
+        value = value.format(mark=mark)
+    file = signed_llama / config
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    cli.sign(signed_llama)
+    refused = program("""
+        from mlxguard.lm import load
+        answer(refused=[refusal(lambda: load(model, **options)) for options in
+                        ({"trust_remote_code": True}, {"tokenizer_config": {"trust_remote_code": True}})])
+        """, cli.state, signed_llama)["refused"]
+    for one in refused:
+        assert (one["type"], one["code"], one["subject"]) == ("SignatureRefused", "signature.file_unsigned", config)
+    assert not mark.exists()
+
+
+def test_the_models_own_code_runs_when_it_is_asked_for(program, cli, signed_llama):
+    (signed_llama / "arch.py").write_text("from mlx_lm.models.llama import Model, ModelArgs\n")
+    file = signed_llama / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_file": "arch.py"}))
+    cli.sign(signed_llama)
+    assert program("""
+        from mlxguard.lm import load
+        answer(loaded=type(load(model, trust_remote_code=True)[0]).__name__)
+        """, cli.state, signed_llama) == {"loaded": "Model"}
