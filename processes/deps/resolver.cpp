@@ -29,6 +29,14 @@ Result<std::string> ask(const std::vector<std::string>& arguments,
   return tool_answer(run_tool(arguments, kTimeMax, index_variables(options)), options.tool);
 }
 
+/// Whatever its reader says of it: it is the tool's answer that is at fault.
+Result<std::vector<LockEntry>> understood(Result<std::vector<LockEntry>> answer,
+                                          const ResolverOptions& options) {
+  if (answer || answer.error().code == ErrorCode::kResolver) return answer;
+  return make_error(ErrorCode::kResolver,
+                    options.tool + "'s answer is not understood: " + answer.error().message);
+}
+
 /// "name @ URL" of anything but a wheel is built to learn its metadata, which runs its code.
 bool is_built(const std::string& requirement) {
   const auto read = packaging::Requirement::parse(requirement);
@@ -82,7 +90,7 @@ Result<std::vector<LockEntry>> with_pip(const std::vector<std::string>& requirem
   for (const std::string& file : files) arguments.insert(arguments.end(), {"--requirement", file});
   arguments.insert(arguments.end(), requirements.begin(), requirements.end());
   MLXGUARD_TRY_ASSIGN(const std::string report, ask(arguments, options));
-  return inventory::read_pip_report(report);
+  return understood(inventory::read_pip_report(report), options);
 }
 
 /// A file that is gone with this object.
@@ -132,7 +140,7 @@ Result<std::vector<LockEntry>> with_uv(const std::vector<std::string>& requireme
   if (!requirements.empty()) arguments.push_back(draft.name());
   arguments.insert(arguments.end(), files.begin(), files.end());
   MLXGUARD_TRY_ASSIGN(const std::string lock, ask(arguments, options));
-  return inventory::read_resolved_pylock(lock);
+  return understood(inventory::read_resolved_pylock(lock), options);
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ def test_what_the_resolver_answers_is_written(cli, env, tool, tmp_path):
                                   f"echo '{report(('alpha', '1.0'))}' | sed 's#https://index.example/#ftp://x/#'"])
 def test_a_resolver_that_fails_or_answers_something_else_leaves_the_old_lock(cli, env, tool, tmp_path, body):
     error = lock_with(cli, env, tool(body), tmp_path)
-    assert error["code"] in ("deps.resolver", "json.syntax", "json.missing") or error["code"].startswith("json."), error
+    assert error["code"] == "deps.resolver", error
 
 
 def test_a_resolver_that_is_missing(cli, env, tmp_path):
