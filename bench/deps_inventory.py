@@ -59,7 +59,7 @@ def copy_package(distribution, suffix, site):
 def make_environment(folder):
     site = folder / "lib/python3.11/site-packages"
     site.mkdir(parents=True)
-    (folder / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\ninclude-system-site-packages = false\n")
     source = next((ROOT / ".venv/lib").glob("python3*/site-packages"))
     found = sorted(importlib.metadata.distributions(path=[str(source)]), key=lambda d: d.metadata["Name"].lower())
     made = 0

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -13,8 +15,10 @@
 #include "inventory/builder.h"
 #include "inventory/environment.h"
 #include "inventory/files.h"
+#include "inventory/lock_files.h"
 #include "inventory/lock_write.h"
 #include "inventory/read.h"
+#include "inventory/requirement_graph.h"
 #include "packaging/marker.h"
 #include "packaging/name.h"
 #include "packaging/version.h"
@@ -36,6 +40,32 @@ struct Options {
   std::vector<std::string> skipped;
   ResolverOptions resolver;
 };
+
+/// Lines of a requirements file that make an installer build what it names, which runs its code.
+Result<void> check_requirements_file(const fs::path& file) {
+  std::string found;
+  const inventory::FileReader reader = [&](const std::string& path,
+                                           std::uint64_t bytes_max) -> Result<std::string> {
+    MLXGUARD_TRY_ASSIGN(std::string text,
+                        inventory::read_file(file.parent_path() / path, bytes_max));
+    if (text.find("--no-binary") != std::string::npos) found = path;
+    return text;
+  };
+  MLXGUARD_TRY_ASSIGN(
+      const Inventory asked,
+      inventory::read_requirements(file.filename().string(), reader, file.string()));
+  for (const Observation& one : asked.observations) found = one.where;
+  for (const Component& component : asked.components) {
+    const auto source = inventory::property_of(component, "source");
+    const auto url = inventory::property_of(component, "source_url");
+    if (source == "archive" && url.ends_with(".whl")) continue;
+    if (!source.empty()) found = component.name;
+  }
+  if (found.empty()) return {};
+  return make_error(ErrorCode::kDepsLock, "asks for what is built from source, which runs its code")
+      .about(found)
+      .hinting("--allow-sdist takes it");
+}
 
 /// What the resolver is asked for.
 struct Wanted {
@@ -79,8 +109,9 @@ Result<Wanted> wanted_of(const Inventory& found, const Options& options) {
   for (const std::string& name : options.skipped) skipped.insert(packaging::normalize_name(name));
   if (found.source == "requirements") {
     const fs::path target(options.target);
-    wanted.files.push_back(fs::is_directory(target) ? (target / "requirements.txt").string()
-                                                    : options.target);
+    const fs::path file = fs::is_directory(target) ? target / "requirements.txt" : target;
+    if (!options.resolver.source_distributions) MLXGUARD_TRY(check_requirements_file(file));
+    wanted.files.push_back(file.string());
     return wanted;
   }
   const bool project = found.source == "project";
@@ -102,22 +133,32 @@ Result<Wanted> wanted_of(const Inventory& found, const Options& options) {
   return wanted;
 }
 
-/// The resolver must have answered what it was asked.
+/// The resolver must have answered what it was asked: each package in its version, and no other.
 Result<void> check_answer(const std::vector<LockEntry>& entries, const Inventory& found,
                           const Wanted& wanted) {
   if (!wanted.exact) return {};
+  std::multimap<std::string, const Component*> known;
   for (const Component& component : found.components) {
-    const auto marker = inventory::property_of(component, "marker");
-    const auto text = component.name + "==" + component.version;
+    if (component.kind == Component::Kind::kPackage) known.emplace(component.name, &component);
+  }
+  std::set<std::string> answered;
+  for (const LockEntry& entry : entries) {
+    answered.insert(entry.name);
+    const auto [first, last] = known.equal_range(entry.name);
+    const bool asked = std::any_of(first, last, [&](const auto& one) {
+      return inventory::same_version(one.second->version, entry.version);
+    });
+    if (asked) continue;
+    return make_error(ErrorCode::kResolver, "the resolver answered what it was not asked")
+        .about(entry.name + " " + entry.version);
+  }
+  for (const auto& [name, component] : known) {
+    const auto text = component->name + "==" + component->version;
     const bool asked = std::find(wanted.requirements.begin(), wanted.requirements.end(), text) !=
                        wanted.requirements.end();
-    if (!asked || !marker.empty()) continue;
-    const auto entry = std::find_if(entries.begin(), entries.end(), [&](const LockEntry& one) {
-      return one.name == component.name;
-    });
-    if (entry == entries.end()) {
-      return make_error(ErrorCode::kResolver, "the resolver left a package out")
-          .about(component.name);
+    const bool everywhere = inventory::property_of(*component, "marker").empty();
+    if (asked && everywhere && !answered.contains(name)) {
+      return make_error(ErrorCode::kResolver, "the resolver left a package out").about(name);
     }
   }
   return {};
@@ -125,10 +166,11 @@ Result<void> check_answer(const std::vector<LockEntry>& entries, const Inventory
 
 Result<void> write(Session& session, const Options& options, const std::vector<LockEntry>& entries,
                    const Inventory& found) {
-  MLXGUARD_TRY(inventory::write_file(options.out, inventory::to_pylock(entries, "")));
+  std::vector<inventory::FileText> files = {{options.out, inventory::to_pylock(entries, "")}};
   if (!options.requirements.empty()) {
-    MLXGUARD_TRY(inventory::write_file(options.requirements, inventory::to_requirements(entries)));
+    files.push_back({options.requirements, inventory::to_requirements(entries)});
   }
+  MLXGUARD_TRY(inventory::write_files(files));
   MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
   events::Event event{.kind = events::Kind::kDepsLocked};
   event.message = "locked";
@@ -141,6 +183,12 @@ Result<void> write(Session& session, const Options& options, const std::vector<L
 
 Result<int> run(Session& session, const Options& given) {
   Options options = given;
+  std::error_code ignored;
+  if (fs::weakly_canonical(options.out, ignored) ==
+      fs::weakly_canonical(options.requirements, ignored)) {
+    return make_error(ErrorCode::kUsage, "expected two files after -o and --requirements")
+        .about(options.out);
+  }
   const Output& output = session.output();
   inventory::ReadOptions read_options;
   read_options.native = inventory::NativeParts::kSkip;

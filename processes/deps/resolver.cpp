@@ -3,9 +3,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "inventory/files.h"
+#include "packaging/requirement.h"
 #include "tool_process.h"
 
 namespace mlxguard::cli {
@@ -14,6 +16,55 @@ namespace {
 using inventory::LockEntry;
 
 constexpr std::chrono::seconds kTimeMax{900};
+
+/// An index may have a password in its URL, which belongs on no command line.
+ToolVariables index_variables(const ResolverOptions& options) {
+  if (options.index_url.empty()) return {};
+  if (options.tool == "pip") return {{"PIP_INDEX_URL", options.index_url}};
+  return {{"UV_DEFAULT_INDEX", options.index_url}, {"UV_INDEX_URL", ""}};
+}
+
+Result<std::string> ask(const std::vector<std::string>& arguments,
+                        const ResolverOptions& options) {
+  return tool_answer(run_tool(arguments, kTimeMax, index_variables(options)), options.tool);
+}
+
+/// Whatever its reader says of it: it is the tool's answer that is at fault.
+Result<std::vector<LockEntry>> understood(Result<std::vector<LockEntry>> answer,
+                                          const ResolverOptions& options) {
+  if (answer || answer.error().code == ErrorCode::kResolver) return answer;
+  return make_error(ErrorCode::kResolver,
+                    options.tool + "'s answer is not understood: " + answer.error().message);
+}
+
+/// "name @ URL" of anything but a wheel is built to learn its metadata, which runs its code.
+bool is_built(const std::string& requirement) {
+  const auto read = packaging::Requirement::parse(requirement);
+  if (!read || read->url.empty()) return false;
+  const std::string place = read->url.substr(0, read->url.find_first_of("?#"));
+  return !place.ends_with(".whl");
+}
+
+Result<void> check_asked(const std::vector<std::string>& requirements,
+                         const ResolverOptions& options) {
+  for (const std::string& one : requirements) {
+    if (one.starts_with('-'))
+      return make_error(ErrorCode::kUsage, "expected a requirement, found an option");
+    const bool control = std::any_of(one.begin(), one.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (control) {
+      return make_error(ErrorCode::kRequirement,
+                        "a requirement with line ends or other control characters");
+    }
+    if (!options.source_distributions && is_built(one)) {
+      return make_error(ErrorCode::kDepsLock, "is built from source, which runs its code")
+          .about(one.substr(0, one.find_first_of(" @")))
+          .hinting("--allow-sdist takes it, --skip leaves it out");
+    }
+  }
+  return {};
+}
 
 Result<std::vector<LockEntry>> with_pip(const std::vector<std::string>& requirements,
                                         const std::vector<std::string>& files,
@@ -36,12 +87,10 @@ Result<std::vector<LockEntry>> with_pip(const std::vector<std::string>& requirem
                                      "-"};
   if (!options.source_distributions) arguments.insert(arguments.end(), {"--only-binary", ":all:"});
   if (!options.dependencies) arguments.emplace_back("--no-deps");
-  if (!options.index_url.empty())
-    arguments.insert(arguments.end(), {"--index-url", options.index_url});
   for (const std::string& file : files) arguments.insert(arguments.end(), {"--requirement", file});
   arguments.insert(arguments.end(), requirements.begin(), requirements.end());
-  MLXGUARD_TRY_ASSIGN(const std::string report, tool_answer(run_tool(arguments, kTimeMax), "pip"));
-  return inventory::read_pip_report(report);
+  MLXGUARD_TRY_ASSIGN(const std::string report, ask(arguments, options));
+  return understood(inventory::read_pip_report(report), options);
 }
 
 /// A file that is gone with this object.
@@ -80,8 +129,6 @@ Result<std::vector<LockEntry>> with_uv(const std::vector<std::string>& requireme
                                      "pylock.toml", "--python",    options.python};
   if (!options.source_distributions) arguments.insert(arguments.end(), {"--only-binary", ":all:"});
   if (!options.dependencies) arguments.emplace_back("--no-deps");
-  if (!options.index_url.empty())
-    arguments.insert(arguments.end(), {"--default-index", options.index_url});
   if (!options.uploaded_before.empty()) {
     arguments.insert(arguments.end(), {"--exclude-newer", options.uploaded_before});
     for (const std::string& name : options.cooled) {
@@ -92,8 +139,8 @@ Result<std::vector<LockEntry>> with_uv(const std::vector<std::string>& requireme
   if (options.smallest) arguments.insert(arguments.end(), {"--resolution", "lowest-direct"});
   if (!requirements.empty()) arguments.push_back(draft.name());
   arguments.insert(arguments.end(), files.begin(), files.end());
-  MLXGUARD_TRY_ASSIGN(const std::string lock, tool_answer(run_tool(arguments, kTimeMax), "uv"));
-  return inventory::read_resolved_pylock(lock);
+  MLXGUARD_TRY_ASSIGN(const std::string lock, ask(arguments, options));
+  return understood(inventory::read_resolved_pylock(lock), options);
 }
 
 }  // namespace
@@ -102,10 +149,7 @@ Result<std::vector<LockEntry>> resolve(const std::vector<std::string>& requireme
                                        const std::vector<std::string>& files,
                                        const ResolverOptions& options) {
   if (requirements.empty() && files.empty()) return std::vector<LockEntry>{};
-  for (const std::string& one : requirements) {
-    if (one.starts_with('-'))
-      return make_error(ErrorCode::kUsage, "expected a requirement, found an option");
-  }
+  MLXGUARD_TRY(check_asked(requirements, options));
   if (options.tool == "pip") return with_pip(requirements, files, options);
   if (options.tool == "uv") return with_uv(requirements, files, options);
   return make_error(ErrorCode::kUsage, "expected pip or uv after --resolver");

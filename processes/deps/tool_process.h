@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -17,12 +18,18 @@ struct ToolOutput {
   std::string errors;  ///< the end of standard error
 };
 
-/// Found by PATH unless it has a '/'. Errors: kResolver (cannot be started, too long, too much
-/// output).
-[[nodiscard]] Result<ToolOutput> run_tool(const std::vector<std::string>& arguments,
-                                          std::chrono::seconds time_max);
+/// Name and value of variables that the tool gets besides our own environment: what others must not
+/// see on a command line. An empty value takes the variable away.
+using ToolVariables = std::vector<std::pair<std::string, std::string>>;
 
-/// kResolver with the tool's own last words, when it failed.
+/// Found by PATH unless it has a '/'. It ends with us: on time, with whatever it started, also when
+/// we are interrupted or terminated meanwhile. Errors: kResolver (cannot be started, too long, too
+/// much output).
+[[nodiscard]] Result<ToolOutput> run_tool(const std::vector<std::string>& arguments,
+                                          std::chrono::seconds time_max,
+                                          const ToolVariables& variables = {});
+
+/// kResolver with the tool's own last words, without credentials, when it failed.
 [[nodiscard]] Result<std::string> tool_answer(Result<ToolOutput> ended, const std::string& tool);
 
 }  // namespace mlxguard::cli

@@ -33,7 +33,8 @@ using inventory::Inventory;
 using inventory::LockEntry;
 using packaging::Version;
 
-constexpr int kRoundsMax = 8;  // a fix may bring another finding
+constexpr int kRoundsMax = 8;    // a fix may bring another finding
+constexpr int kSearchedMax = 24;  // versions that are tried where no advisory names a fix
 
 struct Options {
   std::string target = ".", out, cooldown = "7d";
@@ -105,6 +106,48 @@ Result<Upgrade> high_enough(const ComponentReport& report, const advisories::Kno
     if (findings.empty()) break;
   }
   return upgrade;
+}
+
+/// Whether a version has no finding; nothing that could be told is nothing known against it.
+Result<bool> is_clear(const std::string& name, const std::string& version,
+                      const advisories::Knowledge& knowledge) {
+  Component component;
+  component.name = name;
+  component.version = version;
+  component.purl = inventory::pypi_purl(name, version);
+  MLXGUARD_TRY_ASSIGN(const ComponentReport report, advisories::judge(component, knowledge, {}));
+  return std::all_of(report.findings.begin(), report.findings.end(),
+                     [](const Finding& finding) { return finding.suppressed.has_value(); });
+}
+
+/// An advisory may say which versions are affected and name none that is not: the index has later
+/// ones then, which are asked for and judged, the smallest first.
+Result<void> search_fix(Upgrade& upgrade, const advisories::Knowledge& knowledge,
+                        ResolverOptions resolver) {
+  resolver.dependencies = false;
+  const std::string from = upgrade.at_least.empty() ? upgrade.from : upgrade.at_least;
+  std::string wanted = upgrade.name + ">" + Version::parse(from)->text();
+  const auto newest = resolve({wanted}, {}, resolver);
+  if (!newest || newest->size() != 1) return {};  // there is nothing later
+  std::string found = newest->front().version;
+  MLXGUARD_TRY_ASSIGN(const bool clear, is_clear(upgrade.name, found, knowledge));
+  if (!clear) return {};
+  resolver.smallest = resolver.tool == "uv";
+  for (int tried = 0; resolver.smallest && tried < kSearchedMax; ++tried) {
+    const auto next = resolve({wanted}, {}, resolver);
+    if (!next || next->size() != 1) break;
+    const std::string& version = next->front().version;
+    MLXGUARD_TRY_ASSIGN(const bool good, is_clear(upgrade.name, version, knowledge));
+    if (good) {
+      found = version;
+      break;
+    }
+    wanted += ",!=" + version;
+  }
+  upgrade.at_least = found;
+  upgrade.cleared.insert(upgrade.cleared.end(), upgrade.left.begin(), upgrade.left.end());
+  upgrade.left.clear();
+  return {};
 }
 
 std::vector<std::string> asked(const Plan& plan, const char* for_upgrades, const char* for_others) {
@@ -232,6 +275,14 @@ Result<Plan> make_plan(Session& session, const Options& options) {
                                   [](const Finding& finding) { return !finding.suppressed; });
     if (!open) continue;
     MLXGUARD_TRY_ASSIGN(Upgrade upgrade, high_enough(one, knowledge));
+    if (!upgrade.left.empty()) {
+      ResolverOptions resolver = options.resolver;
+      if (cooldown.count() > 0) {
+        const auto before = session.clock().now().time_since_epoch() - cooldown;
+        resolver.uploaded_before = codec::to_rfc3339(before.count());
+      }
+      MLXGUARD_TRY(search_fix(upgrade, knowledge, resolver));
+    }
     plan.upgrades.emplace(component.name, std::move(upgrade));
   }
   const bool any = std::any_of(plan.upgrades.begin(), plan.upgrades.end(),

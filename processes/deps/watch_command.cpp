@@ -18,6 +18,7 @@
 #include "crypto/digest.h"
 #include "deps_commands.h"
 #include "events/event.h"
+#include "events/files.h"
 #include "inventory/files.h"
 #include "inventory/read.h"
 #include "key_options.h"
@@ -135,8 +136,6 @@ Result<std::set<std::string>> remembered(const fs::path& file) {
 
 Result<void> remember(const fs::path& file, const std::string& target,
                       const std::set<std::string>& seen) {
-  std::error_code ignored;
-  fs::create_directories(file.parent_path(), ignored);
   codec::JsonWriter json;
   json.begin_object().field("target", target).key("seen").begin_array();
   for (const std::string& key : seen) json.string(key);
@@ -148,6 +147,12 @@ Result<void> remember(const fs::path& file, const std::string& target,
 Result<Round> watch_once(Session& session, const Options& options) {
   MLXGUARD_TRY_ASSIGN(const fs::path state, session.state());
   const fs::path file = memory_file(state, options.target);
+  // One at a time of those who watch the same: what one has told, the other knows.
+  std::error_code ignored;
+  fs::create_directories(file.parent_path(), ignored);  // opening the lock reports what matters
+  MLXGUARD_TRY_ASSIGN(events::FileLock lock, events::FileLock::open(file.string() + ".lock"));
+  MLXGUARD_TRY_ASSIGN(const auto guard,
+                      events::LockGuard::take(lock, events::FileLock::Mode::kExclusive));
   auto before = remembered(file);
   if (!before) {  // damaged: everything is new once more
     session.output().note("what was seen before could not be read: " + before.error().message);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "addresses.h"
 
+#include <netdb.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -69,6 +70,17 @@ bool is_inner_address(const sockaddr* address) {
     return is_inner_v6(v6_address.sin6_addr);
   }
   return true;
+}
+
+bool is_inner_text(const std::string& host) {
+  if (host == "localhost" || host.ends_with(".localhost")) return true;
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return false;
+  const bool inner = is_inner_address(found->ai_addr);
+  ::freeaddrinfo(found);
+  return inner;
 }
 
 }  // namespace mlxguard::mirror

@@ -3,6 +3,8 @@
 // the mirror connect to.
 #pragma once
 
+#include <string>
+
 struct sockaddr;
 
 namespace mlxguard::mirror {
@@ -10,5 +12,8 @@ namespace mlxguard::mirror {
 /// Loopback, private, link-local, shared, multicast, unspecified and reserved addresses, also as
 /// IPv4 inside IPv6; and every family that is neither.
 [[nodiscard]] bool is_inner_address(const sockaddr* address);
+/// The same of a host as a URL has it: an address in any form that the C library takes ("127.1",
+/// "0x7f000001"), or "localhost" and names below it. Other names are not resolved here.
+[[nodiscard]] bool is_inner_text(const std::string& host);
 
 }  // namespace mlxguard::mirror

@@ -63,3 +63,16 @@ TEST_CASE("addresses: other families are inner") {
   local.sun_family = AF_UNIX;
   CHECK(is_inner_address(reinterpret_cast<const sockaddr*>(&local)));
 }
+
+TEST_CASE("addresses: a host in a URL that is an inner address in any spelling") {
+  for (const char* host : {"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1",
+                           "169.254.169.254", "::1", "::ffff:10.0.0.1", "localhost",
+                           "a.localhost"}) {
+    CAPTURE(host);
+    CHECK(is_inner_text(host));
+  }
+  for (const char* host : {"1.1.1.1", "index.example", "localhost.example", "2a04:4e42::223"}) {
+    CAPTURE(host);
+    CHECK_FALSE(is_inner_text(host));
+  }
+}

@@ -88,24 +88,42 @@ Task<Result<void>> Decisions::report_failure(std::string project, const ProjectF
   co_return co_await append(std::move(event));
 }
 
-Task<Result<void>> Decisions::report_hidden(std::string project, std::size_t held,
-                                            std::size_t not_allowed, std::string newest) {
-  const std::string told = std::to_string(held) + " " + std::to_string(not_allowed) + " " + newest;
-  if (const auto found = hidden_.find(project); found != hidden_.end() && found->second == told) {
-    co_return Result<void>();
-  }
-  if (hidden_.size() >= kKeptMax) hidden_.clear();
-  hidden_[project] = told;
+Task<Result<void>> Decisions::report_metadata(std::string project, const ProjectFile& file,
+                                              std::string client) {
+  events::Event event = about(events::Kind::kMirrorServed, project, file, client);
+  event.message = "metadata of the file";
+  event.with("metadata_sha256", file.metadata_sha256);
+  co_return co_await append(std::move(event));
+}
+
+bool Decisions::is_told(std::map<std::string, std::string>& last, const std::string& key,
+                        const std::string& told) {
+  if (const auto found = last.find(key); found != last.end() && found->second == told) return true;
+  if (last.size() >= kKeptMax) last.clear();
+  last[key] = told;
+  return false;
+}
+
+Task<Result<void>> Decisions::report_hidden(std::string project, Hidden hidden) {
+  const std::string told = std::to_string(hidden.held) + " " + std::to_string(hidden.not_allowed) +
+                           " " + std::to_string(hidden.skipped) + " " + hidden.newest;
+  if (is_told(hidden_, project, told)) co_return Result<void>();
   events::Event event{.kind = events::Kind::kMirrorHeld};
   event.outcome = events::Outcome::kRefused;
-  event.code = held > 0 ? ErrorCode::kMirrorHeld : ErrorCode::kMirrorNotAllowed;
+  event.code = hidden.held > 0          ? ErrorCode::kMirrorHeld
+               : hidden.not_allowed > 0 ? ErrorCode::kMirrorNotAllowed
+                                        : ErrorCode::kMirrorPage;
   event.message = "files left out of a project's page";
-  event.with("project", project).with("too_new", static_cast<std::int64_t>(held));
-  event.with("not_allowed", static_cast<std::int64_t>(not_allowed)).with("newest", newest);
+  event.with("project", project).with("too_new", static_cast<std::int64_t>(hidden.held));
+  event.with("not_allowed", static_cast<std::int64_t>(hidden.not_allowed));
+  event.with("newest", hidden.newest);
+  event.with("not_understood", static_cast<std::int64_t>(hidden.skipped));
+  event.with("not_understood_why", hidden.skipped_why);
   co_return co_await append(std::move(event));
 }
 
 Task<Result<void>> Decisions::report_page(std::string project, const Error& error) {
+  if (is_told(pages_, project, error.message)) co_return Result<void>();
   events::Event event{.kind = events::Kind::kMirrorBlocked};
   event.outcome = events::Outcome::kFailed;
   event.code = error.code;
@@ -114,15 +132,21 @@ Task<Result<void>> Decisions::report_page(std::string project, const Error& erro
   co_return co_await append(std::move(event));
 }
 
+Task<Result<void>> Decisions::report_stranger(std::string client) {
+  events::Event event{.kind = events::Kind::kAuthFailed};
+  event.outcome = events::Outcome::kRefused;
+  event.code = ErrorCode::kCredentialsInvalid;
+  event.message = "a request to the mirror without a valid API key";
+  event.with("client", client);
+  co_return co_await append(std::move(event));
+}
+
 /// The record on disk is for people: it is written when the decision changes, and nobody waits for
 /// it.
 void Decisions::keep(const std::string& project, const ProjectFile& file,
                      const Decision& decision) {
   const std::string id = record_id(project, file);
-  const std::string told = std::string(name_of(decision.action)) + "\n" + decision.reason;
-  if (const auto found = kept_.find(id); found != kept_.end() && found->second == told) return;
-  if (kept_.size() >= kKeptMax) kept_.clear();
-  kept_[id] = told;
+  if (is_told(kept_, id, std::string(name_of(decision.action)) + "\n" + decision.reason)) return;
   const std::int64_t now_ms = clock_.now().time_since_epoch().count();
   asio::post(pool_, [this, id, project, file, decision, now_ms] {
     FileRecord record = store_.record(id).value_or(FileRecord{});

@@ -25,14 +25,30 @@ class Decisions {
   /// A file that could not be had: a wrong digest, no answer.
   [[nodiscard]] Task<Result<void>> report_failure(std::string project, const ProjectFile& file,
                                                   const Error& error, std::string client);
+  /// The text beside a file, which is served or refused like the file.
+  [[nodiscard]] Task<Result<void>> report_metadata(std::string project, const ProjectFile& file,
+                                                   std::string client);
+  struct Hidden {
+    std::size_t held = 0;         ///< inside the cooldown
+    std::size_t not_allowed = 0;  ///< not on the allow-list
+    std::string newest;
+    std::size_t skipped = 0;  ///< entries that were not understood
+    std::string skipped_why;
+  };
   /// Files that a project page does not show; told again only when they change.
-  [[nodiscard]] Task<Result<void>> report_hidden(std::string project, std::size_t held,
-                                                 std::size_t not_allowed, std::string newest);
-  /// A page that is not understood.
+  [[nodiscard]] Task<Result<void>> report_hidden(std::string project, Hidden hidden);
+  /// A page that is not understood; told again only when that changes.
   [[nodiscard]] Task<Result<void>> report_page(std::string project, const Error& error);
+  /// It is understood again: the next trouble is told.
+  void page_is_understood(const std::string& project) { pages_.erase(project); }
+  /// A client without a valid key.
+  [[nodiscard]] Task<Result<void>> report_stranger(std::string client);
 
  private:
   [[nodiscard]] Task<Result<void>> append(events::Event event);
+  /// True if this was said last; remembers it otherwise.
+  [[nodiscard]] static bool is_told(std::map<std::string, std::string>& last,
+                                    const std::string& key, const std::string& told);
   void keep(const std::string& project, const ProjectFile& file, const Decision& decision);
 
   asio::io_context& io_;
@@ -42,6 +58,7 @@ class Decisions {
   const Clock& clock_;
   std::map<std::string, std::string> kept_;    ///< record id -> last decision on disk
   std::map<std::string, std::string> hidden_;  ///< project -> what was told of it last
+  std::map<std::string, std::string> pages_;   ///< the same, of pages that are not understood
 };
 
 }  // namespace mlxguard::mirror

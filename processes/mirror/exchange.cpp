@@ -93,6 +93,26 @@ Answer problem(unsigned status, const Error& error, const std::vector<Finding>& 
   return answer;
 }
 
+Answer redirect(std::string target) {
+  Answer answer;
+  answer.status = 301;
+  answer.reason = "Moved Permanently";
+  answer.with("Location", std::move(target));
+  answer.body = std::make_shared<const std::string>();
+  return answer;
+}
+
+Answer not_found(std::string message) {
+  return problem(404, make_error(ErrorCode::kNotFound, std::move(message)));
+}
+
+Answer text_answer(std::string_view type, std::string text) {
+  Answer answer;
+  answer.with("Content-Type", std::string(type));
+  answer.body = std::make_shared<const std::string>(std::move(text));
+  return answer;
+}
+
 std::string head_of(const Answer& answer, Connection connection) {
   std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " " + answer.reason + "\r\n";
   for (const auto& [name, value] : answer.headers) head += name + ": " + value + "\r\n";
@@ -105,12 +125,11 @@ std::string head_of(const Answer& answer, Connection connection) {
   return head + "\r\n";
 }
 
-std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_range(std::string_view range,
-                                                                   std::uint64_t size) {
-  if (!range.starts_with("bytes=") || size == 0) return std::nullopt;
+Range parse_range(std::string_view range, std::uint64_t size) {
+  if (!range.starts_with("bytes=")) return {};
   range.remove_prefix(6);
   const auto dash = range.find('-');
-  if (dash == std::string_view::npos) return std::nullopt;
+  if (dash == std::string_view::npos) return {};
   const auto number = [](std::string_view text) -> std::optional<std::uint64_t> {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -122,15 +141,31 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_range(std::string_v
   const std::string_view to = range.substr(dash + 1);
   const auto first = number(from);
   const auto last = number(to);
-  if ((!from.empty() && !first) || (!to.empty() && !last) || (!first && !last)) return std::nullopt;
+  if ((!from.empty() && !first) || (!to.empty() && !last) || (!first && !last)) return {};
+  constexpr Range kUnsatisfiable{Range::Kind::kUnsatisfiable, 0, 0};
   if (!first) {  // the last so many bytes
     const std::uint64_t count = std::min(*last, size);
-    if (count == 0) return std::nullopt;
-    return std::pair(size - count, count);
+    if (count == 0) return kUnsatisfiable;
+    return {Range::Kind::kPart, size - count, count};
   }
-  if (*first >= size || (last && *last < *first)) return std::nullopt;
+  if (last && *last < *first) return {};
+  if (*first >= size) return kUnsatisfiable;
   const std::uint64_t end = last ? std::min(*last, size - 1) : size - 1;
-  return std::pair(*first, end - *first + 1);
+  return {Range::Kind::kPart, *first, end - *first + 1};
+}
+
+bool names_etag(std::string_view header, std::string_view etag) {
+  while (!header.empty()) {
+    const auto comma = std::min(header.find(','), header.size());
+    std::string_view one = header.substr(0, comma);
+    header.remove_prefix(std::min(comma + 1, header.size()));
+    while (!one.empty() && (one.front() == ' ' || one.front() == '\t')) one.remove_prefix(1);
+    while (!one.empty() && (one.back() == ' ' || one.back() == '\t')) one.remove_suffix(1);
+    if (one == "*") return true;
+    if (one.starts_with("W/")) one.remove_prefix(2);
+    if (one == etag) return true;
+  }
+  return false;
 }
 
 }  // namespace mlxguard::mirror

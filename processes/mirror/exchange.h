@@ -20,6 +20,7 @@ struct Request {
   std::string target;
   std::string accept;
   std::string range;
+  std::string if_range;
   std::string if_none_match;
   std::string authorization;
   std::string client;  ///< address
@@ -49,6 +50,9 @@ struct Answer {
 /// well, which pip shows.
 [[nodiscard]] Answer problem(unsigned status, const Error& error,
                              const std::vector<Finding>& findings = {});
+[[nodiscard]] Answer not_found(std::string message);
+[[nodiscard]] Answer redirect(std::string target);
+[[nodiscard]] Answer text_answer(std::string_view type, std::string text);
 /// The HTTP status of an error of the mirror.
 [[nodiscard]] unsigned status_of(const Error& error);
 /// Text for a status line: printable ASCII, one line, bounded.
@@ -57,8 +61,16 @@ struct Answer {
 enum class Connection : std::uint8_t { kKeepAlive, kClose };
 [[nodiscard]] std::string head_of(const Answer& answer, Connection connection);
 
-/// "bytes=a-b" within `size`: offset and length; nothing if it is not one satisfiable range.
-[[nodiscard]] std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_range(
-    std::string_view untrusted_range, std::uint64_t size);
+/// What a Range header asks for (RFC 9110, 14.2). Several ranges, other units and what is not
+/// well-formed are as if absent: the whole file is the answer then.
+struct Range {
+  enum class Kind : std::uint8_t { kWhole, kPart, kUnsatisfiable } kind = Kind::kWhole;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  bool operator==(const Range&) const = default;
+};
+[[nodiscard]] Range parse_range(std::string_view untrusted_range, std::uint64_t size);
+/// Whether an If-None-Match header names this entity tag: alone, in a list, weak, or as "*".
+[[nodiscard]] bool names_etag(std::string_view untrusted_header, std::string_view etag);
 
 }  // namespace mlxguard::mirror

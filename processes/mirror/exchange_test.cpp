@@ -6,20 +6,36 @@
 using namespace mlxguard;
 using namespace mlxguard::mirror;
 
-TEST_CASE("exchange: one satisfiable range is served, anything else is not") {
-  using Range = std::pair<std::uint64_t, std::uint64_t>;
-  CHECK(parse_range("bytes=0-0", 10) == Range(0, 1));
-  CHECK(parse_range("bytes=2-", 10) == Range(2, 8));
-  CHECK(parse_range("bytes=-3", 10) == Range(7, 3));
-  CHECK(parse_range("bytes=-30", 10) == Range(0, 10));
-  CHECK(parse_range("bytes=5-99", 10) == Range(5, 5));
-  for (const char* bad :
-       {"bytes=10-", "bytes=5-4", "bytes=-0", "bytes=-", "bytes=a-b", "bytes=0-1,3-4", "items=0-1",
-        "", "bytes=99999999999999999999-", "bytes=--1"}) {
-    CAPTURE(bad);
-    CHECK_FALSE(parse_range(bad, 10));
+TEST_CASE("exchange: one range is served, one outside refused, what is not understood ignored") {
+  const auto part = [](std::uint64_t offset, std::uint64_t length) {
+    return Range{Range::Kind::kPart, offset, length};
+  };
+  CHECK(parse_range("bytes=0-0", 10) == part(0, 1));
+  CHECK(parse_range("bytes=2-", 10) == part(2, 8));
+  CHECK(parse_range("bytes=-3", 10) == part(7, 3));
+  CHECK(parse_range("bytes=-30", 10) == part(0, 10));
+  CHECK(parse_range("bytes=5-99", 10) == part(5, 5));
+  for (const char* outside : {"bytes=10-", "bytes=10-12", "bytes=-0"}) {
+    CAPTURE(outside);
+    CHECK(parse_range(outside, 10).kind == Range::Kind::kUnsatisfiable);
   }
-  CHECK_FALSE(parse_range("bytes=0-0", 0));
+  CHECK(parse_range("bytes=0-0", 0).kind == Range::Kind::kUnsatisfiable);
+  for (const char* ignored : {"bytes=5-4", "bytes=-", "bytes=a-b", "bytes=0-1,3-4", "items=0-1", "",
+                              "bytes=99999999999999999999-", "bytes=--1"}) {
+    CAPTURE(ignored);
+    CHECK(parse_range(ignored, 10).kind == Range::Kind::kWhole);
+  }
+}
+
+TEST_CASE("exchange: an entity tag is found in a list, weak or any") {
+  for (const char* header : {"\"a\"", "W/\"a\"", "\"b\", \"a\"", "*", " \"a\" "}) {
+    CAPTURE(header);
+    CHECK(names_etag(header, "\"a\""));
+  }
+  for (const char* header : {"", "a", "\"b\"", ",", "\"a", "W/"}) {
+    CAPTURE(header);
+    CHECK_FALSE(names_etag(header, "\"a\""));
+  }
 }
 
 TEST_CASE("exchange: nothing in a reason can end the status line") {

@@ -43,10 +43,10 @@ Result<void> fetch_to_file(const FetchOptions& options) {
   UpstreamOptions upstream_options;
   upstream_options.index = url;
   upstream_options.ca_bundle = options.ca_bundle;
+  const std::vector<std::uint16_t> ports = connect_ports(upstream_options);
   MLXGUARD_TRY_ASSIGN(const auto upstream, Upstream::create(std::move(upstream_options)));
-  MLXGUARD_TRY_ASSIGN(
-      const auto isolation,
-      lock_this_mirror({options.file.parent_path(), options.ca_bundle, url.port, {}, {}}));
+  MLXGUARD_TRY_ASSIGN(const auto isolation,
+                      lock_this_mirror({options.file.parent_path(), options.ca_bundle, ports}));
   static_cast<void>(isolation);  // every fetch is locked as far as this machine can
   std::uint64_t total = 0;
   auto fetched = upstream->fetch_file(options.url, [&](Bytes bytes) -> Result<void> {

@@ -32,6 +32,10 @@ const Inspected* Files::find(const std::string& project, const ProjectFile& file
   return &found->second;
 }
 
+void Files::forget(const std::string& project, const ProjectFile& file) {
+  known_.erase(record_id(project, file));
+}
+
 Task<Result<Inspected>> Files::get(const std::string& project, const ProjectFile& file,
                                    std::chrono::milliseconds wait, Patience& patience) {
   const std::string id = record_id(project, file);

@@ -36,6 +36,8 @@ class Files {
   [[nodiscard]] Task<Result<Inspected>> get_metadata(const ProjectFile& file, Patience& patience);
   /// Known without waiting, or nullptr.
   [[nodiscard]] const Inspected* find(const std::string& project, const ProjectFile& file) const;
+  /// The bytes are no longer in the cache: the next who asks has them fetched and looked into.
+  void forget(const std::string& project, const ProjectFile& file);
 
  private:
   [[nodiscard]] Result<Inspected> obtain(const std::string& project, const ProjectFile& file);

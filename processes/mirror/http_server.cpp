@@ -27,6 +27,7 @@ constexpr std::chrono::milliseconds kSweepInterval{100};
 constexpr std::chrono::seconds kLingerTime{2};
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::size_t kSendBytes = 4u << 20;
+constexpr std::uint64_t kStretchBytes = 64u << 10;  // that a client takes within the write timeout
 constexpr std::size_t kCopyBytes = 256u << 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -40,10 +41,17 @@ std::string text_of(const Parser& parser, http::field field) {
   return {value.data(), value.size()};
 }
 
-/// Nothing here takes a body; one that comes could be mistaken for the next request.
+/// Nothing here takes a body; one that comes could be mistaken for the next request. A transfer
+/// coding that this reader does not know may be one that another reader before it does.
 bool has_body(const Parser& parser) {
   const auto length = parser.content_length();
-  return parser.chunked() || (length && *length > 0);
+  return parser.get().count(http::field::transfer_encoding) > 0 || (length && *length > 0);
+}
+
+/// RFC 9112, 3.2: HTTP/1.1 has exactly one Host.
+bool has_host(const Parser& parser) {
+  const std::size_t hosts = parser.get().count(http::field::host);
+  return hosts == 1 || (hosts == 0 && parser.get().version() < 11);
 }
 
 template <class Stream>
@@ -169,6 +177,8 @@ Task<void> Session<Stream>::serve() {
     if (!arrived) {
       answer =
           problem(arrived.error().code == ErrorCode::kHeadersTooLarge ? 431 : 400, arrived.error());
+    } else if (!has_host(parser)) {
+      answer = problem(400, make_error(ErrorCode::kRequestSyntax, "expected one Host header"));
     } else if (has_body(parser)) {
       answer = problem(413, make_error(ErrorCode::kRequestTooLarge, "the mirror takes no bodies"));
     } else {
@@ -180,6 +190,7 @@ Task<void> Session<Stream>::serve() {
                             {target.data(), target.size()},
                             text_of(parser, http::field::accept),
                             text_of(parser, http::field::range),
+                            text_of(parser, http::field::if_range),
                             text_of(parser, http::field::if_none_match),
                             text_of(parser, http::field::authorization),
                             client_};
@@ -198,12 +209,20 @@ Task<void> Session<Stream>::serve() {
 template <class Stream>
 Task<bool> Session<Stream>::respond(Answer answer, Connection connection, bool with_body) {
   const std::string head = head_of(answer, connection);
-  const bool inline_body = with_body && answer.body != nullptr;
-  const std::array parts{asio::buffer(head),
-                         inline_body ? asio::buffer(*answer.body) : asio::const_buffer()};
-  allow(server_.options().write_timeout);
-  const auto [error, count] = co_await asio::async_write(stream_, parts, kAwait);
-  bool sent = !error;
+  std::string_view body;
+  if (with_body && answer.body != nullptr) body = *answer.body;
+  const auto stretch = [&body] {
+    return asio::const_buffer(body.data(), std::min(body.size(), kSendBytes));
+  };
+  std::array parts{asio::const_buffer(head.data(), head.size()), stretch()};
+  bool sent = true;
+  do {  // a long page in stretches: a slow client has the same time for each
+    allow(server_.options().write_timeout);
+    const auto [error, count] = co_await asio::async_write(stream_, parts, kAwait);
+    sent = !error;
+    body.remove_prefix(parts[1].size());
+    parts = {asio::const_buffer(), stretch()};
+  } while (sent && !body.empty());
   if (sent && with_body && answer.file) sent = co_await send_file(*answer.file);
   deadline_ = SteadyTime::max();
   co_return sent;
@@ -213,6 +232,8 @@ template <class Stream>
 Task<bool> Session<Stream>::send_file(const FileBody& file) {
   auto offset = static_cast<off_t>(file.offset);
   std::uint64_t left = file.length;
+  std::uint64_t since = 0;  // sent since the client was given more time
+  allow(server_.options().write_timeout);
   if constexpr (std::is_same_v<Stream, Socket>) {
     boost::system::error_code ignored;
     stream_.native_non_blocking(true, ignored);
@@ -221,7 +242,12 @@ Task<bool> Session<Stream>::send_file(const FileBody& file) {
                                        std::min<std::uint64_t>(left, kSendBytes));
       if (count > 0) {
         left -= static_cast<std::uint64_t>(count);
-        allow(server_.options().write_timeout);
+        since += static_cast<std::uint64_t>(count);
+        // Bytes that trickle buy no time: so many connections are all there are.
+        if (since >= kStretchBytes) {
+          allow(server_.options().write_timeout);
+          since = 0;
+        }
         continue;
       }
       if (count == 0 || (errno != EAGAIN && errno != EINTR)) co_return false;

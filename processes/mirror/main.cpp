@@ -84,6 +84,10 @@ Result<void> check_scanner(const PackageScanner& scanner, const ServeOptions& op
   if (usable) return {};
   const bool old = usable.error().code == ErrorCode::kAdvisoryTooOld;
   const Unknown needed = old ? Unknown::kOldDatabase : Unknown::kNoDatabase;
+  if (scanner.is_damaged()) {
+    return std::move(usable).error().hinting(
+        "mlxguard deps db update replaces it; a damaged database cannot be accepted");
+  }
   if (options.accepted.contains(needed)) return {};
   return std::move(usable).error().hinting(
       std::string("mlxguard deps db update; or accept it by name: --accept ") +
@@ -128,13 +132,13 @@ std::string url_of(const ServeOptions& options, std::uint16_t port) {
          std::to_string(port);
 }
 
-Result<std::unique_ptr<Upstream>> make_upstream(const ServeOptions& options) {
+UpstreamOptions upstream_options(const ServeOptions& options) {
   UpstreamOptions wanted;
   wanted.index = options.upstream;
   wanted.ca_bundle = options.ca_bundle;
   wanted.proxy = options.proxy;
   wanted.inner_hosts = options.inner_hosts;
-  return Upstream::create(std::move(wanted));
+  return wanted;
 }
 
 Result<void> serve(const ServeOptions& options) {
@@ -151,11 +155,12 @@ Result<void> serve(const ServeOptions& options) {
   MLXGUARD_TRY_ASSIGN(mirror_options.api_keys, load_api_keys(options.api_key_file));
   MLXGUARD_TRY_ASSIGN(const auto tls, load_tls(options.tls_certificate, options.tls_private_key));
   MLXGUARD_TRY_ASSIGN(Listener listener, listen_on(options.listen));
-  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Upstream> upstream, make_upstream(options));
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Upstream> upstream,
+                      Upstream::create(upstream_options(options)));
   const std::string url = url_of(options, listener.port);
   MLXGUARD_TRY_ASSIGN(const sandbox::IsolationReport isolation,
-                      lock_this_mirror({options.state, options.ca_bundle, options.upstream.port,
-                                        options.proxy, options.allow_list}));
+                      lock_this_mirror({options.state, options.ca_bundle,
+                                        connect_ports(upstream_options(options))}));
 
   const SystemClock clock;
   crypto::SystemRandom random;

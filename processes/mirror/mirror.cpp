@@ -6,9 +6,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
-#include "codec/json.h"
 #include "codec/text.h"
-#include "release_json.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -16,47 +14,9 @@ namespace {
 constexpr std::size_t kRenderedBytesMax = 256u << 20;
 constexpr std::int64_t kMinuteMs = 60'000;
 
-Answer redirect(std::string target) {
-  Answer answer;
-  answer.status = 301;
-  answer.reason = "Moved Permanently";
-  answer.with("Location", std::move(target));
-  answer.body = std::make_shared<const std::string>();
-  return answer;
-}
-
-Answer not_found(std::string message) {
-  return problem(404, make_error(ErrorCode::kNotFound, std::move(message)));
-}
-
-Answer text_answer(std::string_view type, std::string text) {
-  Answer answer;
-  answer.with("Content-Type", std::string(type));
-  answer.body = std::make_shared<const std::string>(std::move(text));
-  return answer;
-}
-
-/// Path segments, percent-decoded; nothing if one of them is no plain name.
-std::optional<std::vector<std::string>> segments_of(std::string_view path) {
-  std::vector<std::string> segments;
-  if (!path.starts_with('/')) return std::nullopt;
-  path.remove_prefix(1);
-  while (true) {
-    const auto slash = path.find('/');
-    auto segment = percent_decode(path.substr(0, slash));
-    if (!segment || segment->find('/') != std::string::npos) return std::nullopt;
-    segments.push_back(*std::move(segment));
-    if (slash == std::string_view::npos) return segments;
-    path.remove_prefix(slash + 1);
-  }
-}
-
-std::optional<PageFormat> format_of(const Request& request, std::string_view query) {
-  if (query.starts_with("format=")) {
-    const auto text = percent_decode(query.substr(7));
-    return text ? find_format(*text) : std::nullopt;
-  }
-  return negotiate(request.accept);
+/// Bytes that were in the cache, and were removed or changed behind this process's back.
+bool is_lost(const Error& error) {
+  return error.code == ErrorCode::kNotFound || error.code == ErrorCode::kMirrorDigest;
 }
 
 }  // namespace
@@ -102,57 +62,14 @@ Task<Answer> Mirror::answer(const Request& request, Patience& patience) {
     co_return refused;
   }
   if (!may_ask(request)) {
+    const auto logged = co_await decisions_.report_stranger(request.client);
+    if (!logged) co_return problem(503, logged.error());
     Answer refused = problem(401, make_error(ErrorCode::kCredentialsInvalid,
                                              "expected an API key as password or bearer"));
     refused.with("WWW-Authenticate", "Basic realm=\"mlxguard mirror\"");
     co_return refused;
   }
   co_return co_await route(request, patience);
-}
-
-Task<Answer> Mirror::route(const Request& request, Patience& patience) {
-  const std::string_view target = request.target;
-  const auto question = std::min(target.find('?'), target.size());
-  const std::string_view query = target.substr(std::min(question + 1, target.size()));
-  const auto path = segments_of(target.substr(0, question));
-  if (!path) co_return not_found("not a path of the mirror");
-  const std::vector<std::string>& at = *path;
-  if (at.size() == 1 && at[0].empty()) {
-    co_return text_answer("text/plain; charset=utf-8",
-                          "mlxguard mirror: a package index at /simple/, its state at /-/status\n");
-  }
-  if (at.size() == 2 && at[0] == "-" && at[1] == "status") co_return status();
-  if (at[0] == "simple") {
-    if (at.size() == 1) co_return redirect("/simple/");
-    const auto format = format_of(request, query);
-    if (!format) {
-      co_return problem(406, make_error(ErrorCode::kMediaTypeUnsupported,
-                                        "the index is JSON or HTML of the simple API, version 1"));
-    }
-    if (at.size() == 2 && at[1].empty()) co_return projects(*format);
-    if (at.size() > 3 || !is_project_name(at[1])) co_return not_found("not a project's name");
-    const std::string project = normalize_name(at[1]);
-    if (at.size() == 2 || project != at[1]) co_return redirect("/simple/" + project + "/");
-    if (!at[2].empty()) co_return not_found("not a path of the mirror");
-    co_return co_await project_page(request, project, *format, patience);
-  }
-  if (at[0] == "files" && at.size() == 3 && is_project_name(at[1])) {
-    const std::string project = normalize_name(at[1]);
-    constexpr std::string_view kMetadata = ".metadata";
-    if (at[2].ends_with(kMetadata)) {
-      std::string filename = at[2].substr(0, at[2].size() - kMetadata.size());
-      co_return co_await metadata(request, project, std::move(filename), patience);
-    }
-    co_return co_await file(request, project, at[2], patience);
-  }
-  const bool release = at[0] == "pypi" && (at.size() == 3 || at.size() == 4) && at.back() == "json";
-  if (release && is_project_name(at[1])) {
-    // Named, not temporaries inside of co_await: g++ 12 destroys those twice.
-    std::string project = normalize_name(at[1]);
-    std::string version = at.size() == 4 ? at[2] : std::string();
-    co_return co_await release_json(std::move(project), std::move(version), patience);
-  }
-  co_return not_found("not a path of the mirror");
 }
 
 /// The operator's list, read again when its file changed.
@@ -173,14 +90,17 @@ Result<const OperatorList*> Mirror::said() {
 
 Task<Result<PageView>> Mirror::page_of(std::string project, Patience& patience) {
   auto view = co_await pages_.get(project, patience);
-  const bool not_understood = !view && view.error().code != ErrorCode::kNotFound &&
-                              view.error().code != ErrorCode::kMirrorUpstream;
+  // With an older page in its place, too.
+  const std::optional<Error> trouble = view ? view->trouble : std::optional(view.error());
+  const bool not_understood = trouble && trouble->code != ErrorCode::kNotFound &&
+                              trouble->code != ErrorCode::kMirrorUpstream;
+  if (!trouble) decisions_.page_is_understood(project);
   if (not_understood) {
-    if (auto logged = co_await decisions_.report_page(project, view.error()); !logged) {
+    if (auto logged = co_await decisions_.report_page(project, *trouble); !logged) {
       co_return std::move(logged).error();
     }
     // Whatever the reader says of it, it is upstream's page that is at fault.
-    view = make_error(ErrorCode::kMirrorPage, view.error().message);
+    if (!view) view = make_error(ErrorCode::kMirrorPage, trouble->message);
   }
   co_return view;
 }
@@ -235,9 +155,10 @@ Task<Answer> Mirror::project_page(const Request& request, std::string project, P
   const auto view = co_await page_of(project, patience);
   if (!view) co_return problem(status_of(view.error()), view.error());
   const Rendered rendered = render(*view, format);
-  if (rendered.held + rendered.not_allowed > 0) {
-    const auto logged = co_await decisions_.report_hidden(
-        project, rendered.held, rendered.not_allowed, rendered.newest_hidden);
+  if (rendered.held + rendered.not_allowed + view->page->skipped > 0) {
+    const Decisions::Hidden hidden{rendered.held, rendered.not_allowed, rendered.newest_hidden,
+                                   view->page->skipped, view->page->skipped_why};
+    const auto logged = co_await decisions_.report_hidden(project, hidden);
     if (!logged) co_return problem(503, logged.error());
   }
   Answer answer;
@@ -246,7 +167,7 @@ Task<Answer> Mirror::project_page(const Request& request, std::string project, P
     answer.with("X-Mlxguard-Stale-Seconds", std::to_string(view->stale_ms / 1000));
     answer.with("Age", std::to_string(view->stale_ms / 1000));
   }
-  if (!request.if_none_match.empty() && request.if_none_match == rendered.etag) {
+  if (names_etag(request.if_none_match, rendered.etag)) {
     answer.status = 304;
     answer.reason = "Not Modified";
     co_return answer;
@@ -292,20 +213,23 @@ Result<Answer> Mirror::send(const Request& request, BlobKind kind, const Inspect
   answer.with("Content-Type", "application/octet-stream").with("ETag", etag);
   answer.with("Accept-Ranges", "bytes").with("Cache-Control", "no-cache");
   FileBody body{std::make_shared<const UniqueFd>(std::move(fd)), 0, found.size_bytes};
-  if (!request.if_none_match.empty() && request.if_none_match == etag) {
+  if (names_etag(request.if_none_match, etag)) {
     answer.status = 304;
     answer.reason = "Not Modified";
     return answer;
   }
-  if (!request.range.empty()) {
-    const auto range = parse_range(request.range, found.size_bytes);
-    if (!range) {
-      Answer refused =
-          problem(416, make_error(ErrorCode::kRequestRange, "not one satisfiable range"));
-      refused.with("Content-Range", "bytes */" + std::to_string(found.size_bytes));
-      return refused;
-    }
-    std::tie(body.offset, body.length) = *range;
+  // Half a file is continued only where it is still the same one (RFC 9110, 13.1.5).
+  const bool same = request.if_range.empty() || request.if_range == etag;
+  const Range range = same ? parse_range(request.range, found.size_bytes) : Range{};
+  if (range.kind == Range::Kind::kUnsatisfiable) {
+    Answer refused =
+        problem(416, make_error(ErrorCode::kRequestRange, "a range that the file does not have"));
+    refused.with("Content-Range", "bytes */" + std::to_string(found.size_bytes));
+    return refused;
+  }
+  if (range.kind == Range::Kind::kPart) {
+    body.offset = range.offset;
+    body.length = range.length;
     answer.status = 206;
     answer.reason = "Partial Content";
     answer.with("Content-Range", "bytes " + std::to_string(body.offset) + "-" +
@@ -331,30 +255,37 @@ Task<Answer> Mirror::file(const Request& request, std::string project, std::stri
   if (decision.action != Action::kServe) {
     co_return co_await refuse(request, project, *entry, std::move(decision));
   }
-  const auto found = co_await files_.get(project, *entry, options_.scan_wait, patience);
-  if (!found) co_return co_await fail(request, project, *entry, found.error());
-  // Again with what was found inside, and with whatever the operator said in the meantime.
-  list = said();
-  if (!list) co_return problem(503, list.error());
-  decision = parts_.policy.decide(project, *entry, **list,
-                                  parts_.scanner.judge_release(project, entry->version),
-                                  &found->inspection, parts_.clock.now());
-  if (decision.action != Action::kServe) {
-    co_return co_await refuse(request, project, *entry, std::move(decision));
+  for (bool again = false;; again = true) {
+    const auto found = co_await files_.get(project, *entry, options_.scan_wait, patience);
+    if (!found) co_return co_await fail(request, project, *entry, found.error());
+    ProjectFile file = *entry;
+    file.content_sha256 = found->sha256;
+    // Again with what was found inside, and with whatever the operator said in the meantime.
+    list = said();
+    if (!list) co_return problem(503, list.error());
+    decision = parts_.policy.decide(project, file, **list,
+                                    parts_.scanner.judge_release(project, entry->version),
+                                    &found->inspection, parts_.clock.now());
+    if (decision.action != Action::kServe) {
+      co_return co_await refuse(request, project, *entry, std::move(decision));
+    }
+    auto answer = send(request, BlobKind::kFile, *found);
+    if (!answer && !again && is_lost(answer.error())) {
+      files_.forget(project, *entry);
+      continue;
+    }
+    if (!answer) co_return co_await fail(request, project, *entry, answer.error());
+    const auto logged = co_await decisions_.report(project, *entry, decision, request.client);
+    if (!logged) co_return problem(503, logged.error());
+    if (decision.verdict != Verdict::kClean || decision.by_operator) {
+      answer->with("X-Mlxguard-Verdict", std::string(name_of(decision.verdict)));
+    }
+    co_return *std::move(answer);
   }
-  auto answer = send(request, BlobKind::kFile, *found);
-  if (!answer) co_return co_await fail(request, project, *entry, answer.error());
-  const auto logged = co_await decisions_.report(project, *entry, decision, request.client);
-  if (!logged) co_return problem(503, logged.error());
-  if (decision.verdict != Verdict::kClean || decision.by_operator) {
-    answer->with("X-Mlxguard-Verdict", std::string(name_of(decision.verdict)));
-  }
-  co_return *std::move(answer);
 }
 
-/// METADATA is a text that resolvers read, checked by its digest: it is served also where the file
-/// itself is not, so that it is the file which is refused, with its reason. Not for what the
-/// operator or a lock keeps out altogether.
+/// METADATA is what a resolver reads of a file: refused where the file would be, as far as that is
+/// known before its bytes are here. That it is the file's own is found out when they are.
 Task<Answer> Mirror::metadata(const Request& request, std::string project, std::string filename,
                               Patience& patience) {
   const auto view = co_await page_of(project, patience);
@@ -366,55 +297,20 @@ Task<Answer> Mirror::metadata(const Request& request, std::string project, std::
   }
   const auto list = said();
   if (!list) co_return problem(503, list.error());
-  Decision decision =
-      parts_.policy.decide(project, *entry, **list, {}, nullptr, parts_.clock.now());
-  if (decision.action == Action::kBlock) {
+  const Inspected* known = files_.find(project, *entry);
+  Decision decision = parts_.policy.decide(
+      project, *entry, **list, parts_.scanner.judge_release(project, entry->version),
+      known == nullptr ? nullptr : &known->inspection, parts_.clock.now());
+  if (decision.action != Action::kServe) {
     co_return co_await refuse(request, project, *entry, std::move(decision));
   }
   const auto found = co_await files_.get_metadata(*entry, patience);
   if (!found) co_return co_await fail(request, project, *entry, found.error());
   auto answer = send(request, BlobKind::kMetadata, *found);
   if (!answer) co_return co_await fail(request, project, *entry, answer.error());
+  const auto logged = co_await decisions_.report_metadata(project, *entry, request.client);
+  if (!logged) co_return problem(503, logged.error());
   co_return *std::move(answer);
-}
-
-Task<Answer> Mirror::release_json(std::string project, std::string version, Patience& patience) {
-  const auto view = co_await page_of(project, patience);
-  if (!view) co_return problem(status_of(view.error()), view.error());
-  if (version.empty()) {
-    co_return problem(404,
-                      make_error(ErrorCode::kNotFound,
-                                 "vulnerabilities are told of a version: /pypi/NAME/VERSION/json"));
-  }
-  co_return release_answer(*view->page, version, parts_.scanner, parts_.policy);
-}
-
-Answer Mirror::projects(PageFormat format) const {
-  // Only those that have been asked for: the whole list of an upstream is large, and installers do
-  // not need it.
-  const std::vector<std::string> names = parts_.store.projects();
-  return text_answer(media_type(format), format == PageFormat::kJson ? render_projects_json(names)
-                                                                     : render_projects_html(names));
-}
-
-Answer Mirror::status() const {
-  const PolicyOptions& policy = parts_.policy.options();
-  codec::JsonWriter json;
-  json.begin_object().field("upstream", parts_.upstream.index().text());
-  json.field("scanner", parts_.scanner.description());
-  json.field("cooldown_seconds", policy.cooldown.count() / 1000);
-  json.key("accepted").begin_array();
-  for (const Unknown unknown : policy.accepted) {
-    json.string(unknown_rows()[static_cast<std::size_t>(unknown)].name);
-  }
-  json.end_array();
-  json.field("allow_list_files",
-             policy.allow_list ? static_cast<std::int64_t>(policy.allow_list->files()) : -1);
-  json.field("vulnerabilities",
-             "/pypi/NAME/VERSION/json answers from the mirror's own database; 503 "
-             "where it could not tell");
-  json.end_object();
-  return text_answer("application/json", std::move(json).take() + "\n");
 }
 
 }  // namespace mlxguard::mirror

@@ -64,8 +64,6 @@ class Mirror final : public Handler {
   [[nodiscard]] Task<Answer> fail(const Request& request, std::string project, ProjectFile file,
                                   Error error);
   [[nodiscard]] Task<Result<PageView>> page_of(std::string project, Patience& patience);
-  [[nodiscard]] Task<Answer> release_json(std::string project, std::string version,
-                                          Patience& patience);
   [[nodiscard]] Answer projects(PageFormat format) const;
   [[nodiscard]] Answer status() const;
   [[nodiscard]] const Rendered& render(const PageView& view, PageFormat format);

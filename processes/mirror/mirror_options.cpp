@@ -52,7 +52,8 @@ void define(CLI::App& app, Given& given) {
   app.add_option("--ca-bundle", given.ca_bundle, "PEM file of authorities for upstream");
   app.add_option("--proxy", given.proxy, "HTTP proxy to upstream; the environment's is not used");
   app.add_option("--inner-host", given.inner_hosts,
-                 "host, besides upstream's own, that links may lead to in the inner network")
+                 "HOST[:PORT], besides upstream's own, that links may lead to in the inner network "
+                 "or at a port of its own")
       ->allow_extra_args(false);
   app.add_flag("--plain-http", given.plain_http,
                "allow an http upstream that is not on this machine");
@@ -131,6 +132,18 @@ Result<void> read_accepted(const Given& given, ServeOptions& options) {
   return {};
 }
 
+Result<void> read_inner_hosts(const Given& given, ServeOptions& options) {
+  for (const std::string& text : given.inner_hosts) {
+    const auto url = parse_url("https://" + text);
+    if (!url || url->path != "/" || !url->query.empty() || text.find('/') != std::string::npos) {
+      return usage("expected HOST or HOST:PORT after --inner-host").about(text);
+    }
+    const bool with_port = text.find(':', text.rfind(']') + 1) != std::string::npos;
+    options.inner_hosts.push_back({url->host, with_port ? url->port : std::uint16_t{0}});
+  }
+  return {};
+}
+
 Result<ServeOptions> merge(const Given& given, const MirrorEnvironment& environment) {
   ServeOptions options;
   config::ServeConfig config;
@@ -147,7 +160,7 @@ Result<ServeOptions> merge(const Given& given, const MirrorEnvironment& environm
   MLXGUARD_TRY_ASSIGN(options.database_age_max, parse_duration(given.database_age_max));
   options.ca_bundle = given.ca_bundle.empty() ? environment.ssl_cert_file : given.ca_bundle;
   options.proxy = given.proxy;
-  options.inner_hosts = given.inner_hosts;
+  MLXGUARD_TRY(read_inner_hosts(given, options));
   options.allow_list = given.allow_list;
   options.api_key_file = given.api_key_file;
   options.tls_certificate = given.tls_certificate;

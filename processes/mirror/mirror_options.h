@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "mirror/scanner.h"
 #include "mirror/url.h"
+#include "upstream.h"
 
 namespace mlxguard::mirror {
 
@@ -22,7 +23,7 @@ struct ServeOptions {
   Url upstream;
   std::string ca_bundle;
   std::string proxy;
-  std::vector<std::string> inner_hosts;
+  std::vector<InnerHost> inner_hosts;
   std::chrono::milliseconds cooldown{std::chrono::hours(7 * 24)};
   std::chrono::milliseconds fresh_for{std::chrono::minutes(10)};
   std::chrono::milliseconds scan_wait{std::chrono::minutes(5)};

@@ -36,7 +36,7 @@ Task<Result<PageView>> Pages::get(std::string project, Patience& patience) {
   Page known;
   if (const auto found = known_.find(project); found != known_.end()) {
     known = found->second.page;
-    if (known && fresh(*known)) co_return PageView{known, 0};
+    if (known && fresh(*known)) co_return PageView{known};
     if (found->second.missing_until_ms > now_ms()) {
       co_return make_error(ErrorCode::kNotFound, "upstream has no project " + project);
     }
@@ -47,13 +47,14 @@ Task<Result<PageView>> Pages::get(std::string project, Patience& patience) {
   if (!outcome) co_return make_error(ErrorCode::kMirrorUpstream, "upstream is still being asked");
   if (!outcome->trouble) {
     remember(project, {outcome->page, 0});
-    co_return PageView{outcome->page, 0};
+    co_return PageView{outcome->page};
   }
   const bool missing = outcome->trouble->code == ErrorCode::kNotFound;
   if (missing) remember(project, {nullptr, now_ms() + options_.missing_for.count()});
   if (missing || !outcome->page) co_return *outcome->trouble;
   co_return PageView{outcome->page,
-                     std::max<std::int64_t>(1, now_ms() - outcome->page->fetched_ms)};
+                     std::max<std::int64_t>(1, now_ms() - outcome->page->fetched_ms),
+                     outcome->trouble};
 }
 
 void Pages::remember(const std::string& project, Known known) {

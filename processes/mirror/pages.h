@@ -31,6 +31,7 @@ using Page = std::shared_ptr<const ProjectPage>;
 struct PageView {
   Page page;
   std::int64_t stale_ms = 0;
+  std::optional<Error> trouble{};  ///< why it is not fresh
 };
 
 class Pages {

@@ -26,31 +26,30 @@ void write_advisory(codec::JsonWriter& json, const Advisory& advisory) {
 
 }  // namespace
 
-Answer release_answer(const ProjectPage& page, const std::string& version, const Scanner& scanner,
-                      const Policy& policy) {
-  const bool known = std::any_of(page.files.begin(), page.files.end(),
-                                 [&](const ProjectFile& file) { return file.version == version; });
-  if (!known &&
-      std::find(page.versions.begin(), page.versions.end(), version) == page.versions.end()) {
-    return problem(404, make_error(ErrorCode::kNotFound, page.project + " has no such version"));
-  }
-  const Judgement judgement = scanner.judge_release(page.project, version);
+Answer release_answer(const std::string& project, const std::string& version,
+                      const Scanner& scanner, const Policy& policy) {
+  constexpr std::size_t kVersionBytesMax = 128;
+  const bool plain = !version.empty() && version.size() <= kVersionBytesMax &&
+                     std::all_of(version.begin(), version.end(),
+                                 [](char c) { return c > ' ' && c < 0x7f; });
+  if (!plain) return problem(400, make_error(ErrorCode::kRequestSyntax, "not a version"));
+  const Judgement judgement = scanner.judge_release(project, version);
   for (const Finding& finding : judgement.findings) {
     const UnknownRow* row = find_unknown(finding.code);
     const bool accepted = row != nullptr && policy.options().accepted.contains(row->unknown);
     if (finding.verdict != Verdict::kCouldNotTell || accepted) continue;
     return problem(
         503,
-        make_error(ErrorCode::kDepsUnknown, "could not tell whether " + page.project + " " +
+        make_error(ErrorCode::kDepsUnknown, "could not tell whether " + project + " " +
                                                 version + " is vulnerable: " + finding.text),
         judgement.findings);
   }
   codec::JsonWriter json;
-  json.begin_object().key("info").begin_object().field("name", page.project);
+  json.begin_object().key("info").begin_object().field("name", project);
   json.field("version", version).end_object();
   json.key("last_serial").integer(0).key("urls").begin_array().end_array();
   json.key("vulnerabilities").begin_array();
-  for (const Advisory& advisory : scanner.advisories(page.project, version)) {
+  for (const Advisory& advisory : scanner.advisories(project, version)) {
     write_advisory(json, advisory);
   }
   json.end_array().key("_mlxguard").begin_object().field("scanner", scanner.description());

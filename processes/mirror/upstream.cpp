@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <mutex>
 #include <optional>
 
@@ -102,7 +104,35 @@ curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* address) {
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/// "http://user:password@proxy:3128" and shorter forms, as the HTTP client reads them.
+std::uint16_t port_of_proxy(std::string_view proxy) {
+  constexpr std::uint16_t kDefault = 1080;
+  const auto scheme = proxy.find("://");
+  const bool https = proxy.substr(0, scheme) == "https" && scheme != std::string_view::npos;
+  if (scheme != std::string_view::npos) proxy.remove_prefix(scheme + 3);
+  proxy = proxy.substr(0, proxy.find('/'));
+  const auto colon = proxy.rfind(':');
+  const auto bracket = proxy.rfind(']');
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) {
+    return https ? 443 : kDefault;
+  }
+  std::uint16_t port = 0;
+  const char* end = proxy.data() + proxy.size();
+  const auto read = std::from_chars(proxy.data() + colon + 1, end, port);
+  return read.ec == std::errc() && read.ptr == end && port > 0 ? port : kDefault;
+}
+
 }  // namespace
+
+std::vector<std::uint16_t> connect_ports(const UpstreamOptions& options) {
+  if (!options.proxy.empty()) return {port_of_proxy(options.proxy)};
+  std::vector<std::uint16_t> ports = {options.index.port, 443};
+  if (options.index.scheme == "http") ports.push_back(80);
+  for (const InnerHost& inner : options.inner_hosts) {
+    if (inner.port != 0) ports.push_back(inner.port);
+  }
+  return ports;
+}
 
 struct Upstream::Impl {
   explicit Impl(UpstreamOptions chosen) : options(std::move(chosen)) {}
@@ -120,9 +150,15 @@ struct Upstream::Impl {
     if (idle.size() < kIdleMax) idle.push_back(std::move(easy));
   }
   [[nodiscard]] bool may_be_inner(const Url& url) const {
-    return url.same_server(options.index) ||
-           std::find(options.inner_hosts.begin(), options.inner_hosts.end(), url.host) !=
-               options.inner_hosts.end();
+    return url.same_server(options.index) || is_inner_host(url, 0);
+  }
+  /// Named by the operator: without a port, or (`port`) with this one.
+  [[nodiscard]] bool is_inner_host(const Url& url, std::uint16_t port) const {
+    const auto names = [&](const InnerHost& inner) {
+      const bool at_port = inner.port == url.port || (port == 0 && inner.port == 0);
+      return inner.host == url.host && at_port;
+    };
+    return std::any_of(options.inner_hosts.begin(), options.inner_hosts.end(), names);
   }
   Result<void> check(const Url& url) const;
   Result<Url> fetch(Url url, const std::vector<std::string>& headers, bool compressed,
@@ -139,6 +175,16 @@ struct Upstream::Impl {
 Result<void> Upstream::Impl::check(const Url& url) const {
   if (url.scheme == "http" && options.index.scheme == "https") {
     return failed("refused to follow upstream from https to http");
+  }
+  // A proxy connects for us, and to names that only it resolves; what is an address is judged here.
+  if (!options.proxy.empty() && !may_be_inner(url) && is_inner_text(url.host)) {
+    return failed("refused to follow upstream to an inner address");
+  }
+  const bool usual = url.port == 443 || (url.scheme == "http" && url.port == 80);
+  if (!usual && !url.same_server(options.index) && !is_inner_host(url, url.port)) {
+    return failed("refused to follow upstream to port " + std::to_string(url.port) +
+                  ": --inner-host HOST:PORT allows it")
+        .about(url.host);
   }
   return {};
 }

@@ -18,17 +18,27 @@
 
 namespace mlxguard::mirror {
 
+/// A host besides the index's own that links may lead to in the inner network, or at a port of its
+/// own.
+struct InnerHost {
+  std::string host;
+  std::uint16_t port = 0;  ///< 0: any of those that links may lead to anyway
+};
+
 struct UpstreamOptions {
   Url index;              ///< ".../simple/"
   std::string ca_bundle;  ///< PEM file; empty: the library's default
   std::string proxy;      ///< empty: none, whatever the environment says
-  std::vector<std::string>
-      inner_hosts;  ///< hosts besides the index's that may have inner addresses
+  std::vector<InnerHost> inner_hosts;
   std::chrono::seconds connect_timeout{10};
   std::chrono::seconds stall_timeout{30};  ///< slower than 1 KiB/s for so long
   std::chrono::seconds page_timeout{60};
   std::chrono::seconds file_timeout{3600};
 };
+
+/// The TCP ports that upstream and its links may need: the index's own, those of https and (for a
+/// plain http index) http, of the inner hosts and of the proxy.
+[[nodiscard]] std::vector<std::uint16_t> connect_ports(const UpstreamOptions& options);
 
 struct PageAnswer {
   unsigned status = 0;  ///< 200, 304 or 404

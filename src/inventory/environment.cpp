@@ -59,6 +59,12 @@ class EnvironmentReader {
           .about(shown_root)
           .hinting("name the environment's folder, the one with pyvenv.cfg");
     }
+    if (place_.takes_system_packages) {
+      builder_.observe(Kind::kUnreadable, "", "pyvenv.cfg",
+                       make_error(ErrorCode::kDepsEnvironment,
+                                  "the packages of the system's Python can be imported too "
+                                  "(include-system-site-packages), and are not read"));
+    }
     for (const Distribution& distribution : distributions_) {
       embedded_.push_back(add_distribution(distribution, builder_));
     }
@@ -74,12 +80,11 @@ class EnvironmentReader {
  private:
   fs::path absolute(const std::string& path) const { return place_.prefix / path; }
 
-  /// Every file below a site-packages folder. Links to folders are not followed: what they lead to
-  /// is not below the environment, or is listed where it is.
+  /// Every file below a site-packages folder. Links to folders are not followed, since what they
+  /// lead to may be all of the machine; no installer makes them, and Python imports through them.
   Result<void> list_files(const std::string& site) {
     std::error_code problem;
-    fs::recursive_directory_iterator at(absolute(site),
-                                        fs::directory_options::skip_permission_denied, problem);
+    fs::recursive_directory_iterator at(absolute(site), problem);
     if (problem) {
       builder_.observe(Kind::kUnreadable, "", site, make_error(ErrorCode::kIo, problem.message()));
       return {};
@@ -88,6 +93,11 @@ class EnvironmentReader {
       if (problem) break;
       const std::string path = at->path().lexically_relative(place_.prefix).generic_string();
       std::error_code ignored;
+      if (at->is_symlink(ignored) && at->is_directory(ignored)) {
+        builder_.observe(Kind::kUnrecorded, "", path,
+                         record_error("a link to a folder, whose files no RECORD lists"));
+        continue;
+      }
       if (at->is_directory(ignored)) {
         const std::string name = at->path().filename().string();
         if (at.depth() == 0 && is_info_folder(name)) infos_.push_back(path);

@@ -4,6 +4,7 @@
 
 #include "inventory/environment.h"
 #include "inventory/files.h"
+#include "packaging/scan.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -12,21 +13,26 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kSmallFileBytesMax = 1u << 20;
 
+/// As Python's site module reads pyvenv.cfg: keys in any case, the last one counts.
 std::string config_value(std::string_view text, std::string_view key) {
+  const auto trim = [](std::string_view words) {
+    constexpr std::string_view kSpace = " \t\f\v";
+    const auto first = words.find_first_not_of(kSpace);
+    if (first == std::string_view::npos) return std::string();
+    return std::string(words.substr(first, words.find_last_not_of(kSpace) - first + 1));
+  };
+  std::string found;
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string line(text.substr(at, end - at));
+    const std::size_t end = std::min(text.find_first_of("\n\r", at), text.size());
+    const std::string_view line = text.substr(at, end - at);
     at = end + 1;
     const auto equals = line.find('=');
-    if (equals == std::string::npos) continue;
-    const auto trim = [](std::string words) {
-      const auto first = words.find_first_not_of(" \t\r");
-      if (first == std::string::npos) return std::string();
-      return words.substr(first, words.find_last_not_of(" \t\r") - first + 1);
-    };
-    if (trim(line.substr(0, equals)) == key) return trim(line.substr(equals + 1));
+    if (equals == std::string_view::npos) continue;
+    if (packaging::to_lower(trim(line.substr(0, equals))) == key) {
+      found = trim(line.substr(equals + 1));
+    }
   }
-  return {};
+  return found;
 }
 
 bool has_packages(const fs::path& folder) {
@@ -94,6 +100,10 @@ std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
     std::string version = config_value(*config, "version");
     if (version.empty()) version = config_value(*config, "version_info");
     if (!version.empty()) place.python_version = version;
+    // As Python's site module reads it: what is not said counts as "true".
+    const std::string system =
+        packaging::to_lower(config_value(*config, "include-system-site-packages"));
+    place.takes_system_packages = system.empty() || system == "true";
   }
   return place;
 }

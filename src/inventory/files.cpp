@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <utility>
 #include <vector>
 
 #include "base/os_error.h"
@@ -53,26 +54,67 @@ Result<std::string> read_file(const std::filesystem::path& file, std::uint64_t b
   return text;
 }
 
-Result<void> write_file(const std::filesystem::path& file, std::string_view text) {
-  std::string draft = file.string() + ".XXXXXX";
-  const UniqueFd fd(::mkostemp(draft.data(), O_CLOEXEC));
-  if (!fd.is_open()) return os_error("create", file.string()).about(file.string());
-  const auto fail = [&](const char* doing) {
-    Error error = os_error(doing, file.string()).about(file.string());
-    ::unlink(draft.c_str());
-    return error;
-  };
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t wrote = ::write(fd.get(), text.data() + done, text.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return fail("write");
-    done += static_cast<std::size_t>(wrote);
+namespace {
+
+/// A text beside the file that it will become, gone with this object unless it was named.
+class Draft {
+ public:
+  static Result<Draft> write(const std::filesystem::path& file, std::string_view text) {
+    std::string name = file.string() + ".XXXXXX";
+    const UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
+    if (!fd.is_open()) return os_error("create", file.string()).about(file.string());
+    Draft draft(file, std::move(name));
+    const auto fail = [&](const char* doing) {
+      return os_error(doing, file.string()).about(file.string());
+    };
+    for (std::size_t done = 0; done < text.size();) {
+      const ssize_t wrote = ::write(fd.get(), text.data() + done, text.size() - done);
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote < 0) return fail("write");
+      done += static_cast<std::size_t>(wrote);
+    }
+    constexpr mode_t kReadable = 0644;
+    if (::fchmod(fd.get(), kReadable) != 0) return fail("chmod");
+    if (::fsync(fd.get()) != 0) return fail("fsync");
+    return draft;
   }
-  constexpr mode_t kReadable = 0644;
-  if (::fchmod(fd.get(), kReadable) != 0) return fail("chmod");
-  if (::fsync(fd.get()) != 0) return fail("fsync");
-  if (::rename(draft.c_str(), file.c_str()) != 0) return fail("rename");
+  Draft(Draft&& other) noexcept
+      : file_(std::move(other.file_)), name_(std::exchange(other.name_, {})) {}
+  Draft& operator=(Draft&&) = delete;
+  ~Draft() {
+    if (!name_.empty()) ::unlink(name_.c_str());
+  }
+
+  Result<void> publish() {
+    if (::rename(name_.c_str(), file_.c_str()) != 0) {
+      return os_error("rename", file_.string()).about(file_.string());
+    }
+    name_.clear();
+    return {};
+  }
+
+ private:
+  Draft(std::filesystem::path file, std::string name)
+      : file_(std::move(file)), name_(std::move(name)) {}
+  std::filesystem::path file_;
+  std::string name_;
+};
+
+}  // namespace
+
+Result<void> write_files(const std::vector<FileText>& files) {
+  std::vector<Draft> drafts;
+  for (const FileText& one : files) {
+    MLXGUARD_TRY_ASSIGN(Draft draft, Draft::write(one.file, one.text));
+    drafts.push_back(std::move(draft));
+  }
+  for (Draft& draft : drafts) MLXGUARD_TRY(draft.publish());
   return {};
+}
+
+Result<void> write_file(const std::filesystem::path& file, std::string_view text) {
+  MLXGUARD_TRY_ASSIGN(Draft draft, Draft::write(file, text));
+  return draft.publish();
 }
 
 std::string join_inside(std::string_view base, std::string_view path) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/byte_reader.h"
 #include "base/result.h"
@@ -20,6 +21,12 @@ namespace mlxguard::inventory {
 /// Writes beside the file, makes it durable and renames it there. Errors: kIo, kNoSpace,
 /// kPermission.
 [[nodiscard]] Result<void> write_file(const std::filesystem::path& file, std::string_view text);
+/// Several that belong together: none is touched before all of them are written.
+struct FileText {
+  std::filesystem::path file;
+  std::string text;
+};
+[[nodiscard]] Result<void> write_files(const std::vector<FileText>& files);
 
 /// `path` (with '/', as wheels and RECORDs write it) below `base`, both relative to one root,
 /// without

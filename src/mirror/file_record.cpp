@@ -46,7 +46,8 @@ std::string to_json(const FileRecord& record) {
     json.begin_object().field("verdict", name_of(finding.verdict)).field("code", finding.code);
     json.field("text", finding.text).end_object();
   }
-  json.end_array().field("action", record.action).field("code", record.code);
+  json.end_array().field("metadata_sha256", record.inspection.metadata_sha256);
+  json.field("action", record.action).field("code", record.code);
   json.field("reason", record.reason).field("decided_ms", record.decided_ms).end_object();
   return std::move(json).take();
 }
@@ -62,6 +63,7 @@ Result<FileRecord> file_record_from(std::string_view json) {
   MLXGUARD_TRY_ASSIGN(record.content_sha256, text_of(root, "content_sha256"));
   MLXGUARD_TRY_ASSIGN(record.size_bytes, number_of(root, "size"));
   MLXGUARD_TRY_ASSIGN(record.inspected_by, text_of(root, "inspected_by"));
+  MLXGUARD_TRY_ASSIGN(record.inspection.metadata_sha256, text_of(root, "metadata_sha256"));
   MLXGUARD_TRY_ASSIGN(record.action, text_of(root, "action"));
   MLXGUARD_TRY_ASSIGN(record.code, text_of(root, "code"));
   MLXGUARD_TRY_ASSIGN(record.reason, text_of(root, "reason"));
@@ -97,9 +99,8 @@ Result<std::vector<FileRecord>> read_records(const std::filesystem::path& mirror
 }
 
 std::string record_id(std::string_view project, const ProjectFile& file) {
-  if (!file.sha256.empty()) return file.sha256;
-  return codec::to_hex(crypto::sha256(
-      {as_bytes("no digest\n"), as_bytes(project), as_bytes("\n"), as_bytes(file.filename)}));
+  return codec::to_hex(crypto::sha256({as_bytes(project), as_bytes("\n"), as_bytes(file.filename),
+                                       as_bytes("\n"), as_bytes(file.sha256)}));
 }
 
 }  // namespace mlxguard::mirror

@@ -6,8 +6,6 @@
 namespace mlxguard::mirror {
 namespace {
 
-using namespace std::string_view_literals;
-
 constexpr std::string_view kSha256 = "sha256=";
 
 Error left_out(std::string message) {
@@ -47,7 +45,7 @@ Result<ProjectPage> parse_html_page(std::string_view project, const Url& base,
                                     std::string_view untrusted_text) {
   MLXGUARD_TRY_ASSIGN(const HtmlIndex index, parse_html_index(untrusted_text));
   const std::string_view version = index.repository_version;
-  if (!version.empty() && version != "1"sv && !version.starts_with("1.")) {
+  if (!version.empty() && version != "1" && !version.starts_with("1.")) {
     return left_out("an index of an API version that is not 1.x");
   }
   PageBuilder builder(project);

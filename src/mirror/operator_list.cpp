@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "events/files.h"
 #include "mirror/page_entries.h"
+#include "packaging/version.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -51,6 +52,14 @@ std::string to_json(const std::vector<OperatorEntry>& entries) {
   return std::move(json).take() + "\n";
 }
 
+/// As "==" of PEP 440 has it: 1.0 is 1.0.0 and 1.0+cpu. What is no version is compared as text.
+bool is_version(std::string_view wanted, std::string_view found) {
+  const auto left = packaging::Version::parse(wanted);
+  const auto right = packaging::Version::parse(found);
+  if (!left || !right) return wanted == found;
+  return *left == (left->local().empty() ? right->without_local() : *right);
+}
+
 }  // namespace
 
 std::string_view name_of(OperatorAction action) {
@@ -88,8 +97,10 @@ std::string Selector::text() const {
 }
 
 bool Selector::matches(std::string_view of_project, const ProjectFile& file) const {
-  if (!sha256.empty()) return sha256 == file.sha256;
-  return project == of_project && (version.empty() || version == file.version);
+  if (!sha256.empty()) {
+    return sha256 == (file.sha256.empty() ? file.content_sha256 : file.sha256);
+  }
+  return project == of_project && (version.empty() || is_version(version, file.version));
 }
 
 std::filesystem::path OperatorList::file_in(const std::filesystem::path& mirror_folder) {

@@ -3,7 +3,11 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
+#include "codec/text.h"
+#include "crypto/digest.h"
 #include "inventory/read.h"
+#include "inventory/zip_file.h"
 #include "packaging/name.h"
 
 namespace mlxguard::mirror {
@@ -80,6 +84,20 @@ void check_name(const Inventory& contents, std::string_view project, Judgement& 
                                 "its metadata is not that of " + std::string(project)});
 }
 
+/// The digest of the text that installers get beside the wheel (PEP 658); empty if it has none.
+std::string metadata_sha256_in(int fd) {
+  const auto zip = inventory::ZipFile::open(fd);
+  if (!zip) return {};
+  for (const inventory::ZipEntry& entry : zip->entries()) {
+    const auto slash = entry.name.find('/');
+    if (slash == std::string::npos || entry.name.substr(slash) != "/METADATA") continue;
+    if (!std::string_view(entry.name).substr(0, slash).ends_with(".dist-info")) continue;
+    const auto text = zip->read(entry, limits::kMirrorMetadataBytesMax);
+    return text ? codec::to_hex(crypto::sha256(as_bytes(*text))) : std::string();
+  }
+  return {};
+}
+
 }  // namespace
 
 PackageInspection inspect_package(int fd, std::string_view project, std::string_view filename) {
@@ -102,6 +120,7 @@ PackageInspection inspect_package(int fd, std::string_view project, std::string_
   for (const Observation& observation : out.contents.observations)
     judge(observation, out.judgement);
   check_name(out.contents, project, out.judgement);
+  if (filename.ends_with(".whl")) out.judgement.metadata_sha256 = metadata_sha256_in(fd);
   return out;
 }
 

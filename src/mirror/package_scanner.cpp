@@ -137,15 +137,22 @@ Result<void> PackageScanner::check_database() const {
                                impl_->clock.now());
 }
 
+bool PackageScanner::is_damaged() const { return impl_->databases()->problem.has_value(); }
+
 Judgement PackageScanner::judge_release(std::string_view project, std::string_view version) const {
   Judgement judgement;
   const auto databases = impl_->databases();
-  if (auto usable = check_database(); !usable) {
+  if (databases->problem) {
+    // Not one of the reasons that can be accepted: there is a database, and what it says is lost.
+    judgement.findings.push_back(
+        {Verdict::kCouldNotTell, "damaged-database", databases->problem->message});
+  } else if (auto usable = check_database(); !usable) {
     const bool old = usable.error().code == ErrorCode::kAdvisoryTooOld;
     judgement.findings.push_back(
         could_not_tell(old ? Unknown::kOldDatabase : Unknown::kNoDatabase, usable.error().message));
-    if (!old) return judgement;
   }
+  // Whatever is there is asked all the same: a feed knows vulnerabilities without a database.
+  if (!databases->osv && !databases->feed) return judgement;
   const inventory::Component component = release_of(project, version);
   auto report = advisories::judge(component, databases->knowledge(), {});
   if (!report) {

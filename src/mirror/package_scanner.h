@@ -26,6 +26,8 @@ class PackageScanner final : public Scanner {
   /// kAdvisoryDatabase if there is none; what it says otherwise. The database is opened again when
   /// it was replaced.
   [[nodiscard]] Result<void> check_database() const;
+  /// A database or feed that is there and cannot be used. No acceptance makes up for that.
+  [[nodiscard]] bool is_damaged() const;
 
   [[nodiscard]] Judgement judge_release(std::string_view project,
                                         std::string_view version) const override;

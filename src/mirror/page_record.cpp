@@ -29,6 +29,9 @@ Result<ProjectFile> read_file(std::string_view project, JsonValue item) {
   MLXGUARD_TRY(read_text(item, "metadata_sha256", file.metadata_sha256));
   MLXGUARD_TRY(read_text(item, "requires_python", file.requires_python));
   MLXGUARD_TRY_ASSIGN(file.first_seen_ms, number_of(item, "first_seen_ms"));
+  if (item.find("changed_ms")) {
+    MLXGUARD_TRY_ASSIGN(file.changed_ms, number_of(item, "changed_ms"));
+  }
   if (item.find("yanked")) {
     file.yanked.emplace();
     MLXGUARD_TRY(read_text(item, "yanked", *file.yanked));
@@ -73,6 +76,7 @@ std::string to_record(const ProjectPage& page) {
   for (const ProjectFile& file : page.files) {
     json.begin_object().field("filename", file.filename).field("url", file.url);
     json.field("first_seen_ms", file.first_seen_ms);
+    if (file.changed_ms != 0) json.field("changed_ms", file.changed_ms);
     if (!file.sha256.empty()) json.field("sha256", file.sha256);
     if (!file.metadata_sha256.empty()) json.field("metadata_sha256", file.metadata_sha256);
     if (!file.requires_python.empty()) json.field("requires_python", file.requires_python);

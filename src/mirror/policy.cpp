@@ -56,7 +56,8 @@ std::int64_t Policy::cooldown_end_ms(const ProjectFile& file) const {
   // Upstream's own word, or, where it says nothing, the time at which this mirror saw the file
   // first.
   const std::int64_t born = file.upload_time_ms.value_or(file.first_seen_ms);
-  return born + options_.cooldown.count();
+  // No index lets a file of a name be uploaded twice: one that changed is as new as its change.
+  return std::max(born, file.changed_ms) + options_.cooldown.count();
 }
 
 Decision Policy::decide(std::string_view project, const ProjectFile& file, const OperatorList& said,
@@ -72,6 +73,12 @@ Decision Policy::decide(std::string_view project, const ProjectFile& file, const
   }
   if (file.sha256.empty()) {
     findings.push_back({Verdict::kCouldNotTell, "no-digest", "upstream gives no sha256 for it"});
+  }
+  if (inspection != nullptr && !file.metadata_sha256.empty() &&
+      inspection->metadata_sha256 != file.metadata_sha256) {
+    // What resolvers were told of its dependencies is not what would be installed.
+    findings.push_back({Verdict::kQuarantined, "wheel.invalid",
+                        "its METADATA is not the one that upstream offers beside it"});
   }
   Verdict verdict = Verdict::kClean;
   for (const Finding& finding : findings) verdict = std::max(verdict, finding.verdict);

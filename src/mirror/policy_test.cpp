@@ -153,6 +153,66 @@ TEST_CASE("policy: the operator's release overrides, the operator's quarantine b
             .action == Action::kServe);
 }
 
+TEST_CASE("policy: a selector's version is compared as a version, its digest with the bytes seen") {
+  Said said;
+  for (const char* selector : {"name==1.0", "name==1.0.0", "name==v1.0"}) {
+    CAPTURE(selector);
+    const OperatorList list = said.list(OperatorAction::kQuarantine, selector);
+    ProjectFile file = file_of_age(30);
+    for (const char* version : {"1.0", "1", "1.0.0", "1.0+cpu"}) {
+      CAPTURE(version);
+      file.version = version;
+      CHECK(decide(file, {}, {}, {}, list).action == Action::kBlock);
+    }
+    for (const char* version : {"1.0.1", "1.0.post1", "1.0rc1"}) {
+      CAPTURE(version);
+      file.version = version;
+      CHECK(decide(file, {}, {}, {}, list).action == Action::kServe);
+    }
+  }
+  ProjectFile undigested = file_of_age(30);
+  undigested.sha256.clear();
+  undigested.content_sha256 = std::string(64, 'b');
+  PolicyOptions options;
+  options.accepted = {Unknown::kNoDigest};
+  Said bytes;
+  const OperatorList list =
+      bytes.list(OperatorAction::kQuarantine, "sha256:" + undigested.content_sha256);
+  CHECK(decide(undigested, {}, {}, options, list).action == Action::kBlock);
+}
+
+TEST_CASE("policy: a wheel whose METADATA is not the one beside it is quarantined") {
+  ProjectFile file = file_of_age(30);
+  file.metadata_sha256 = std::string(64, 'c');
+  Judgement inside;
+  inside.metadata_sha256 = file.metadata_sha256;
+  CHECK(decide(file, {}, inside).action == Action::kServe);
+  inside.metadata_sha256 = std::string(64, 'd');
+  CHECK(decide(file, {}, inside).code == ErrorCode::kMirrorBlocked);
+  inside.metadata_sha256.clear();
+  CHECK(decide(file, {}, inside).verdict == Verdict::kQuarantined);
+}
+
+TEST_CASE("policy: other bytes under a known name are as new as they are, whatever upstream says") {
+  ProjectPage before, now;
+  before.files = {file_of_age(30), file_of_age(30)};
+  before.files[1].filename = "name-1.1-py3-none-any.whl";
+  for (ProjectFile& file : before.files) file.url = "https://index.example/" + file.filename;
+  now.files = before.files;
+  now.files[0].sha256 = std::string(64, 'e');
+  keep_first_seen(now, &before, 100 * kDayMs);
+  CHECK(decide(now.files[0], {}, {}).code == ErrorCode::kMirrorHeld);
+  CHECK(decide(now.files[1], {}, {}).action == Action::kServe);
+  now.project = "name";
+  ProjectPage later = now;  // still so a day after, and after a restart
+  keep_first_seen(later, &now, 101 * kDayMs);
+  const auto again = from_record(to_record(later));
+  REQUIRE(again);
+  CHECK(again->files.size() == 2);
+  CHECK(again->files[0].changed_ms == 100 * kDayMs);
+  CHECK(again->files[1].changed_ms == 0);
+}
+
 TEST_CASE("policy: an operator's list that is damaged is an error, not an empty list") {
   Said said;
   (void)said.list(OperatorAction::kQuarantine, "name");

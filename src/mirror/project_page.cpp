@@ -98,6 +98,7 @@ void keep_first_seen(ProjectPage& page, const ProjectPage* before, std::int64_t 
     // Other bytes under an old name are a new file.
     const bool same = found != known.end() && found->second->sha256 == file.sha256;
     file.first_seen_ms = same ? std::min(found->second->first_seen_ms, now_ms) : now_ms;
+    if (found != known.end()) file.changed_ms = same ? found->second->changed_ms : now_ms;
   }
 }
 

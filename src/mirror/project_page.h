@@ -21,12 +21,14 @@ struct ProjectFile {
   std::string version;          ///< as the file name spells it
   std::string url;              ///< upstream, absolute, without fragment
   std::string sha256;           ///< 64 lower-case hex digits; empty where upstream gives none
+  std::string content_sha256;   ///< of the bytes, once they are in the cache; of no page
   std::string metadata_sha256;  ///< of the PEP 658 file; empty where there is none
   std::string requires_python;
   std::optional<std::string> yanked;  ///< the reason, which may be empty
   std::optional<std::uint64_t> size_bytes;
   std::optional<std::int64_t> upload_time_ms;  ///< as upstream says
   std::int64_t first_seen_ms = 0;              ///< when this mirror saw the file first
+  std::int64_t changed_ms = 0;  ///< when it took the place of other bytes of its name; 0: never
 
   [[nodiscard]] bool is_wheel() const { return filename.ends_with(".whl"); }
 };
@@ -63,7 +65,8 @@ struct ProjectPage {
 [[nodiscard]] std::string to_record(const ProjectPage& page);
 [[nodiscard]] Result<ProjectPage> from_record(std::string_view text);
 
-/// First-seen times of `before` for files that are still the same ones.
+/// First-seen times of `before` for files that are still the same ones; others under a known name
+/// are noted as changed, whatever upstream says of their age.
 void keep_first_seen(ProjectPage& page, const ProjectPage* before, std::int64_t now_ms);
 
 }  // namespace mlxguard::mirror

@@ -53,7 +53,8 @@ struct Finding {
 };
 
 struct Judgement {
-  std::vector<Finding> findings;  ///< clean: none, or only such as are worth telling
+  std::vector<Finding> findings{};  ///< clean: none, or only such as are worth telling
+  std::string metadata_sha256{};    ///< of the METADATA inside of a wheel; empty: none was read
   [[nodiscard]] Verdict verdict() const;
 };
 

@@ -92,7 +92,7 @@ class Store {
   [[nodiscard]] Result<void> commit(BlobKind kind, Incoming incoming, const std::string& sha256,
                                     std::optional<std::uint64_t> size_bytes);
 
-  [[nodiscard]] std::optional<FileRecord> record(const std::string& sha256) const;
+  [[nodiscard]] std::optional<FileRecord> record(const std::string& id) const;
   [[nodiscard]] Result<void> put_record(const FileRecord& record);
 
  private:
@@ -118,7 +118,8 @@ class Store {
 /// mirror.
 [[nodiscard]] Result<std::vector<FileRecord>> read_records(
     const std::filesystem::path& mirror_folder);
-/// How a record is named: by digest, or where there is none by project and file name.
+/// How a record is named: by project, file name and the digest that the index promises. The same
+/// bytes under another name are another file: what was found in them depends on the name.
 [[nodiscard]] std::string record_id(std::string_view project, const ProjectFile& file);
 
 }  // namespace mlxguard::mirror

@@ -129,8 +129,15 @@ TEST_CASE("store: pages and records read back; damaged ones are as if absent") {
   record.sha256 = digest_of("abc");
   record.inspection.findings.push_back({Verdict::kQuarantined, "path-code", "text"});
   REQUIRE(store->put_record(record));
-  const auto again = store->record(record.sha256);
+  ProjectFile file;
+  file.filename = record.filename;
+  file.sha256 = record.sha256;
+  const auto again = store->record(record_id("name", file));
   REQUIRE(again);
   CHECK(again->inspection.verdict() == Verdict::kQuarantined);
+  // The same bytes under another name are another file: what was found depends on the name.
+  CHECK_FALSE(store->record(record_id("other", file)));
+  file.filename = "name-2.0.tar.gz";
+  CHECK_FALSE(store->record(record_id("name", file)));
   REQUIRE(read_records(folder.path)->size() == 1);
 }

@@ -78,6 +78,26 @@ Result<bool> become_nobody() {
   return true;
 }
 
+/// The sets that an exec, or a thread, could take capabilities from.
+Result<void> empty_inherited_sets() {
+  MLXGUARD_TRY(empty_bounding_set());
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
+    return sandbox_error("clear the ambient capabilities");
+  }
+  return {};
+}
+
+Result<void> empty_own_sets() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const CapabilitySets none{};
+  if (::syscall(SYS_capset, &header, none.data()) != 0) return sandbox_error("drop capabilities");
+  MLXGUARD_TRY_ASSIGN(const CapabilitySets left, read_capabilities());
+  if (any_capability(left)) {
+    return make_error(ErrorCode::kSandbox, "capabilities are left after dropping them");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> require_single_thread() {
@@ -101,20 +121,17 @@ Result<void> require_single_thread() {
                     "expected one thread before the lock, found " + threads);
 }
 
-Result<void> drop_identity_and_capabilities(IsolationReport& report) {
-  MLXGUARD_TRY(empty_bounding_set());
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
-    return sandbox_error("clear the ambient capabilities");
-  }
-  MLXGUARD_TRY_ASSIGN(const bool changed, become_nobody());
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const CapabilitySets none{};
-  if (::syscall(SYS_capset, &header, none.data()) != 0) return sandbox_error("drop capabilities");
+Result<void> drop_capabilities(IsolationReport& report) {
+  MLXGUARD_TRY(empty_inherited_sets());
+  MLXGUARD_TRY(empty_own_sets());
+  report.add_active(Mechanism::kNoCapabilities);
+  return {};
+}
 
-  MLXGUARD_TRY_ASSIGN(const CapabilitySets left, read_capabilities());
-  if (any_capability(left)) {
-    return make_error(ErrorCode::kSandbox, "capabilities are left after dropping them");
-  }
+Result<void> drop_identity_and_capabilities(IsolationReport& report) {
+  MLXGUARD_TRY(empty_inherited_sets());
+  MLXGUARD_TRY_ASSIGN(const bool changed, become_nobody());
+  MLXGUARD_TRY(empty_own_sets());
   if (changed && ::setresuid(0, 0, 0) == 0) {
     return make_error(ErrorCode::kSandbox, "the dropped identity could be taken back");
   }

@@ -17,6 +17,10 @@ Result<void> require_single_thread();
 /// back. Staying the caller's own unprivileged identity is reported, not an error.
 Result<void> drop_identity_and_capabilities(IsolationReport& report);
 
+/// The same without a change of identity, for a process that goes on to own files: root without
+/// capabilities is an ordinary user whose files are root's.
+Result<void> drop_capabilities(IsolationReport& report);
+
 /// No exec can raise privileges any more.
 Result<void> set_no_new_privileges(IsolationReport& report);
 

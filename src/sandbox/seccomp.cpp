@@ -92,6 +92,13 @@ SeccompPolicy SeccompPolicy::refuse(int error_number,
   return policy;
 }
 
+SeccompPolicy SeccompPolicy::refuse_if(int error_number, std::string_view name,
+                                       std::vector<ArgumentCondition> all_of) const {
+  SeccompPolicy policy = *this;
+  policy.rules_.push_back({name, error_number, std::move(all_of)});
+  return policy;
+}
+
 Result<void> SeccompPolicy::load(IsolationReport& report) const {
   MLXGUARD_TRY_ASSIGN(const Filter filter, new_filter());
   for (const Rule& rule : rules_) MLXGUARD_TRY(add_rule(filter.get(), rule));

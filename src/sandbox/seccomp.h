@@ -45,6 +45,9 @@ class SeccompPolicy {
   /// The call is not made and fails with `error_number`: for probes that a library survives.
   [[nodiscard]] SeccompPolicy refuse(int error_number,
                                      std::initializer_list<std::string_view> names) const;
+  /// The same where the arguments are so; what `allow_if` lets through must not overlap.
+  [[nodiscard]] SeccompPolicy refuse_if(int error_number, std::string_view name,
+                                        std::vector<ArgumentCondition> all_of) const;
 
   struct Rule {
     std::string_view name;  ///< a literal

@@ -34,6 +34,32 @@ foreach(name thread_starts thread_opens_file clone3_process)
   attack(${name} gateway ${KILLED} ${KILLED})
 endforeach()
 
+# --- the mirror: files outside of its state, other programs, other processes, listening --------------------
+foreach(name open_file open_folder open_above_the_root create_file open_own_memory open_device
+        thread_opens_file unix_socket)
+  attack_alone(${name} mirror EACCES)
+endforeach()
+attack_alone(tcp_listen mirror EACCES landlock4)
+foreach(name ${self_attacks} ${process_attacks} ${kernel_attacks} pkey_mprotect_executable
+        call_by_32_bit_entry call_by_x32_entry)
+  attack_alone(${name} mirror ${KILLED})
+endforeach()
+foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable
+        map_executable_memfd)
+  attack_alone(${name} mirror EPERM)
+endforeach()
+attack_alone(clone3_process mirror ENOSYS)
+attack_alone(thread_before_lock mirror "verdict start_failed")
+attack_alone(thread_starts mirror succeeded)
+attack_alone(udp_send mirror succeeded)  # name servers
+foreach(name open_file create_file open_own_memory open_device thread_opens_file exec_program exec_memory)
+  attack_alone(${name} mirror_without_seccomp EACCES)
+endforeach()
+attack_alone(tcp_listen mirror_without_seccomp EACCES landlock4)
+foreach(name trace_parent mount unshare_mount chroot gain_privileges)
+  attack_alone(${name} mirror_without_seccomp EPERM)
+endforeach()
+
 # --- limits: counted by cgroups at full, by rlimits in a container ------------------------------------
 attack(eat_memory worker "verdict memory" ENOMEM NO_CGROUP ENOMEM)
 attack(eat_processor worker "verdict cpu_time" "verdict cpu_time")

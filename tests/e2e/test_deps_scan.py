@@ -177,7 +177,7 @@ def test_the_path_that_brings_it_in_is_shown(cli, know, tmp_path):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + "".join(f"Requires-Dist: {one}\n" for one in requires))
         (info / "RECORD").write_text(f"{name}-1.0.dist-info/METADATA,,\n{name}-1.0.dist-info/RECORD,,\n")
     (site / "top-1.0.dist-info/REQUESTED").write_text("")
-    (tmp_path / "env/pyvenv.cfg").write_text("version = 3.11.7\n")
+    (tmp_path / "env/pyvenv.cfg").write_text("version = 3.11.7\ninclude-system-site-packages = false\n")
     know(record())
     report = cli.json("deps", "scan", tmp_path / "env", "--accept", "unlisted-package", "--accept", "unreadable", exit_code=1)
     assert row(report, "alpha")["path"] == ["top", "middle", "alpha"]

@@ -95,6 +95,24 @@ def test_without_a_fix_it_says_so_and_fails(cli, env, tmp_path, tool_env):
     assert answer["upgrades"][0]["no_fix"] == ["TEST-1"] and answer["upgrades"][0]["to"] == ""
 
 
+@pytest.mark.parametrize("affected", [{"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"last_affected": "1.1"}]}]},
+                                      {"versions": ["1.0", "1.1"]}])
+def test_a_fix_that_no_advisory_names_is_looked_for(cli, env, tmp_path, tool_env, affected):
+    record = advisory(1, "leaf")
+    record["affected"] = [{"package": {"ecosystem": "PyPI", "name": "leaf"}, **affected}]
+    database(cli, tmp_path, record)
+    answer = updates(cli, env, tool_env)
+    assert [(u["name"], u["to"], u["clears"], u["no_fix"]) for u in answer["upgrades"]] == [("leaf", "1.2", ["TEST-1"], [])]
+
+
+def test_two_watches_tell_a_finding_once(cli, env, tmp_path):
+    database(cli, tmp_path, advisory(1, "leaf", "1.1"))
+    command = [cli.binary, "deps", "watch", str(env), "--once", "--state", str(cli.state), *ACCEPT]
+    watches = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [watch.wait(60) for watch in watches] == [1] * 4
+    assert len(cli.events("--type", "deps.vulnerable")) == 1
+
+
 def test_a_fix_that_does_not_resolve_is_no_upgrade(cli, env, tmp_path, tool_env):
     database(cli, tmp_path, advisory(1, "leaf", "7.0"))
     assert updates(cli, env, tool_env, exit_code=3)["error"]["code"] == "deps.resolver"

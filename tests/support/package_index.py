@@ -32,12 +32,13 @@ def wheel(name, version, files=None, requires=()):
 
 
 class Upstream:
-    """A package index (PEP 691). `requests` is every path that was asked for."""
+    """A package index (PEP 691). `requests` is every path that was asked for; `raw` answers by hand: path -> f(handler)."""
 
     def __init__(self):
         self.projects = {}
         self.bodies = {}
         self.requests = []
+        self.raw = {}
         self.delay_seconds = 0
         index = self
 
@@ -46,6 +47,12 @@ class Upstream:
 
             def do_GET(self):
                 index.requests.append(self.path)
+                if self.path in index.raw:
+                    try:
+                        return index.raw[self.path](self)
+                    except OSError:  # the client has had enough
+                        self.close_connection = True
+                        return None
                 kind, body = index.answer(self.path)
                 if self.path.startswith("/files/"):
                     time.sleep(index.delay_seconds)

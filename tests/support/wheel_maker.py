@@ -42,7 +42,7 @@ def environment(folder: pathlib.Path, packages) -> pathlib.Path:
     """A virtual environment's folder with these packages: (name, version, requires[, files])."""
     site = folder / "lib/python3.11/site-packages"
     site.mkdir(parents=True)
-    (folder / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\ninclude-system-site-packages = false\n")
     for package in packages:
         install(site, *package)
     return folder
