@@ -68,7 +68,6 @@ enum class ExitClass : std::uint8_t {
   X(404, kArtifactChanged,       "artifact.changed",            kRefused, "a file changed while it was read") \
   X(405, kArtifactTooMany,       "artifact.too_many",           kRefused, "more files or deeper folders than allowed") \
   X(406, kArtifactNotFound,      "artifact.not_found",          kFailed,  "the model folder does not exist") \
-  X(407, kArtifactHardLink,      "artifact.hard_link",          kRefused, "a file reachable under another name outside of the model") \
   X(410, kStoreMissing,           "store.not_found",                kFailed,  "the store holds no model of this name or digest") \
   X(411, kStoreReceipt,           "store.receipt",                  kRefused, "a receipt that is malformed, wrongly keyed, or of other files") \
   X(412, kStoreCorrupt,           "store.corrupt",                  kRefused, "what the store holds is not what it admitted") \
@@ -123,7 +122,6 @@ enum class ExitClass : std::uint8_t {
   X(615, kNpyShape,               "npy.shape",                      kRefused, "a npy shape that is negative, too large, or not that of the data") \
   X(616, kArchive,                "archive.invalid",                kRefused, "an archive that is malformed, lies about its sizes, or escapes its folder") \
   X(617, kMlxfn,                  "mlxfn.invalid",                  kRefused, "an exported function that is not well-formed") \
-  X(618, kPickle,                 "pickle.invalid",                 kRefused, "a pickle stream that is not well-formed or exceeds its bounds") \
   X(619, kInspectIncomplete,      "inspect.incomplete",             kRefused, "a file could not be inspected to its end: could not tell") \
   /* 7xx: engine */                                                                                      \
   X(700, kEngineVersion,         "engine.version",              kFailed,  "an mlx runtime older than the oldest tested") \
@@ -184,13 +182,11 @@ enum class ExitClass : std::uint8_t {
   X(1005, kLogRollback,          "log.rollback",                kRefused, "the log is older than, or not an extension of, a head seen before") \
   X(1006, kLogKey,               "log.key",                     kFailed,  "the log's signing key is missing or unusable") \
   X(1007, kLogWrite,             "log.write",                   kFailed,  "an event could not be made durable") \
-  X(1008, kLogEventTooLarge,     "log.event_too_large",         kFailed,  "an event is larger than a log entry may be") \
   X(1009, kLogJournal,           "log.journal",                 kRefused, "the journal holds a damaged record") \
   X(1010, kLogIndex,             "log.index",                   kFailed,  "the index could not be opened or rebuilt") \
   X(1011, kLogNotFound,          "log.not_found",               kFailed,  "there is no log here") \
   X(1012, kLogEntryMissing,      "log.entry_missing",           kRefused, "an entry bundle inside the log is not there") \
   X(1013, kLogEntryOrder,        "log.entry_order",             kRefused, "entries stand in another order than they were logged in") \
-  X(1014, kLogEventInvalid,      "log.event_invalid",           kFailed,  "an event of an unknown type or with malformed fields") \
   /* 11xx: command line and configuration */                                                             \
   X(1100, kUsage,                "usage",                       kUsage,   "the command line is not understood") \
   X(1101, kConfig,               "config.invalid",              kUsage,   "the configuration file is not valid") \

@@ -38,7 +38,6 @@ enum class Line : std::uint8_t { kModel, kRequest, kHost, kOperator };
   X(kWorkerDied,        "worker.died",        kHost,     1007, 2, 4, "a worker or the gateway died; the verdict says why") \
   X(kWorkerRestarted,   "worker.restarted",   kHost,     1007, 1, 2, "a worker was started again")                        \
   X(kSandboxRefused,    "sandbox.refused",    kHost,     1007, 99, 5, "a sandbox could not be put in place; nothing was started") \
-  X(kLogVerified,       "log.verified",       kOperator, 5002, 2, 1, "the event log was verified")                        \
   X(kLogRecovered,      "log.recovered",      kOperator, 5002, 99, 2, "the event log was recovered after an unclean stop") \
   X(kKeyRotated,        "key.rotated",        kOperator, 5002, 99, 2, "a signing key was replaced by a new one, signed by both") \
   X(kKeyRevoked,        "key.revoked",        kOperator, 5002, 99, 3, "a key was put on the revocation list") \
