@@ -5,6 +5,7 @@
 
 #include "packaging/marker_reader.h"
 #include "packaging/name.h"
+#include "packaging/scan.h"
 #include "packaging/specifier.h"
 
 namespace mlxguard::packaging {
@@ -49,6 +50,9 @@ Result<bool> compare(const Node& node, const MarkerEnvironment& environment) {
   const std::string_view right = node.left.variable ? node.right.text : known->second;
   if (is_version_variable(name) && node.op != "in" && node.op != "not in") {
     if (const auto specifier = Specifier::parse(node.op + std::string(right))) {
+      if (specifier->op() == Specifier::Operator::kArbitrary) {  // also of what is no version
+        return to_lower(left) == to_lower(specifier->version_text());
+      }
       const auto version = Version::parse(left);
       return version && specifier->matches(*version, left);
     }

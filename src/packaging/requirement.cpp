@@ -5,7 +5,6 @@
 #include <set>
 
 #include "base/limits.h"
-#include "packaging/name.h"
 #include "packaging/scan.h"
 
 namespace mlxguard::packaging {
@@ -59,7 +58,10 @@ class Reader {
       ++end;
     }
     std::string name(text_.substr(at_, end - at_));
-    if (!is_name(name)) return expected(what);
+    // Installers let a name end in an underscore, too.
+    const bool good = !name.empty() && is_alphanumeric(name.front()) &&
+                      (is_alphanumeric(name.back()) || name.back() == '_');
+    if (!good) return expected(what);
     at_ = end;
     return name;
   }
@@ -91,14 +93,31 @@ class Reader {
     const bool enclosed = take('(');
     const std::size_t end = std::min(text_.find_first_of(enclosed ? ")" : ";", at_), text_.size());
     const std::string_view list = text_.substr(at_, end - at_);
-    // A comma before the first specifier or two in a row is a slip that could hide something.
-    const std::string_view plain = trim(list);
-    if (plain.starts_with(',')) return expected("a specifier");
     MLXGUARD_TRY_ASSIGN(out.specifiers, SpecifierSet::parse(list));
-    if (list.find(",,") != std::string_view::npos) return expected("a specifier between commas");
+    // A comma before the first specifier or two in a row is a slip that could hide something.
+    for (std::size_t from = 0, comma = 0; (comma = list.find(',', from)) != std::string_view::npos;
+         from = comma + 1) {
+      if (trim(list.substr(from, comma - from)).empty()) return expected("a specifier");
+    }
+    if (!ends_arbitrary(list)) return expected("a comma apart from what === compares");
     at_ = end;
     if (enclosed && !take(')')) return expected("a closing parenthesis");
     return {};
+  }
+
+  /// What === compares ends at white space alone: in "===1.0, !=2.0" a comma is part of it, and
+  /// none stands before the next specifier.
+  static bool ends_arbitrary(std::string_view list) {
+    const auto skip = [&](std::size_t at, bool space) {
+      while (at < list.size() && is_space(list[at]) == space) ++at;
+      return at;
+    };
+    for (std::size_t at = list.find("==="); at != std::string_view::npos;
+         at = list.find("===", at)) {
+      at = skip(skip(skip(at + 3, true), false), true);
+      if (at < list.size() && list[at] != ',') return false;
+    }
+    return true;
   }
 
   std::string_view text_;

@@ -83,6 +83,7 @@ Result<Specifier> Specifier::parse(std::string_view text) {
   if (equality && written.ends_with(".*")) {
     specifier.prefix_ = true;
     written.remove_suffix(2);
+    if (written.empty() || is_space(written.back())) return invalid(text);
   }
   auto version = Version::parse(written);
   if (!version) return invalid(text);

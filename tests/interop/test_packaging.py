@@ -175,6 +175,75 @@ def test_requirements(material):
     assert [row for row in zip(texts, ours, valid) if row[1] != row[2]] == []
 
 
+VARIABLES = ["python_version", "python_full_version", "os_name", "sys_platform", "platform_release", "platform_system", "platform_version", "platform_machine",
+             "platform_python_implementation", "implementation_name", "implementation_version", "extra", "os.name", "python_implementation"]
+VALUES = ["3.8", "3.11", "3.11.*", "3.10.0rc1", "linux", "win32", "posix", "x86_64", "CPython", "Foo_Bar", "", "6.1.0-18-amd64", "5"]
+NAMES = ["a", "foo", "Foo.Bar", "foo-bar_baz", "A1", "x_", "_x", "x._", "f-", "1x"]
+
+
+def random_marker(rng, depth=0):
+    kind = rng.random()
+    if depth > 3 or kind < 0.5:
+        sides = [rng.choice(VARIABLES), '"' + rng.choice(VALUES) + '"']
+        rng.shuffle(sides) if rng.random() < 0.2 else None
+        return f" {rng.choice(['==', '!=', '<', '<=', '>', '>=', '~=', '===', 'in', 'not in', 'not  in'])} ".join(sides)
+    if kind < 0.75:
+        return random_marker(rng, depth + 1) + rng.choice([" and ", " or "]) + random_marker(rng, depth + 1)
+    return "(" + random_marker(rng, depth + 1) + ")"
+
+
+def random_requirement(rng):
+    text = rng.choice(["", " "]) + rng.choice(NAMES) + rng.choice(["", " "])
+    if rng.random() < 0.3:
+        text += "[" + rng.choice([",", " , "]).join(rng.choice(NAMES) for _ in range(rng.randint(0, 2))) + "]"
+    if rng.random() < 0.2:
+        text += rng.choice(["@", " @ "]) + rng.choice(["https://x.y/z.whl", "git+https://a/b@c#egg=d", "file:///x y", "../x", "x"])
+    else:
+        listed = rng.choice([",", ", ", " ,"]).join(random_specifier(rng) for _ in range(rng.choice([0, 1, 1, 2, 3])))
+        text += rng.choice([listed, " " + listed, "(" + listed + ")", " (" + listed + ") "])
+    if rng.random() < 0.4:
+        text += rng.choice([";", " ; "]) + random_marker(rng)
+    return text
+
+
+def spoiled(rng, text):
+    """Half of them as they are; the other ones with a letter more or less. Backslashes are refused by us."""
+    at = rng.randrange(len(text) + 1)
+    return rng.choice([text, text, text[:at] + text[at + 1:], text[:at] + rng.choice(" ,;()[]'\"@=<>!~.*-_+#\tvx0") + text[at:]])
+
+
+def test_random_requirements():
+    rng = random.Random(24)
+    texts = [spoiled(rng, random_requirement(rng)) for _ in range(20_000)]
+    expected = [or_error(lambda text=text: Requirement(text) and "valid", InvalidRequirement) for text in texts]
+    ours = ["error" if answer == "error" else "valid" for answer in ask([("requirement", text) for text in texts])]
+    assert expected.count("valid") > 5000 and expected.count("error") > 2000
+    assert [row for row in zip(texts, ours, expected) if row[1] != row[2]] == []
+
+
+def test_random_markers():
+    base = {"implementation_name": "cpython", "implementation_version": "3.14.0b1", "os_name": "posix", "platform_machine": "x86_64", "platform_release": "6.1.0-18-amd64",
+            "platform_system": "Linux", "platform_version": "#1", "python_full_version": "3.14.0b1", "platform_python_implementation": "CPython",
+            "python_version": "3.14", "sys_platform": "linux", "extra": "foo-bar"}
+    environments = [base, base | {"sys_platform": "win32", "os_name": "nt", "python_version": "3.8", "python_full_version": "3.8.10", "platform_release": "10", "extra": ""}]
+    rng = random.Random(25)
+    questions, expected = [], []
+    for _ in range(20_000):
+        text, environment = spoiled(rng, random_marker(rng)), rng.choice(environments)
+
+        def theirs():
+            marker = Marker(text)
+            try:
+                return str(marker.evaluate(environment)).lower()
+            except (UndefinedComparison, UndefinedEnvironmentName, KeyError):
+                return "undefined"
+        expected.append(or_error(theirs, InvalidMarker))
+        questions.append(("marker", text, *(f"{name}={value}" for name, value in environment.items())))
+    assert min(expected.count(answer) for answer in ("true", "false", "undefined", "error")) > 500
+    different = differences(questions, expected)
+    assert different == [], "\n".join(map(repr, ((row[0][1], *row[1:]) for row in different[:40])))
+
+
 @pytest.mark.skipif(not PURLS.is_dir(), reason="../shared/data/purl-spec is not there")
 def test_package_urls_as_their_specification_tests_them():
     cases = []
