@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as an OSV record: what is read survives being kept in a database, and says the same
-// there.
+// there. A score is one of zero to ten.
 #include <cstdint>
 
+#include "advisories/cvss.h"
 #include "advisories/match.h"
 #include "advisories/osv.h"
 #include "advisories/record_json.h"
@@ -14,6 +15,10 @@ using namespace mlxguard;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto record = advisories::parse_record(as_text(Bytes(data, size)));
   if (!record) return 0;
+  for (const advisories::Severity& severity : record->severities) {
+    const double score = advisories::cvss_score(severity.text).value_or(0);
+    MLXGUARD_CHECK(score >= 0 && score <= 10);
+  }
   for (const advisories::Affected& affected : record->affected) {
     if (affected.key.empty()) continue;
     const auto again = advisories::parse_record(advisories::to_json(*record, affected));

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "advisories/cvss.h"
 #include "advisories/database.h"
 #include "advisories/match.h"
 #include "advisories/scan.h"
@@ -117,24 +116,6 @@ TEST_CASE("match: what cannot be evaluated could not be told") {
   both.ranges.push_back({Range::Kind::kEcosystem, {{Kind::kIntroduced, "0"}, {Kind::kFixed, "2"}}});
   CHECK(standing(both, "1.0") == Standing::kAffected);
   CHECK(standing(both, "2.0") == Standing::kUnaffected);
-}
-
-TEST_CASE("cvss: base scores of the specifications' own examples") {
-  const auto score = [](std::string_view vector) { return cvss_base_score(vector).value_or(-1); };
-  CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H") == doctest::Approx(9.8));
-  CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N") == doctest::Approx(6.1));
-  CHECK(score("CVSS:3.0/AV:N/AC:L/PR:L/UI:N/S:C/C:L/I:L/A:N") == doctest::Approx(6.4));
-  CHECK(score("CVSS:3.1/AV:P/AC:H/PR:L/UI:R/S:U/C:N/I:N/A:N") == doctest::Approx(0.0));
-  CHECK(score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H/E:P/RL:O") == doctest::Approx(10.0));
-  CHECK(score("AV:N/AC:L/Au:N/C:N/I:N/A:C") == doctest::Approx(7.8));
-  CHECK(score("AV:N/AC:L/Au:N/C:C/I:C/A:C") == doctest::Approx(10.0));
-  for (const char* none :
-       {"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", "CVSS:3.1/AV:N",
-        "CVSS:3.1/AV:N/AV:N", "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "", "nonsense",
-        "CVSS:3.1/"}) {
-    CAPTURE(none);
-    CHECK_FALSE(cvss_base_score(none).has_value());
-  }
 }
 
 TEST_CASE("osv: what is no record is refused") {

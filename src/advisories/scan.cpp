@@ -32,7 +32,7 @@ Rating rate_of(const Severity& severity) {
     rating.rating = lower(severity.text) == "moderate" ? "medium" : lower(severity.text);
     return rating;
   }
-  rating.score = cvss_base_score(severity.text);
+  rating.score = cvss_score(severity.text);
   if (rating.score) rating.rating = advisories::rating_of(*rating.score);
   return rating;
 }
