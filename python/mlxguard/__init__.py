@@ -43,7 +43,8 @@ class Guard:
     """
 
     def __init__(self, *, state="", config="", public_keys=(), progress=None):
-        self._core = _core.Guard.open(pathlib.Path(state), pathlib.Path(config),
+        # Nothing given is passed on as nothing: pathlib would make the current folder of it.
+        self._core = _core.Guard.open(os.fspath(state) if state else "", os.fspath(config) if config else "",
                                       [pathlib.Path(key) for key in public_keys], progress)
 
     def open_model(self, path, name="") -> VerifiedModel:

@@ -323,3 +323,30 @@ def test_python_code_of_a_model_does_not_run_unasked(program, cli, signed_llama)
             answer(loaded=False, said="evil.py" in str(error))
         """, cli.state, signed_llama, env={"MARK": str(mark)})
     assert found == {"loaded": False, "said": True} and not mark.exists()
+
+
+def test_without_configuration_the_state_is_the_command_lines(package, cli, arrays, tmp_path):
+    """Not the current folder: whoever fills that one would choose the keys that are trusted."""
+    evil = tmp_path / "evil"
+    cli.ok("key", "new", "mallory", "--passphrase-file", cli.passphrase_file, "--state", evil)
+    cli.ok("sign", arrays, "--key", "mallory", "--passphrase-file", cli.passphrase_file, "--state", evil)
+    before = sorted(str(path) for path in evil.rglob("*"))
+    home = tmp_path / "home"
+    code = """if True:
+        import sys, mlxguard
+        try:
+            print(len(mlxguard.load(sys.argv[1])))
+        except mlxguard.MlxguardError as error:
+            print(error.code)
+        """
+    def run():
+        done = subprocess.run([sys.executable, "-c", code, str(arrays / "a.safetensors")], cwd=evil, capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": str(package), "XDG_STATE_HOME": str(home)})
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+    assert run() == "signature.no_trusted_keys"
+    assert sorted(str(path) for path in evil.rglob("*")) == before
+    cli.ok("key", "new", "signer", "--passphrase-file", cli.passphrase_file, "--state", home / "mlxguard")
+    assert run() == "signature.untrusted_key"
+    cli.ok("sign", arrays, "--key", "signer", "--passphrase-file", cli.passphrase_file, "--state", home / "mlxguard")
+    assert run() == "2"
