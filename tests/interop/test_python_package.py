@@ -676,7 +676,7 @@ def adapter(tmp_path, cli, llama):
         linear_to_lora_layers(model, 1, parameters)
         weights = {name: mx.random.normal(array.shape) for name, array in mlx.utils.tree_flatten(model.parameters()) if "lora" in name}
         out = pathlib.Path(sys.argv[2])
-        mx.save_safetensors(str(out / "adapters.safetensors"), weights)
+        mx.save_safetensors(str(out / "adapters.safetensors"), weights, {"format": "mlx"})
         (out / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": parameters}))
         """), llama, folder], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     cli.sign(folder)
