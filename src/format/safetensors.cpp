@@ -49,6 +49,7 @@ Result<codec::JsonDocument> parse_header(std::string_view text) {
 }
 
 Result<void> check_metadata(JsonValue metadata) {
+  if (metadata.is(JsonKind::kNull)) return {};  // mlx writes this where there is none
   if (!metadata.is(JsonKind::kObject)) return header_error("__metadata__ is not an object");
   return metadata.each_member([](std::string_view, JsonValue value) -> Result<void> {
     if (value.is(JsonKind::kString)) return {};
