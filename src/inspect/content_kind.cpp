@@ -202,10 +202,11 @@ ContentKind content_kind_of(Bytes file, std::string_view name) {
   if (is_pe(file)) return ContentKind::kPe;
   if (is_safetensors(file)) return ContentKind::kSafetensors;
   if (is_byte_code(file)) return ContentKind::kByteCode;
+  // Its first byte is no opcode: whatever the name says, this is no pickle as it stands.
+  if (is_zlib(file) && !is_text(file)) return ContentKind::kCompressed;
   if (is_pickle(file, name)) return ContentKind::kPickle;
   if (is_foreign(name)) return ContentKind::kForeign;
   if (is_text(file)) return kind_of_text(as_text(file), name);
-  if (is_zlib(file)) return ContentKind::kCompressed;
   return kind_by_name(file, name);
 }
 
