@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/format_limits.h"
+#include "base/limits.h"
 #include "format/gguf.h"
 
 using namespace mlxguard;

@@ -34,6 +34,24 @@ inline constexpr std::uint64_t kTensorElementsMax = 1ull << 40;
 inline constexpr std::size_t kSchemaTensorsMax = 256;  // inputs or outputs of one model
 inline constexpr std::int64_t kEmbeddingDimensionMax = 65'536;
 
+// Readers of model files
+inline constexpr std::size_t kNpyHeaderBytesMax = 1u << 20;
+inline constexpr std::size_t kNpyRecordDepthMax = 8;
+inline constexpr std::uint64_t kGgufKeysMax = 100'000;
+inline constexpr std::uint32_t kGgufRankMax = 4;
+inline constexpr int kGgufArrayDepthMax = 4;
+inline constexpr std::uint64_t kMlxfnItemsMax = 1u << 20;  // of any list of an exported function
+inline constexpr std::uint64_t kMlxfnRankMax = 64;
+inline constexpr std::size_t kMlxfnNameBytesMax = 256;
+inline constexpr std::size_t kMlxfnMetadataBytesMax = 8u << 20;
+inline constexpr int kMlxfnFunctionsMax = 1024;
+
+// Archives inside of models
+inline constexpr std::size_t kZipEntriesMax = 100'000;
+inline constexpr std::uint64_t kZipEntryBytesMax = 256ull << 20;    // unpacked, of one entry
+inline constexpr std::uint64_t kZipArchiveBytesMax = 512ull << 20;  // unpacked, of all together
+inline constexpr std::uint64_t kNpzArrayBytesMax = 1ull << 40;      // unpacked: counted, not kept
+
 // Dependencies: what is read of environments, wheels, lock files and SBOMs
 inline constexpr std::size_t kAdvisoryRecordBytesMax = 8u << 20;
 inline constexpr std::size_t kAdvisoryItemsMax = 20'000;  // aliases, ranges, events, references

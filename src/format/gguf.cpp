@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "base/format_limits.h"
+#include "base/limits.h"
 #include "codec/text.h"
 #include "format/shape.h"
 

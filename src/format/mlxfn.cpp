@@ -8,7 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "base/format_limits.h"
+#include "base/limits.h"
 #include "format/shape.h"
 
 namespace mlxguard::format {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/checked.h"
-#include "base/format_limits.h"
+#include "base/limits.h"
 #include "format/shape.h"
 
 namespace mlxguard::format {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/format_limits.h"
+#include "base/limits.h"
 
 using namespace mlxguard;
 

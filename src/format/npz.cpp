@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "base/format_limits.h"
+#include "base/limits.h"
 #include "codec/text.h"
 #include "format/zip.h"
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/format_limits.h"
+#include "base/limits.h"
 
 namespace mlxguard::format {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/format_limits.h"
+#include "base/limits.h"
 #include "format/zip.h"
 
 namespace mlxguard::inspect {
