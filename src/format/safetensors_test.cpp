@@ -103,7 +103,8 @@ TEST_CASE("safetensors: refuses a header that is not one JSON object") {
 }
 
 TEST_CASE("safetensors: refuses metadata that is not strings") {
-  CHECK(parse_safetensors(file_of(R"({"__metadata__":null})", 0)).has_value());  // as mlx writes it
+  CHECK(format::parse_safetensors(file_of(R"({"__metadata__":null})", 0))
+            .has_value());  // as mlx writes it
   CHECK(code_of(file_of(R"({"__metadata__":[]})", 0)) == ErrorCode::kSafetensorsHeader);
   CHECK(code_of(file_of(R"({"__metadata__":{"a":1}})", 0)) == ErrorCode::kSafetensorsHeader);
 }
