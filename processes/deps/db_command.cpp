@@ -95,6 +95,9 @@ Result<int> update(Session& session, const UpdateOptions& options) {
     return make_error(ErrorCode::kUsage, "expected --from, --feed or --kev")
         .hinting("mlxguard deps db update --from all.zip");
   }
+  if (!options.sha256.empty() && options.from.empty()) {
+    return make_error(ErrorCode::kUsage, "--sha256 is the digest of the file that --from names");
+  }
   if (options.feed.empty() != options.feed_key.empty()) {
     return make_error(ErrorCode::kUsage, "--feed and --feed-key go together: a feed is signed");
   }

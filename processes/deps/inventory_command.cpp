@@ -13,6 +13,7 @@
 #include "inventory/files.h"
 #include "inventory/identity.h"
 #include "inventory/read.h"
+#include "inventory/sbom_text.h"
 #include "inventory/sbom_write.h"
 #include "inventory/self.h"
 #include "inventory_output.h"
@@ -83,7 +84,12 @@ Result<void> add_models(Session& session, const Options& options, inventory::Inv
 Result<inventory::SbomStamp> stamp_of(Session& session, const Options& options) {
   inventory::SbomStamp stamp;
   stamp.tool_version = MLXGUARD_VERSION;
-  stamp.serial_uuid = options.serial;
+  for (const char c : options.serial) {
+    stamp.serial_uuid += c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  if (!options.serial.empty() && !inventory::is_uuid_urn("urn:uuid:" + stamp.serial_uuid)) {
+    return usage("expected a UUID after --serial-number");
+  }
   stamp.milliseconds_since_epoch = session.clock().now().time_since_epoch().count();
   if (!options.timestamp.empty()) {
     MLXGUARD_TRY_ASSIGN(stamp.milliseconds_since_epoch, codec::from_rfc3339(options.timestamp));

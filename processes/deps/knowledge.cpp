@@ -10,6 +10,7 @@
 #include "base/os_error.h"
 #include "codec/json.h"
 #include "inventory/files.h"
+#include "key_options.h"
 #include "tool_process.h"
 
 namespace mlxguard::cli {
@@ -52,6 +53,19 @@ Error download_error(const ToolOutput& ended, const std::string& from) {
   return error;
 }
 
+/// What a revoked key signed may be anyone's, and could make parts known that nobody looked at. A
+/// key that expired signed while it was good.
+Result<void> check_signer(Session& session, const std::string& signer) {
+  if (signer.empty()) return {};
+  MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
+  auto good = ring.check_verify(signer, session.clock().now());
+  if (good || good.error().code != ErrorCode::kKeyRevoked) return {};
+  return std::move(good)
+      .error()
+      .with("the advisory feed that is here was signed by a key that is no longer good")
+      .hinting("take a feed of another key: remove advisories/feed.db, then deps db update --feed");
+}
+
 }  // namespace
 
 fs::path catalog_file(const fs::path& state) { return advisories::folder_in(state) / "kev.json"; }
@@ -87,12 +101,13 @@ advisories::Knowledge LoadedKnowledge::view() const {
   return {osv ? &*osv : nullptr, feed ? &*feed : nullptr, vex, exploited};
 }
 
-Result<LoadedKnowledge> load_knowledge(const fs::path& state,
-                                       const std::vector<std::string>& vex_files,
+Result<LoadedKnowledge> load_knowledge(Session& session, const std::vector<std::string>& vex_files,
                                        const std::string& kev_file) {
+  MLXGUARD_TRY_ASSIGN(const fs::path state, session.state());
   LoadedKnowledge loaded;
   MLXGUARD_TRY_ASSIGN(loaded.osv, open_if_there(advisories::database_file(state)));
   MLXGUARD_TRY_ASSIGN(loaded.feed, open_if_there(advisories::feed_file(state)));
+  if (loaded.feed) MLXGUARD_TRY(check_signer(session, loaded.feed->info().signer));
   for (const std::string& file : vex_files) {
     MLXGUARD_TRY_ASSIGN(const std::string text, inventory::read_file(file, kTextBytesMax));
     auto statements = advisories::parse_vex(text);

@@ -44,8 +44,9 @@ struct LoadedKnowledge {
   [[nodiscard]] advisories::Knowledge view() const;
 };
 
-/// A missing database is none; a damaged one is an error. Errors: kAdvisoryDatabase, kVex.
-[[nodiscard]] Result<LoadedKnowledge> load_knowledge(const std::filesystem::path& state,
+/// A missing database is none; a damaged one is an error, and so is a feed whose key was revoked
+/// since it was taken. Errors: kAdvisoryDatabase, kVex, kKeyRevoked.
+[[nodiscard]] Result<LoadedKnowledge> load_knowledge(Session& session,
                                                      const std::vector<std::string>& vex_files,
                                                      const std::string& kev_file);
 

@@ -84,7 +84,6 @@ Result<void> write_sarif(const Options& options, const Report& report, const Sca
 }
 
 Result<int> scan(Session& session, const Options& options) {
-  MLXGUARD_TRY_ASSIGN(const auto state, session.state());
   advisories::ScanOptions scan_options;
   MLXGUARD_TRY_ASSIGN(scan_options.age_max, lifetime_of(options.max_age));
   for (const std::string& name : options.accepted) {
@@ -92,7 +91,7 @@ Result<int> scan(Session& session, const Options& options) {
     scan_options.accepted.insert(packaging::normalize_name(name));
   }
   MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded,
-                      load_knowledge(state, options.vex, options.kev));
+                      load_knowledge(session, options.vex, options.kev));
   const advisories::Knowledge knowledge = loaded.view();
   inventory::ReadOptions read_options;
   if (options.without_native) read_options.native = inventory::NativeParts::kSkip;

@@ -177,18 +177,39 @@ void write_database(codec::JsonWriter& json, std::string_view key,
       .end_object();
 }
 
-/// "error" for what is critical, high or exploited.
-std::string_view level_of(const Finding& finding) {
+/// Below zero: no rating has a score.
+double highest_score(const Finding& finding) {
   double highest = -1;
   for (const advisories::Rating& one : finding.ratings)
     highest = std::max(highest, one.score.value_or(-1));
+  return highest;
+}
+
+/// "error" for what is critical, high or exploited.
+std::string_view level_of(const Finding& finding) {
+  const double highest = highest_score(finding);
   if (highest < 0 || highest >= 7 || !finding.exploited_since.empty()) return "error";
   return "warning";
 }
 
-void write_location(codec::JsonWriter& json, const std::string& uri) {
+/// A path as SARIF wants it: a relative URI reference.
+std::string uri_of(std::string_view path) {
+  constexpr std::string_view kHex = "0123456789ABCDEF", kPlain = "-._~/@+=,";
+  std::string out;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool letter = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (letter || kPlain.find(c) != std::string_view::npos)
+      out += c;
+    else
+      out.append(1, '%').append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
+  }
+  return out.empty() ? "." : out;
+}
+
+void write_location(codec::JsonWriter& json, const std::string& path) {
   json.key("locations").begin_array().begin_object().key("physicalLocation").begin_object();
-  json.key("artifactLocation").begin_object().field("uri", uri.empty() ? std::string(".") : uri);
+  json.key("artifactLocation").begin_object().field("uri", uri_of(path));
   json.end_object().end_object().end_object().end_array();
 }
 
@@ -320,7 +341,14 @@ std::string scan_sarif(const Report& report, const ScanContext& context) {
   for (const auto& [id, finding] : rules) {
     json.begin_object().field("id", id).key("shortDescription").begin_object();
     json.field("text", finding->summary.empty() ? id : finding->summary).end_object();
-    if (!finding->link.empty()) json.field("helpUri", finding->link);
+    if (finding->link.starts_with("https://") || finding->link.starts_with("http://"))
+      json.field("helpUri", finding->link);
+    if (const double score = highest_score(*finding); score >= 0) {  // code hosts sort by it
+      json.key("properties")
+          .begin_object()
+          .field("security-severity", fmt::format("{:.1f}", score));
+      json.end_object();
+    }
     json.end_object();
   }
   json.begin_object().field("id", "deps.could_not_tell").key("shortDescription").begin_object();

@@ -247,8 +247,7 @@ void print(const Output& output, const Plan& plan) {
 }
 
 Result<Plan> make_plan(Session& session, const Options& options) {
-  MLXGUARD_TRY_ASSIGN(const auto state, session.state());
-  MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(state, options.vex, ""));
+  MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(session, options.vex, ""));
   if (!loaded.osv && !loaded.feed) {
     return make_error(ErrorCode::kAdvisoryDatabase, "there is no advisory database to go by")
         .hinting("mlxguard deps db update brings one");

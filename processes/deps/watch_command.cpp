@@ -97,15 +97,14 @@ std::vector<Sighting> sightings_of(const Report& report) {
   return all;
 }
 
-Result<std::vector<Sighting>> look(Session& session, const Options& options,
-                                   const fs::path& state) {
+Result<std::vector<Sighting>> look(Session& session, const Options& options) {
   advisories::ScanOptions scan_options;
   MLXGUARD_TRY_ASSIGN(scan_options.age_max, lifetime_of(options.max_age));
   for (const std::string& name : options.accepted) {
     scan_options.accepted.insert(name);
     scan_options.accepted.insert(packaging::normalize_name(name));
   }
-  MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(state, options.vex, ""));
+  MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(session, options.vex, ""));
   MLXGUARD_TRY_ASSIGN(const inventory::Inventory inventory,
                       inventory::read_inventory(options.target));
   MLXGUARD_TRY_ASSIGN(const Report report, advisories::scan(inventory, loaded.view(), scan_options,
@@ -158,7 +157,7 @@ Result<Round> watch_once(Session& session, const Options& options) {
     session.output().note("what was seen before could not be read: " + before.error().message);
     before = std::set<std::string>();
   }
-  auto found = look(session, options, state);
+  auto found = look(session, options);
   std::vector<Sighting> all;
   if (found) {
     all = *std::move(found);

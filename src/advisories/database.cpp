@@ -16,7 +16,6 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/digest.h"
-#include "packaging/name.h"
 
 namespace mlxguard::advisories {
 namespace {
@@ -49,7 +48,7 @@ std::string header_json(const DatabaseInfo& info) {
   json.field("withdrawn", static_cast<std::int64_t>(info.withdrawn));
   json.field("foreign", static_cast<std::int64_t>(info.foreign));
   json.field("packages", static_cast<std::int64_t>(info.packages));
-  json.field("version", info.version);
+  json.field("version", info.version).field("signer", info.signer);
   json.field("skipped", static_cast<std::int64_t>(info.skipped)).end_object();
   return std::move(json).take();
 }
@@ -80,6 +79,7 @@ Result<DatabaseInfo> read_header(std::string_view text) {
   MLXGUARD_TRY(number("foreign", info.foreign));
   MLXGUARD_TRY(number("packages", info.packages));
   MLXGUARD_TRY(number("version", info.version));
+  if (root.find("signer")) MLXGUARD_TRY(string("signer", info.signer));  // older files lack it
   MLXGUARD_TRY(number("skipped", info.skipped));
   return info;
 }
@@ -95,6 +95,11 @@ void Builder::skip(std::string item, Error error) {
   if (skipped_.size() < kSkippedKept) skipped_.push_back({std::move(item), std::move(error)});
 }
 
+bool Builder::is_past(const std::string& time) const {
+  const auto ms = time.empty() ? std::nullopt : std::optional(codec::from_rfc3339(time));
+  return ms && *ms && **ms <= now_.time_since_epoch().count();
+}
+
 /// The packages that a broken record is about get a record without versions in its place, which
 /// match() cannot evaluate. One that is no JSON, or was withdrawn, names none.
 void Builder::mark_broken(std::string_view item, std::string_view json) {
@@ -103,21 +108,20 @@ void Builder::mark_broken(std::string_view item, std::string_view json) {
   const auto list = document->root().find("affected");
   const auto withdrawn = document->root().find("withdrawn");
   if (!list || !list->is(codec::JsonKind::kArray)) return;
-  if (withdrawn && withdrawn->is(codec::JsonKind::kString)) return;
+  if (withdrawn && withdrawn->is(codec::JsonKind::kString) &&
+      is_past(std::string(*withdrawn->as_string()))) {
+    return;
+  }
   Record record;
   record.id = "broken record " + std::string(item.substr(0, 200));
   record.modified = "1970-01-01T00:00:00Z";
   (void)list->each_element([&](std::size_t, codec::JsonValue one) -> Result<void> {
     const auto package = one.find("package");
-    const auto name = package ? package->find("name") : std::nullopt;
-    const auto ecosystem = package ? package->find("ecosystem") : std::nullopt;
-    const auto text = name ? name->as_string() : Result<std::string_view>(std::string_view());
-    const auto in =
-        ecosystem ? ecosystem->as_string() : Result<std::string_view>(std::string_view());
-    if (!text || text->empty() || !in || *in != "PyPI") return {};
+    auto key = package ? key_of_package(*package) : Result<std::string>(std::string());
+    if (!key || key->empty()) return {};
     Affected affected;
-    affected.name = *text;
-    affected.key = "pypi/" + packaging::normalize_name(*text);
+    affected.key = *std::move(key);
+    affected.name = affected.key.substr(affected.key.rfind('/') + 1);
     packages_[affected.key].push_back(to_json(record, affected));
     return {};
   });
@@ -134,12 +138,15 @@ void Builder::add(std::string_view item, std::string_view json) {
     mark_broken(item, json);
     return skip(std::string(item), std::move(modified).error());
   }
+  const bool used = std::any_of(parsed->affected.begin(), parsed->affected.end(),
+                                [](const Affected& affected) { return !affected.key.empty(); });
+  // What is left out makes nothing younger, but a withdrawal is news as well.
   const bool dated = *modified <= now_.time_since_epoch().count();
-  if (dated && *modified > info_.newest_ms) {
+  if (used && dated && *modified > info_.newest_ms) {
     info_.newest_ms = *modified;
     info_.newest = parsed->modified;
   }
-  if (parsed->withdrawn) {
+  if (is_past(parsed->withdrawn)) {
     ++info_.withdrawn;
     return;
   }
@@ -147,11 +154,10 @@ void Builder::add(std::string_view item, std::string_view json) {
     return skip(std::string(item),
                 make_error(ErrorCode::kTooLarge, "more records than any database"));
   }
-  bool used = false;
   for (const Affected& affected : parsed->affected) {
     if (affected.key.empty()) continue;
     packages_[affected.key].push_back(to_json(*parsed, affected));
-    used = true;
+    has_python_ = has_python_ || affected.key.starts_with("pypi/");
   }
   ++(used ? info_.records : info_.foreign);
 }
@@ -166,6 +172,7 @@ Result<std::string> Builder::finish(DatabaseInfo named) && {
   info_.source_sha256 = named.source_sha256;
   info_.built_ms = named.built_ms;
   info_.version = named.version;
+  info_.signer = named.signer;
   info_.packages = packages_.size();
   const std::string header = header_json(info_);
   std::string rows, keys, data;

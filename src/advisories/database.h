@@ -39,6 +39,7 @@ struct DatabaseInfo {
   std::uint64_t packages = 0;
   std::uint64_t skipped = 0;  ///< broken
   std::int64_t version = 0;   ///< of a feed
+  std::string signer{};       ///< of a feed: fingerprint of the key that signed it
   std::string digest{};       ///< of the database file itself, hex
 };
 
@@ -52,14 +53,19 @@ class Builder {
   void skip(std::string item, Error error);
   [[nodiscard]] const std::vector<Skipped>& skipped() const { return skipped_; }
   [[nodiscard]] std::size_t records() const { return static_cast<std::size_t>(info_.records); }
+  /// Whether any sound record is about a Python package.
+  [[nodiscard]] bool has_python() const { return has_python_; }
   /// The file's bytes. Errors: kAdvisoryDatabase when there is no record at all.
   [[nodiscard]] Result<std::string> finish(DatabaseInfo named) &&;
 
  private:
   void mark_broken(std::string_view item, std::string_view json);
+  /// A record that says when it will be withdrawn counts until then.
+  [[nodiscard]] bool is_past(const std::string& time) const;
   WallTime now_;
   std::map<std::string, std::vector<std::string>, std::less<>> packages_;
   std::vector<Skipped> skipped_;  ///< the first ones
+  bool has_python_ = false;
   DatabaseInfo info_;
 };
 

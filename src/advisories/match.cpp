@@ -58,6 +58,14 @@ bool before_limits(const std::vector<Bound>& bounds, const Version& version) {
   return !limited;
 }
 
+/// Of malicious packages above all: there is no version that it leaves out.
+bool has_every_version(const Range& range) {
+  return range.kind != Range::Kind::kGit && !range.events.empty() &&
+         std::all_of(range.events.begin(), range.events.end(), [](const Event& event) {
+           return event.kind == Event::Kind::kIntroduced && event.version == "0";
+         });
+}
+
 bool in_range(const std::vector<Bound>& bounds, const Version& version) {
   if (!before_limits(bounds, version)) return false;
   bool vulnerable = false;
@@ -131,13 +139,21 @@ bool may_equal(std::string_view text, const Version& version) {
 bool listed(const Affected& affected, std::string_view text, const std::optional<Version>& version,
             const std::optional<Version>& published) {
   for (const std::string& one : affected.versions) {
-    if (one == text) return true;
+    if (one == text && !text.empty()) return true;
     if (!version || !may_equal(one, *version)) continue;
     const auto parsed = Version::parse(one);  // real data has entries that are no versions
     if (parsed && (*parsed == *version || (published && *parsed == *published))) return true;
   }
   return false;
 }
+
+/// Whether the list says anything of versions: of texts alone that are none, it says nothing.
+bool lists_versions(const Affected& affected) {
+  return std::any_of(affected.versions.begin(), affected.versions.end(),
+                     [](const std::string& one) { return Version::parse(one).has_value(); });
+}
+
+constexpr std::string_view kNoVersion = "the version is not one of PEP 440 and cannot be compared";
 
 }  // namespace
 
@@ -148,12 +164,16 @@ Match match(const Affected& affected, std::string_view text) {
   std::optional<Version> published;
   if (version) published = public_version(affected, *version);
   if (listed(affected, text, version, published)) out.standing = Standing::kAffected;
-  bool evaluated = !affected.versions.empty();
+  bool evaluated = false;
   for (const Range& range : affected.ranges) {
     if (range.kind == Range::Kind::kGit) continue;
+    if (has_every_version(range)) {
+      out.standing = Standing::kAffected;
+      continue;
+    }
     const auto bounds = bounds_of(range);
     if (!bounds || !version) {
-      out.why = bounds ? "the version is not one of PEP 440 and cannot be compared"
+      out.why = bounds ? kNoVersion
                        : "a range of the advisory has no beginning, or an event that is no version";
       continue;
     }
@@ -167,10 +187,12 @@ Match match(const Affected& affected, std::string_view text) {
     return out;
   }
   if (!version) {
-    out.why = "the version is not one of PEP 440 and cannot be compared";
-  } else if (!evaluated && out.why.empty()) {
-    out.why = affected.ranges.empty() ? "the advisory names neither versions nor ranges"
-                                      : "the advisory names only commits, not versions";
+    out.why = kNoVersion;
+    out.obstacle = Obstacle::kVersion;
+  } else if (!evaluated && out.why.empty() && !lists_versions(affected)) {
+    out.why = !affected.versions.empty() ? "the advisory lists nothing that is a version"
+              : affected.ranges.empty()  ? "the advisory names neither versions nor ranges"
+                                         : "the advisory names only commits, not versions";
   }
   if (!out.why.empty()) out.standing = Standing::kCouldNotTell;
   return out;

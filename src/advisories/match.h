@@ -13,6 +13,8 @@
 namespace mlxguard::advisories {
 
 enum class Standing : std::uint8_t { kUnaffected, kAffected, kCouldNotTell };
+/// What it was that could not be compared.
+enum class Obstacle : std::uint8_t { kAdvisory, kVersion };
 
 struct Match {
   Standing standing = Standing::kUnaffected;
@@ -20,13 +22,15 @@ struct Match {
   /// empty.
   std::vector<std::string> fixed_in;
   std::string why;  ///< kCouldNotTell: one sentence
+  Obstacle obstacle = Obstacle::kAdvisory;
 };
 
-/// Affected by the list of versions or by any range. What cannot be evaluated (a range of commits
-/// alone, an event or a version that is no version) and is not affected otherwise, could not be
-/// told. A local version is affected where its public version is, unless the range itself names
-/// local versions: stricter than the schema, whose order would call `2.0+cpu` later than
-/// `last_affected: 2.0`.
+/// Affected by the list of versions or by any range; by a range that begins before every version
+/// and never ends also where the version is none, or not known (empty). What cannot be evaluated (a
+/// range of commits alone, an event or a version that is no version) and is not affected otherwise,
+/// could not be told. A local version is affected where its public version is, unless the range
+/// itself names local versions: stricter than the schema, whose order would call `2.0+cpu` later
+/// than `last_affected: 2.0`.
 [[nodiscard]] Match match(const Affected& affected, std::string_view version);
 
 }  // namespace mlxguard::advisories

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "advisories/osv.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
 #include "codec/json.h"
+#include "codec/text.h"
 #include "packaging/name.h"
 #include "packaging/purl.h"
 
@@ -58,19 +61,23 @@ Result<void> read_word(JsonValue object, std::vector<Severity>& out) {
   return {};
 }
 
-Result<Event> read_event(JsonValue one) {
+/// All that one object says: the schema wants one of them, older records have several.
+Result<void> read_events(JsonValue one, std::vector<Event>& out) {
   constexpr std::pair<std::string_view, Event::Kind> kKinds[] = {
       {"introduced", Event::Kind::kIntroduced},
       {"fixed", Event::Kind::kFixed},
       {"last_affected", Event::Kind::kLastAffected},
       {"limit", Event::Kind::kLimit},
   };
+  bool known = false;
   for (const auto& [key, kind] : kKinds) {
     if (!one.find(key)) continue;
     MLXGUARD_TRY_ASSIGN(std::string version, text_of(one, key));
-    return Event{kind, std::move(version)};
+    out.push_back({kind, std::move(version)});
+    known = true;
   }
-  return broken("an event that is none of introduced, fixed, last_affected and limit");
+  if (!known) return broken("an event that is none of introduced, fixed, last_affected and limit");
+  return {};
 }
 
 Result<Range> read_range(JsonValue one) {
@@ -83,11 +90,8 @@ Result<Range> read_range(JsonValue one) {
   } else if (type != "ECOSYSTEM") {
     return broken("a range of a type that is not known: " + type);
   }
-  MLXGUARD_TRY(each(one, "events", limits::kAdvisoryItemsMax, [&](JsonValue event) -> Result<void> {
-    MLXGUARD_TRY_ASSIGN(Event read, read_event(event));
-    range.events.push_back(std::move(read));
-    return {};
-  }));
+  MLXGUARD_TRY(each(one, "events", limits::kAdvisoryItemsMax,
+                    [&](JsonValue event) { return read_events(event, range.events); }));
   return range;
 }
 
@@ -96,15 +100,8 @@ Result<Affected> read_affected(JsonValue one) {
   const auto package = one.find("package");
   if (package && package->is(JsonKind::kObject)) {
     MLXGUARD_TRY_ASSIGN(affected.name, text_of(*package, "name"));
-    MLXGUARD_TRY_ASSIGN(const std::string ecosystem, text_of(*package, "ecosystem"));
-    MLXGUARD_TRY_ASSIGN(const std::string purl, text_of(*package, "purl"));
-    if (ecosystem == "PyPI" || ecosystem.starts_with("PyPI:")) {
-      if (affected.name.empty()) return broken("a package without a name");
-      affected.key = "pypi/" + packaging::normalize_name(affected.name);
-    } else if (!purl.empty()) {
-      affected.key = key_of_purl(purl);
-      if (affected.name.empty()) affected.name = affected.key.substr(affected.key.rfind('/') + 1);
-    }
+    MLXGUARD_TRY_ASSIGN(affected.key, key_of_package(*package));
+    if (affected.name.empty()) affected.name = affected.key.substr(affected.key.rfind('/') + 1);
   }
   MLXGUARD_TRY(each(one, "ranges", limits::kAdvisoryItemsMax, [&](JsonValue range) -> Result<void> {
     MLXGUARD_TRY_ASSIGN(Range read, read_range(range));
@@ -119,6 +116,16 @@ Result<Affected> read_affected(JsonValue one) {
       }));
   MLXGUARD_TRY(read_severities(one, "package", affected.severities));
   return affected;
+}
+
+/// In any capitals, with any suffix: the schema knows one spelling, and a record in another one
+/// would be passed over in silence.
+bool is_pypi(std::string_view ecosystem) {
+  constexpr std::string_view kName = "pypi";
+  const std::string_view bare = ecosystem.substr(0, ecosystem.find(':'));
+  return std::equal(bare.begin(), bare.end(), kName.begin(), kName.end(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
 }
 
 /// The advisory's own page before any other reference.
@@ -150,6 +157,15 @@ std::string key_of_purl(std::string_view purl) {
   return parsed->type + "/" + (parsed->space.empty() ? "" : parsed->space + "/") + parsed->name;
 }
 
+Result<std::string> key_of_package(JsonValue package) {
+  MLXGUARD_TRY_ASSIGN(const std::string name, text_of(package, "name"));
+  MLXGUARD_TRY_ASSIGN(const std::string ecosystem, text_of(package, "ecosystem"));
+  MLXGUARD_TRY_ASSIGN(const std::string purl, text_of(package, "purl"));
+  if (!is_pypi(ecosystem)) return purl.empty() ? std::string() : key_of_purl(purl);
+  if (name.empty()) return broken("a package without a name");
+  return "pypi/" + packaging::normalize_name(name);
+}
+
 Result<Record> parse_record(std::string_view json) {
   if (json.size() > limits::kAdvisoryRecordBytesMax) {
     return broken("longer than any real record");
@@ -169,8 +185,10 @@ Result<Record> read_record(JsonValue root) {
   MLXGUARD_TRY_ASSIGN(record.published, text_of(root, "published"));
   MLXGUARD_TRY_ASSIGN(record.modified, text_of(root, "modified"));
   if (record.modified.empty()) return broken("a record without the time of its last change");
-  MLXGUARD_TRY_ASSIGN(const std::string withdrawn, text_of(root, "withdrawn"));
-  record.withdrawn = !withdrawn.empty();
+  MLXGUARD_TRY_ASSIGN(record.withdrawn, text_of(root, "withdrawn"));
+  if (!record.withdrawn.empty() && !codec::from_rfc3339(record.withdrawn)) {
+    return broken("it was withdrawn at a time that is none");
+  }
   MLXGUARD_TRY(
       each(root, "aliases", limits::kAdvisoryItemsMax, [&](JsonValue alias) -> Result<void> {
         MLXGUARD_TRY_ASSIGN(const std::string_view text, alias.as_string("aliases"));

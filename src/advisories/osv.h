@@ -48,7 +48,7 @@ struct Record {
   std::string link;
   std::string published;  ///< RFC 3339, as written
   std::string modified;
-  bool withdrawn = false;
+  std::string withdrawn;  ///< when, RFC 3339; empty: it was not
   std::vector<Severity> severities;
   std::vector<Affected> affected;
 };
@@ -58,7 +58,11 @@ struct Record {
 /// Errors: kAdvisoryRecord, and those of the JSON reader.
 [[nodiscard]] Result<Record> parse_record(std::string_view json);
 
-/// Under which a package is found: "pypi/NAME" with the normalised name, "generic/fmt",
+/// Under which a record's "package" is found, by its ecosystem and name or by its purl; empty: of
+/// an ecosystem that is not looked at. Errors: kAdvisoryRecord, kJsonType.
+[[nodiscard]] Result<std::string> key_of_package(codec::JsonValue package);
+
+/// Under which a package is found: "pypi/NAME" with the normalised name, "github/fmtlib/fmt",
 /// "github/antirez/gguf-tools"; versions, qualifiers and subpaths do not count. Empty: no purl.
 [[nodiscard]] std::string key_of_purl(std::string_view purl);
 

@@ -7,7 +7,7 @@
 
 #include "advisories/cvss.h"
 #include "advisories/match.h"
-#include "codec/text.h"
+#include "packaging/version.h"
 
 namespace mlxguard::advisories {
 namespace {
@@ -18,6 +18,16 @@ using inventory::Observation;
 void sort_unique(std::vector<std::string>& texts) {
   std::sort(texts.begin(), texts.end());
   texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+}
+
+/// Oldest first; what is no version, last.
+void sort_versions(std::vector<std::string>& texts) {
+  sort_unique(texts);
+  std::stable_sort(
+      texts.begin(), texts.end(), [](const std::string& left, const std::string& right) {
+        const auto a = packaging::Version::parse(left), b = packaging::Version::parse(right);
+        return a && b ? *a < *b : a.has_value() && !b;
+      });
 }
 
 std::string lower(std::string_view text) {
@@ -76,7 +86,7 @@ void take_in(Finding& finding, const Hit& hit) {
   rate(record.severities);
   for (const Affected& affected : record.affected) rate(affected.severities);
   finding.fixed_in.insert(finding.fixed_in.end(), hit.fixed_in.begin(), hit.fixed_in.end());
-  sort_unique(finding.fixed_in);
+  sort_versions(finding.fixed_in);
   finding.id = best_id(finding.ids, finding.id.empty() ? record.id : finding.id);
 }
 
@@ -100,7 +110,7 @@ std::vector<Finding> merge(const std::vector<Hit>& hits) {
       it = findings.erase(it);
     }
     sort_unique(merged.ids);
-    sort_unique(merged.fixed_in);
+    sort_versions(merged.fixed_in);
     merged.id = best_id(merged.ids, merged.id);
     findings.push_back(std::move(merged));
   }
@@ -124,33 +134,35 @@ void complete(std::vector<Finding>& findings, const std::string& purl, const Kno
   }
 }
 
-/// What one database says of the component. `known` becomes true if it has data for it.
+/// What one database says of the component.
 Result<void> ask(const Database* database, const std::string& key, const Component& component,
-                 bool& known, std::vector<Hit>& hits, std::vector<std::string>& unevaluated) {
+                 std::vector<Hit>& hits, std::vector<Unknown>& unknowns) {
   if (database == nullptr || !database->knows(key)) return {};
-  known = true;
   MLXGUARD_TRY_ASSIGN(std::vector<Record> records, database->find(key));
   for (Record& record : records) {
     bool affected = false;
     std::vector<std::string> fixed_in;
-    std::string why;
+    std::optional<Unknown> unknown;
     for (const Affected& one : record.affected) {
       Match matched = match(one, component.version);
       affected = affected || matched.standing == Standing::kAffected;
-      if (matched.standing == Standing::kCouldNotTell) why = matched.why;
+      if (matched.standing == Standing::kCouldNotTell) {
+        const bool version = matched.obstacle == Obstacle::kVersion;
+        unknown = {version ? Reason::kVersion : Reason::kRange, record.id + ": " + matched.why};
+      }
       fixed_in.insert(fixed_in.end(), matched.fixed_in.begin(), matched.fixed_in.end());
     }
     if (affected) {
       hits.push_back({std::move(record), std::move(fixed_in)});
-    } else if (!why.empty()) {
-      unevaluated.push_back(record.id + ": " + why);
+    } else if (unknown) {
+      unknowns.push_back(*std::move(unknown));
     }
   }
   return {};
 }
 
 bool is_looked_at(const Component& component) {
-  return component.kind == Component::Kind::kPackage || component.kind == Component::Kind::kNative;
+  return component.kind != Component::Kind::kModel;  // a model has no advisories, but a signature
 }
 
 void conclude(ComponentReport& report, const ScanOptions& options) {
@@ -275,24 +287,19 @@ Result<ComponentReport> judge(const Component& component, const Knowledge& knowl
   const bool known_somewhere = (knowledge.osv != nullptr && knowledge.osv->knows(key)) ||
                                (knowledge.feed != nullptr && knowledge.feed->knows(key));
   if (!known_somewhere) {
-    const bool native = component.kind == Component::Kind::kNative;
+    const bool native = component.kind != Component::Kind::kPackage;
     report.unknowns.push_back({native ? Reason::kNativePart : Reason::kUnlisted,
                                native ? "no advisory database covers this native part"
                                       : "no advisory database knows this package"});
-  } else if (component.version.empty()) {
-    report.unknowns.push_back({Reason::kNoVersion, "which version it is could not be told"});
   } else {
-    bool known = false;
     std::vector<Hit> hits;
-    std::vector<std::string> unevaluated;
-    MLXGUARD_TRY(ask(knowledge.osv, key, component, known, hits, unevaluated));
-    MLXGUARD_TRY(ask(knowledge.feed, key, component, known, hits, unevaluated));
+    MLXGUARD_TRY(ask(knowledge.osv, key, component, hits, report.unknowns));
+    MLXGUARD_TRY(ask(knowledge.feed, key, component, hits, report.unknowns));
+    if (component.version.empty()) {  // one reason, instead of one for each advisory
+      report.unknowns = {{Reason::kNoVersion, "which version it is could not be told"}};
+    }
     report.findings = merge(hits);
     complete(report.findings, component.purl, knowledge);
-    for (std::string& why : unevaluated) {
-      const bool version = why.find("PEP 440") != std::string::npos;
-      report.unknowns.push_back({version ? Reason::kVersion : Reason::kRange, std::move(why)});
-    }
   }
   conclude(report, options);
   return report;

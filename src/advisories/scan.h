@@ -56,7 +56,7 @@ struct Unknown {
 struct Rating {
   std::string source;
   std::string vector;           ///< or the word that the source gave
-  std::optional<double> score;  ///< of a vector of v2 or v3
+  std::optional<double> score;  ///< of a well-formed vector
   std::string rating;           ///< "critical", ...; empty where it could not be told
 };
 
@@ -68,7 +68,7 @@ struct Finding {
   std::string details;
   std::string link;
   std::vector<Rating> ratings;        ///< each with its source
-  std::vector<std::string> fixed_in;  ///< versions that end it
+  std::vector<std::string> fixed_in;  ///< versions that end it, oldest first
   std::string exploited_since;        ///< date of CISA's catalog; empty: not in it
   std::optional<VexStatement> suppressed;
 };

@@ -16,7 +16,9 @@
 #include "crypto/digest.h"
 #include "inventory/files.h"
 #include "inventory/zip_file.h"
+#include "packaging/scan.h"
 #include "trust/signed_record.h"
+#include "trust/state_file.h"
 
 namespace mlxguard::advisories {
 namespace {
@@ -84,7 +86,7 @@ Result<std::string> digest_of(int fd) {
 
 Result<void> check_digest(const fs::path& from, const std::string& expected,
                           const std::string& found) {
-  if (expected.empty() || expected == found) return {};
+  if (expected.empty() || packaging::to_lower(expected) == found) return {};
   return make_error(ErrorCode::kAdvisoryDigest,
                     "the advisory file has another digest than expected")
       .about(from.string())
@@ -123,14 +125,16 @@ Result<void> read_source(const fs::path& from, const std::string& expected, std:
   return {};
 }
 
-Result<void> prepare_folder(const fs::path& state) {
+/// The folder, held against other updates: the one that read an older feed first must not write it
+/// last.
+Result<UniqueFd> hold_folder(const fs::path& state) {
   std::error_code ignored;  // mkdir below reports what matters
   fs::create_directories(state, ignored);
   const fs::path folder = folder_in(state);
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return os_error("create", folder.string()).about(folder.string());
   }
-  return {};
+  return trust::folder_lock(folder);
 }
 
 Error refused_feed(std::string why) { return make_error(ErrorCode::kAdvisoryFeed, std::move(why)); }
@@ -176,9 +180,14 @@ Result<Updated> update_database(const fs::path& state, const fs::path& from,
   MLXGUARD_TRY(read_source(from, sha256, named.source_sha256, take, progress));
   Updated updated;
   updated.skipped = builder.skipped();
+  if (builder.records() > 0 && !builder.has_python()) {
+    return make_error(ErrorCode::kAdvisoryDatabase, "no advisory in it is about a Python package")
+        .about(named.source)
+        .hinting("expected the export of PyPI, not that of another ecosystem");
+  }
   MLXGUARD_TRY_ASSIGN(const std::string bytes, std::move(builder).finish(std::move(named)));
-  MLXGUARD_TRY(prepare_folder(state));
-  MLXGUARD_TRY(inventory::write_file(database_file(state), bytes));
+  MLXGUARD_TRY_ASSIGN(const UniqueFd held, hold_folder(state));
+  MLXGUARD_TRY(trust::replace_trusted_file(database_file(state), bytes));
   MLXGUARD_TRY_ASSIGN(const Database database, Database::open(database_file(state)));
   updated.info = database.info();
   return updated;
@@ -218,8 +227,10 @@ Result<Updated> update_feed(const fs::path& state, const fs::path& from,
   const codec::JsonValue body = envelope->body();
   DatabaseInfo named;
   named.source = from.filename().string();
+  named.signer = key.fingerprint();
   named.built_ms = now.time_since_epoch().count();
   MLXGUARD_TRY_ASSIGN(named.version, number_in(body, "version"));
+  MLXGUARD_TRY_ASSIGN(const UniqueFd held, hold_folder(state));
   MLXGUARD_TRY(check_not_older(feed_file(state), named.version));
   Builder builder(now);
   MLXGUARD_TRY_ASSIGN(const codec::JsonValue records, body.member("records"));
@@ -233,8 +244,7 @@ Result<Updated> update_feed(const fs::path& state, const fs::path& from,
   }
   Updated updated;
   MLXGUARD_TRY_ASSIGN(const std::string bytes, std::move(builder).finish(std::move(named)));
-  MLXGUARD_TRY(prepare_folder(state));
-  MLXGUARD_TRY(inventory::write_file(feed_file(state), bytes));
+  MLXGUARD_TRY(trust::replace_trusted_file(feed_file(state), bytes));
   MLXGUARD_TRY_ASSIGN(const Database database, Database::open(feed_file(state)));
   updated.info = database.info();
   return updated;

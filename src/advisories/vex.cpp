@@ -7,6 +7,7 @@
 #include "advisories/osv.h"
 #include "base/limits.h"
 #include "codec/json.h"
+#include "codec/text.h"
 #include "packaging/purl.h"
 
 namespace mlxguard::advisories {
@@ -48,26 +49,40 @@ std::vector<std::string> vulnerabilities_of(JsonValue statement) {
   return ids;
 }
 
-void add_product(JsonValue product, std::vector<std::string>& out) {
-  if (product.is(JsonKind::kString)) {
-    out.emplace_back(*product.as_string());
-    return;
-  }
-  if (!product.is(JsonKind::kObject)) return;
-  // A statement about a component inside a product is about the component.
+/// The package URLs that an object of a statement goes by.
+std::vector<std::string> purls_of(JsonValue named) {
+  if (named.is(JsonKind::kString)) return {std::string(*named.as_string())};
+  std::vector<std::string> purls;
+  if (!named.is(JsonKind::kObject)) return purls;
+  if (std::string id = text_of(named, "@id"); id.starts_with("pkg:"))
+    purls.push_back(std::move(id));
+  const auto others = named.find("identifiers");
+  if (!others || !others->is(JsonKind::kObject)) return purls;
+  if (std::string purl = text_of(*others, "purl"); !purl.empty()) purls.push_back(std::move(purl));
+  return purls;
+}
+
+/// What the statement is about. A part is not reached inside of one package and may be in another:
+/// only of an application, which is all that is scanned, does that say something about the part.
+/// Returns whether anything was named at all.
+bool add_product(JsonValue product, std::vector<std::string>& out) {
+  std::vector<std::string> own = purls_of(product);
   const auto inner = product.find("subcomponents");
-  if (inner && inner->is(JsonKind::kArray) && inner->size() > 0) {
-    static_cast<void>(inner->each_element([&](std::size_t, JsonValue one) -> Result<void> {
-      add_product(one, out);
-      return {};
-    }));
-    return;
+  if (!inner || !inner->is(JsonKind::kArray) || inner->size() == 0) {
+    out.insert(out.end(), own.begin(), own.end());
+    return !own.empty();
   }
-  if (std::string id = text_of(product, "@id"); id.starts_with("pkg:"))
-    out.push_back(std::move(id));
-  const auto named = product.find("identifiers");
-  if (!named || !named->is(JsonKind::kObject)) return;
-  if (std::string purl = text_of(*named, "purl"); !purl.empty()) out.push_back(std::move(purl));
+  const bool in_package = std::any_of(own.begin(), own.end(), [](const std::string& purl) {
+    return key_of_purl(purl).starts_with("pypi/");
+  });
+  bool any = false;
+  static_cast<void>(inner->each_element([&](std::size_t, JsonValue part) -> Result<void> {
+    std::vector<std::string> parts = purls_of(part);
+    any = any || !parts.empty();
+    if (!in_package) out.insert(out.end(), parts.begin(), parts.end());
+    return {};
+  }));
+  return any;
 }
 
 Result<VexStatement> read_statement(JsonValue one) {
@@ -76,14 +91,15 @@ Result<VexStatement> read_statement(JsonValue one) {
   statement.vulnerabilities = vulnerabilities_of(one);
   if (statement.vulnerabilities.empty()) return broken("a statement without a vulnerability");
   const std::string& first = statement.vulnerabilities.front();
+  bool named = false;
   const auto products = one.find("products");
   if (products && products->is(JsonKind::kArray)) {
     MLXGUARD_TRY(products->each_element([&](std::size_t, JsonValue product) -> Result<void> {
-      add_product(product, statement.products);
+      named = add_product(product, statement.products) || named;
       return {};
     }));
   }
-  if (statement.products.empty()) {
+  if (!named) {
     return broken("a statement without a product that is a package URL").about(first);
   }
   statement.status = text_of(one, "status");
@@ -120,7 +136,10 @@ bool names_product(const VexStatement& statement, std::string_view purl) {
                      [&](const auto& product) {
                        const auto named = packaging::Purl::parse(product);
                        return named && key_of_purl(product) == key_of_purl(purl) &&
-                              (named->version.empty() || named->version == wanted->version);
+                              (named->version.empty() || named->version == wanted->version) &&
+                              (named->subpath.empty() || named->subpath == wanted->subpath) &&
+                              std::includes(wanted->qualifiers.begin(), wanted->qualifiers.end(),
+                                            named->qualifiers.begin(), named->qualifiers.end());
                      });
 }
 
@@ -140,6 +159,13 @@ Result<std::vector<VexStatement>> parse_vex(std::string_view json) {
     MLXGUARD_TRY_ASSIGN(VexStatement statement, read_statement(one));
     statement.author = text_of(root, "author");
     statement.document = text_of(root, "@id");
+    std::string time = text_of(one, "timestamp");
+    if (time.empty()) time = text_of(root, "timestamp");
+    if (!time.empty()) {
+      const auto timestamp = codec::from_rfc3339(time);
+      if (!timestamp) return broken("a time that is none").about(statement.vulnerabilities.front());
+      statement.timestamp_ms = *timestamp;
+    }
     out.push_back(std::move(statement));
     return {};
   }));
@@ -148,16 +174,17 @@ Result<std::vector<VexStatement>> parse_vex(std::string_view json) {
 
 const VexStatement* find_suppression(const std::vector<VexStatement>& statements,
                                      const std::vector<std::string>& ids, std::string_view purl) {
-  const VexStatement* last = nullptr;
+  const VexStatement* newest = nullptr;
   for (const VexStatement& statement : statements) {
     const bool named = std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
       return std::find(statement.vulnerabilities.begin(), statement.vulnerabilities.end(), id) !=
              statement.vulnerabilities.end();
     });
-    if (named && names_product(statement, purl)) last = &statement;
+    const bool newer = newest == nullptr || statement.timestamp_ms >= newest->timestamp_ms;
+    if (named && newer && names_product(statement, purl)) newest = &statement;
   }
-  if (last == nullptr) return nullptr;
-  return last->status == "not_affected" || last->status == "fixed" ? last : nullptr;
+  if (newest == nullptr) return nullptr;
+  return newest->status == "not_affected" || newest->status == "fixed" ? newest : nullptr;
 }
 
 Result<std::vector<ExploitedEntry>> parse_kev(std::string_view json) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,13 +22,19 @@ struct VexStatement {
   std::string impact;  ///< impact_statement or status_notes
   std::string author;
   std::string document;  ///< its @id
+  /// Its own, else the document's; without one it is older than any.
+  std::int64_t timestamp_ms = std::numeric_limits<std::int64_t>::min();
 };
 
+/// A statement about a part (subcomponent) of an application is about the part; one about a part of
+/// another Python package says nothing of that part by itself, and is left out.
 /// Errors: kVex for a document that is none, for `not_affected` without one of the specification's
-/// justifications, and for a statement without products or vulnerability.
+/// justifications, for a statement without products or vulnerability.
 [[nodiscard]] Result<std::vector<VexStatement>> parse_vex(std::string_view json);
 
-/// The statement that suppresses: the last one of those that name any of `ids` and this product.
+/// The statement that suppresses: the newest one of those that name any of `ids` and this product
+/// (of two of one time the last), if it is of a status that does. A product's version, qualifiers
+/// and subpath must be the component's where the statement has them.
 [[nodiscard]] const VexStatement* find_suppression(const std::vector<VexStatement>& statements,
                                                    const std::vector<std::string>& ids,
                                                    std::string_view purl);

@@ -31,6 +31,8 @@ class Converter {
       json_.begin_object();
       for (const auto& member : node) {
         if (!member.first.IsScalar()) return broken("a YAML key that is no text");
+        // What is merged would be passed over: this library knows no merge keys.
+        if (member.first.Scalar() == "<<") return broken("YAML with a merge key");
         json_.key(member.first.Scalar());
         MLXGUARD_TRY(write(member.second, depth + 1));
       }
@@ -77,9 +79,10 @@ Result<std::string> yaml_to_json(std::string_view yaml) {
   if (yaml.size() > limits::kAdvisoryRecordBytesMax) return broken("longer than any real record");
   if (may_be_deep(yaml)) return broken("YAML nested deeper than any record");
   try {
-    const YAML::Node root = YAML::Load(std::string(yaml));
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
+    if (documents.size() != 1) return broken("expected one YAML document");
     Converter converter;
-    MLXGUARD_TRY(converter.write(root, 0));
+    MLXGUARD_TRY(converter.write(documents.front(), 0));
     return std::move(converter).take();
   } catch (const std::exception& problem) {
     return broken(std::string("YAML that is malformed: ") + problem.what());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/limits.h"
 #include "codec/json.h"
@@ -210,28 +211,69 @@ std::vector<std::string> add_distribution(const Distribution& distribution, Buil
   return embedded;
 }
 
-void observe_path_file(std::string_view text, const std::string& purl, const std::string& path,
-                       Builder& builder) {
-  std::size_t number = 1, code = 0, first = 0;
+namespace {
+
+/// A line of a .pth file, and its number.
+struct PathLine {
+  std::string_view text;
+  std::size_t number = 1;
+};
+
+/// Newer Pythons end a line at more characters than older ones, some beyond ASCII: at all of them.
+std::vector<PathLine> path_lines(std::string_view text) {
+  std::vector<PathLine> lines;
+  std::size_t number = 1;
   for (std::size_t at = 0; at < text.size();) {
-    // Newer Pythons end a line at more characters than older ones, some beyond ASCII: at all of
-    // them.
     const auto* stop = std::find_if(text.begin() + at, text.end(), [](char c) {
       return (static_cast<unsigned char>(c) < 0x20 && c != '\t') ||
              static_cast<unsigned char>(c) >= 0x80;
     });
     const auto end = static_cast<std::size_t>(stop - text.begin());
-    const std::string_view line = text.substr(at, end - at);
+    lines.push_back({text.substr(at, end - at), number});
     at = end + 1;
     if (end < text.size() && text[end] == '\n') ++number;
-    // As Python's site module decides: these lines are executed, others are folders.
-    if (line.starts_with("import ") || line.starts_with("import\t")) {
-      if (++code == 1) first = number - (end < text.size() && text[end] == '\n' ? 1 : 0);
-    } else if (line.starts_with('/')) {
-      builder.observe(Kind::kPathCode, purl, path,
-                      make_error(ErrorCode::kDepsRecord,
-                                 "adds a folder from elsewhere to what Python imports"));
-    }
+  }
+  return lines;
+}
+
+/// As Python's site module decides: these lines are executed, others are folders.
+bool is_code(std::string_view line) {
+  return line.starts_with("import ") || line.starts_with("import\t");
+}
+
+bool leads_out(std::string_view folder) {
+  return folder.starts_with('/') || join_inside("", folder).empty();
+}
+
+}  // namespace
+
+std::set<std::string_view> path_file_folders(std::string_view text) {
+  std::set<std::string_view> folders;
+  for (std::size_t at = 0; at < text.size();) {  // a folder's name may be of any letters
+    const std::size_t end = std::min(text.find_first_of("\r\n", at), text.size());
+    std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    while (line.ends_with(' ') || line.ends_with('\t')) line.remove_suffix(1);
+    if (!line.empty() && !line.starts_with('#') && !is_code(line)) folders.insert(line);
+  }
+  return folders;
+}
+
+void observe_path_file(std::string_view text, const std::string& purl, const std::string& path,
+                       Builder& builder) {
+  std::size_t code = 0, first = 0, folders = 0;
+  for (const PathLine& line : path_lines(text)) {
+    if (is_code(line.text) && ++code == 1) first = line.number;
+  }
+  for (const std::string_view folder : path_file_folders(text)) {
+    if (leads_out(folder)) ++folders;
+  }
+  if (folders > 0) {
+    builder.observe(
+        Kind::kPathCode, purl, path,
+        make_error(ErrorCode::kDepsRecord,
+                   "adds a folder from elsewhere to what Python imports" +
+                       (folders > 1 ? " (" + std::to_string(folders) + " lines)" : std::string())));
   }
   if (code == 0) return;
   builder.observe(Kind::kPathCode, purl, path,

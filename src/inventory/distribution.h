@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,9 @@ struct Distribution {
 /// Adds its component, and those of the SBOMs that it carries; the purls of the latter.
 [[nodiscard]] std::vector<std::string> add_distribution(const Distribution& distribution,
                                                         Builder& builder);
+
+/// The lines of a .pth file that name folders, each a part of the text.
+[[nodiscard]] std::set<std::string_view> path_file_folders(std::string_view text);
 
 /// Lines of a .pth file that Python runs at every start, and folders that it adds from elsewhere.
 void observe_path_file(std::string_view text, const std::string& purl, const std::string& path,

@@ -26,12 +26,14 @@ std::string hash_of(std::string_view algorithm, std::string_view hex) {
 }
 
 std::string without_credentials(std::string url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string::npos) return url;
-  const auto end = std::min(url.find_first_of("/?#", scheme + 3), url.size());
-  const auto at = url.rfind('@', end);
-  if (at != std::string::npos && at > scheme) url.erase(scheme + 3, at - scheme - 2);
-  return url;
+  for (std::size_t from = 0;;) {
+    const auto scheme = url.find("://", from);
+    if (scheme == std::string::npos) return url;
+    from = scheme + 3;
+    const auto end = std::min(url.find_first_of("/?#", from), url.size());
+    const auto at = url.rfind('@', end);
+    if (at != std::string::npos && at >= from) url.erase(from, at - from + 1);
+  }
 }
 
 Result<void> LockedPackages::add(LockedPackage package, std::size_t line) {

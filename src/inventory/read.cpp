@@ -25,7 +25,8 @@ Result<Inventory> read_bom(const fs::path& path) {
   for (std::size_t i = 0; i < sbom.components.size(); ++i) {
     const Component& found = sbom.components[i];
     if (!sbom.refs[i].empty()) purl_of[sbom.refs[i]] = found.purl;
-    if (!sbom.root_ref.empty() && sbom.refs[i] == sbom.root_ref) continue;
+    const bool is_first = i == 0 && !sbom.root_purl.empty();  // metadata.component
+    if (is_first || (!sbom.root_ref.empty() && sbom.refs[i] == sbom.root_ref)) continue;
     Component& component = builder.component(found.purl);
     if (component.name.empty()) component = found;
     builder.evidence(found.purl, Evidence::Kind::kSbom, path.filename().string(), "listed");

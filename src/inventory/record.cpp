@@ -121,17 +121,21 @@ Result<FileHash> parse_file_hash(std::string_view text) {
   return malformed("expected a hash by sha256, sha384 or sha512, found another");
 }
 
-std::string file_hash(crypto::HashAlgorithm algorithm, Bytes bytes) {
-  crypto::Hasher hasher(algorithm);
-  hasher.update(bytes);
-  std::string text = codec::to_base64(hasher.finish());
+std::string file_hash_text(const FileHash& hash) {
+  std::string text = codec::to_base64(hash.digest);
   while (text.ends_with('=')) text.pop_back();
   std::replace(text.begin(), text.end(), '+', '-');
   std::replace(text.begin(), text.end(), '/', '_');
-  const std::string_view name = algorithm == crypto::HashAlgorithm::kSha256   ? "sha256="
-                                : algorithm == crypto::HashAlgorithm::kSha384 ? "sha384="
-                                                                              : "sha512=";
+  const std::string_view name = hash.algorithm == crypto::HashAlgorithm::kSha256   ? "sha256="
+                                : hash.algorithm == crypto::HashAlgorithm::kSha384 ? "sha384="
+                                                                                   : "sha512=";
   return std::string(name) + text;
+}
+
+std::string file_hash(crypto::HashAlgorithm algorithm, Bytes bytes) {
+  crypto::Hasher hasher(algorithm);
+  hasher.update(bytes);
+  return file_hash_text({algorithm, hasher.finish()});
 }
 
 std::string content_digest(const std::vector<RecordRow>& rows) {

@@ -30,6 +30,8 @@ struct FileHash {
 };
 /// "sha256=<base64url>" (or sha384, sha512); kDepsRecord for weaker or unknown ones.
 [[nodiscard]] Result<FileHash> parse_file_hash(std::string_view text);
+/// The digest in the same form.
+[[nodiscard]] std::string file_hash_text(const FileHash& hash);
 /// The digest of `bytes` in the same form.
 [[nodiscard]] std::string file_hash(crypto::HashAlgorithm algorithm, Bytes bytes);
 

@@ -2,8 +2,9 @@
 // requirements.txt as pip reads it: continued lines, comments, options of one line and of the file,
 // hashes, other files by -r and -c. What would fetch or run something is observed, not done.
 #include <algorithm>
-#include <array>
 #include <set>
+#include <span>
+#include <utility>
 
 #include "base/limits.h"
 #include "codec/text.h"
@@ -26,19 +27,37 @@ struct Line {
   std::size_t number = 0;
 };
 
+/// Takes the first line, without its end, off the text. pip ends lines where Python's splitlines()
+/// does: what others take for the rest of a comment can be a requirement of its own.
+std::string_view take_line(std::string_view& text) {
+  constexpr std::string_view kBeyondAscii[] = {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    std::size_t ends = (byte >= '\n' && byte <= '\r') || (byte >= 0x1c && byte <= 0x1e) ? 1 : 0;
+    if (text.substr(at).starts_with("\r\n")) ends = 2;
+    if (byte >= 0x80) {
+      for (const std::string_view one : kBeyondAscii) {
+        if (text.substr(at).starts_with(one)) ends = one.size();
+      }
+    }
+    if (ends == 0) continue;
+    const std::string_view line = text.substr(0, at);
+    text.remove_prefix(at + ends);
+    return line;
+  }
+  return std::exchange(text, {});
+}
+
 /// Without comments, continued lines joined.
 Result<std::vector<Line>> split_lines(std::string_view text) {
   std::vector<Line> lines;
   bool goes_on = false;
   std::size_t number = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string_view line = text.substr(at, end - at);
-    at = end + 1;
+  while (!text.empty()) {
+    std::string_view line = take_line(text);
     if (++number > limits::kDepsLinesMax) {
       return make_error(ErrorCode::kTooLarge, "more lines than allowed");
     }
-    if (line.ends_with('\r')) line.remove_suffix(1);
     const bool comment = trim(line).starts_with('#');
     const bool continued = line.ends_with('\\') && !comment;
     if (continued) line.remove_suffix(1);
@@ -96,7 +115,11 @@ class Reader {
     MLXGUARD_TRY_ASSIGN(const std::string text, read_(path, limits::kDepsFileBytesMax));
     std::string_view content = text;
     if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
-    if (!codec::is_utf8(content)) return make_error(ErrorCode::kUtf8, "expected UTF-8").about(path);
+    if (!codec::is_utf8(content) || content.find('\0') != std::string_view::npos) {
+      return make_error(ErrorCode::kUtf8, "expected UTF-8")
+          .about(path)
+          .hinting("write the file anew in UTF-8; PowerShell's > writes UTF-16");
+    }
     MLXGUARD_TRY_ASSIGN(const auto lines, split_lines(content));
     for (const Line& one : lines) {
       auto done = line(one, path, constraint, depth);
@@ -110,10 +133,11 @@ class Reader {
   }
 
   Result<Inventory> finish(const std::string& shown_root) && {
-    for (auto& [name, specifier] : constraints_) {
-      const auto found = packages_.find(name);
-      if (found == packages_.end()) continue;  // constrains nothing that is asked for
-      if (found->second.version.empty()) found->second.version = specifier;
+    for (auto& [name, package] : packages_) {
+      const auto found = constraints_.find(name);
+      if (found == constraints_.end() || !package.version.empty()) continue;
+      // Of several, or under a marker, nobody can tell here which one holds.
+      if (found->second.size() == 1) package.version = *found->second.begin();
     }
     for (auto& [name, package] : packages_) MLXGUARD_TRY(locked_.add(std::move(package), 0));
     return std::move(locked_).build(shown_root, "requirements", LockedPackages::Roots::kGuessed);
@@ -145,24 +169,27 @@ class Reader {
     return requirement(text, path, one.number, constraint);
   }
 
-  /// Options that only installers use; an unknown one is an error, since it may change the meaning.
+  /// Options that only installers use; an unknown one is an error, since it may change the meaning,
+  /// and so is a second one in the line: `--pre -r more.txt` asks for more.
   static Result<void> file_option(std::string_view text) {
-    constexpr std::array<std::string_view, 13> kKnown = {"-i",
-                                                         "--index-url",
-                                                         "--extra-index-url",
-                                                         "--no-index",
-                                                         "-f",
-                                                         "--find-links",
-                                                         "--pre",
-                                                         "--no-binary",
-                                                         "--only-binary",
-                                                         "--prefer-binary",
-                                                         "--require-hashes",
-                                                         "--trusted-host",
-                                                         "--use-feature"};
+    constexpr std::string_view kAlone[] = {"--no-index", "--pre", "--prefer-binary",
+                                           "--require-hashes"};
+    constexpr std::string_view kValued[] = {
+        "-i",          "--index-url",   "--extra-index-url", "-f",           "--find-links",
+        "--no-binary", "--only-binary", "--trusted-host",    "--use-feature"};
     const std::string_view name = text.substr(0, text.find_first_of("= \t"));
-    if (std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end()) return {};
-    return make_error(ErrorCode::kRequirement, "an option that is not understood");
+    std::string_view rest = trim(text.substr(name.size()));
+    const auto is_in = [&](std::span<const std::string_view> names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (is_in(kValued)) {
+      if (rest.starts_with('=')) rest = trim(rest.substr(1));
+      rest = trim(rest.substr(std::min(rest.find_first_of(" \t"), rest.size())));
+    } else if (!is_in(kAlone)) {
+      return make_error(ErrorCode::kRequirement, "an option that is not understood");
+    }
+    if (rest.empty()) return {};
+    return make_error(ErrorCode::kRequirement, "expected one option in a line, found more");
   }
 
   void observe(const std::string& path, std::size_t number, std::string words) {
@@ -240,11 +267,20 @@ class Reader {
     if (by_place && text.find(" @ ") == std::string_view::npos) {
       return place(text, path, number, "archive");
     }
-    MLXGUARD_TRY_ASSIGN(const auto read, packaging::Requirement::parse(text));
+    auto parsed = packaging::Requirement::parse(text);
+    if (!parsed) {
+      Error error = std::move(parsed).error();
+      error.subject = without_credentials(std::move(error.subject));
+      return std::move(error).with("line " + std::to_string(number) + " of " + path);
+    }
+    const packaging::Requirement read = *std::move(parsed);
     const std::string name = packaging::normalize_name(read.name);
     const auto pinned = read.url.empty() ? read.specifiers.pinned() : std::nullopt;
     if (constraint) {
-      if (pinned) constraints_.emplace(name, *pinned);
+      if (pinned) {
+        constraints_[name].insert(*pinned);
+        if (read.marker) constraints_[name].insert("");
+      }
       return {};
     }
     LockedPackage package;
@@ -273,21 +309,34 @@ class Reader {
     const auto range = packages_.equal_range(name);
     for (auto at = range.first; at != range.second; ++at) {
       if (at->second.marker != package.marker) continue;
-      if (at->second.version == package.version && at->second.properties == package.properties) {
-        at->second.hashes.insert(at->second.hashes.end(), package.hashes.begin(),
-                                 package.hashes.end());
-        return {};
-      }
+      if (join(at->second, package)) return {};
       return make_error(ErrorCode::kDepsFile, "asked for twice, and differently: " + name);
     }
     packages_.emplace(name, std::move(package));
     return {};
   }
 
+  /// One package that several lines ask for: all of what they ask. False: two versions or places.
+  static bool join(LockedPackage& package, const LockedPackage& other) {
+    const bool told = !package.version.empty() && !other.version.empty();
+    if ((told && package.version != other.version) || package.qualifiers != other.qualifiers) {
+      return false;
+    }
+    if (package.version.empty()) package.version = other.version;
+    package.hashes.insert(package.hashes.end(), other.hashes.begin(), other.hashes.end());
+    for (const auto& one : other.properties) {
+      if (std::find(package.properties.begin(), package.properties.end(), one) ==
+          package.properties.end()) {
+        package.properties.push_back(one);
+      }
+    }
+    return true;
+  }
+
   const FileReader& read_;
   LockedPackages locked_;
   std::multimap<std::string, LockedPackage> packages_;
-  std::map<std::string, std::string> constraints_;  // name, pinned version
+  std::map<std::string, std::set<std::string>> constraints_;  // name, pinned; "": by a marker
   std::set<std::string> seen_;
   std::size_t files_ = 0;
 };

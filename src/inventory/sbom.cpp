@@ -225,7 +225,7 @@ class SbomReader {
     component.purl = parts->canonical;
     if (parts->type != "pypi") return {};
     component.name = parts->name;
-    if (component.kind == Component::Kind::kNative) component.kind = Component::Kind::kPackage;
+    if (component.kind != Component::Kind::kModel) component.kind = Component::Kind::kPackage;
     return {};
   }
 

@@ -21,26 +21,33 @@ constexpr std::string_view kRootRef = "mlxguard:root";
 
 struct HashName {
   std::string_view ours, cyclonedx, spdx;
+  std::size_t digits = 0;
 };
-constexpr HashName kHashes[] = {{"sha256", "SHA-256", "SHA256"},
-                                {"sha384", "SHA-384", "SHA384"},
-                                {"sha512", "SHA-512", "SHA512"},
-                                {"sha1", "SHA-1", "SHA1"},
-                                {"md5", "MD5", "MD5"},
-                                {"sha3-256", "SHA3-256", "SHA3-256"},
-                                {"sha3-384", "SHA3-384", "SHA3-384"},
-                                {"sha3-512", "SHA3-512", "SHA3-512"},
-                                {"blake2b-256", "BLAKE2b-256", "BLAKE2b-256"},
-                                {"blake2b-384", "BLAKE2b-384", "BLAKE2b-384"},
-                                {"blake2b-512", "BLAKE2b-512", "BLAKE2b-512"},
-                                {"blake3", "BLAKE3", "BLAKE3"}};
+constexpr HashName kHashes[] = {{"sha256", "SHA-256", "SHA256", 64},
+                                {"sha384", "SHA-384", "SHA384", 96},
+                                {"sha512", "SHA-512", "SHA512", 128},
+                                {"sha1", "SHA-1", "SHA1", 40},
+                                {"md5", "MD5", "MD5", 32},
+                                {"sha3-256", "SHA3-256", "SHA3-256", 64},
+                                {"sha3-384", "SHA3-384", "SHA3-384", 96},
+                                {"sha3-512", "SHA3-512", "SHA3-512", 128},
+                                {"blake2b-256", "BLAKE2b-256", "BLAKE2b-256", 64},
+                                {"blake2b-384", "BLAKE2b-384", "BLAKE2b-384", 96},
+                                {"blake2b-512", "BLAKE2b-512", "BLAKE2b-512", 128},
+                                {"blake3", "BLAKE3", "BLAKE3", 64}};
 
-/// The row and the digits of "sha256:..."; no row for an algorithm that SBOMs do not know.
+/// The row and the digits of "sha256:..."; no row for an algorithm that SBOMs do not know, nor for
+/// what is no digest: direct_url.json may hold any text.
 std::pair<const HashName*, std::string> split_hash(std::string_view text) {
   const auto colon = text.find(':');
+  if (colon == std::string_view::npos) return {nullptr, {}};
+  const std::string_view digits = text.substr(colon + 1);
+  if (digits.find_first_not_of("0123456789abcdefABCDEF") != std::string_view::npos) {
+    return {nullptr, {}};
+  }
   for (const HashName& row : kHashes) {
-    if (colon != std::string_view::npos && text.substr(0, colon) == row.ours) {
-      return {&row, std::string(text.substr(colon + 1))};
+    if (text.substr(0, colon) == row.ours && digits.size() == row.digits) {
+      return {&row, std::string(digits)};
     }
   }
   return {nullptr, {}};

@@ -161,6 +161,55 @@ def test_only_some_states_suppress(cli, know, pins, tmp_path, statement, suppres
     assert done.returncode == (0 if suppressed else 1)
 
 
+NOT_AFFECTED = {"status": "not_affected", "justification": "inline_mitigations_already_exist"}
+
+
+def statements(tmp_path, *rows, **document):
+    """An OpenVEX document: rows of (time, status, product)."""
+    file = tmp_path / "vex.json"
+    listed = [{"vulnerability": {"name": "GHSA-aaaa-0001"}, **({"timestamp": time} if time else {}), **(NOT_AFFECTED if status == "not_affected" else {"status": status}),
+               "products": [product if isinstance(product, dict) else {"@id": product}]} for time, status, product in rows]
+    file.write_text(json.dumps({"@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://x.invalid/vex", "author": "we", "statements": listed, **document}))
+    return file
+
+
+@pytest.mark.parametrize(("rows", "document", "suppressed"), [
+    ([("2024-01-02T00:00:00Z", "not_affected"), ("2024-01-01T00:00:00Z", "affected")], {}, True),
+    ([("2024-01-01T00:00:00Z", "not_affected"), ("2024-01-02T00:00:00Z", "affected")], {}, False),
+    ([("2024-01-02T00:00:00Z", "under_investigation"), ("2024-01-01T00:00:00Z", "not_affected")], {}, False),
+    ([("2024-01-01T12:00:00+02:00", "not_affected"), ("2024-01-01T11:00:00Z", "affected")], {}, False),
+    ([("2024-01-01T00:00:00Z", "affected"), ("2024-01-01T00:00:00Z", "not_affected")], {}, True),
+    ([(None, "not_affected"), ("2024-01-01T00:00:00Z", "affected")], {"timestamp": "2024-06-01T00:00:00Z"}, True),
+    ([("2024-01-01T00:00:00Z", "affected"), (None, "not_affected")], {}, False),
+])
+def test_the_newest_statement_counts(cli, know, pins, tmp_path, rows, document, suppressed):
+    know(record())
+    vex = statements(tmp_path, *((time, status, "pkg:pypi/alpha") for time, status in rows), **document)
+    assert cli.run("deps", "scan", pins("alpha==1.0"), "--vex", vex).returncode == (0 if suppressed else 1)
+
+
+@pytest.mark.parametrize(("product", "suppressed"), [
+    ("pkg:pypi/alpha", True), ("pkg:pypi/Alpha@1.0", True), ("pkg:pypi/alpha@1.1", False), ("pkg:pypi/beta", False), ("pkg:npm/alpha", False),
+    ("pkg:pypi/alpha@1.0?arch=arm64", False), ("pkg:pypi/alpha@1.0#tests", False),
+    ({"@id": "https://x.invalid/app", "identifiers": {"purl": "pkg:pypi/alpha@1.0"}}, True),
+    ({"@id": "pkg:oci/app@sha256:1", "subcomponents": [{"@id": "pkg:pypi/alpha@1.0"}]}, True),
+    ({"@id": "pkg:oci/app@sha256:1", "subcomponents": [{"@id": "pkg:pypi/beta"}]}, False),
+    ({"@id": "pkg:pypi/other@1.0", "subcomponents": [{"@id": "pkg:pypi/alpha@1.0"}]}, False),
+    ({"@id": "pkg:pypi/alpha@1.0", "subcomponents": [{"@id": "pkg:generic/inner"}]}, False),
+])
+def test_a_statement_is_about_its_product_alone(cli, know, pins, tmp_path, product, suppressed):
+    know(record())
+    vex = statements(tmp_path, (NOW, "not_affected", product))
+    assert cli.run("deps", "scan", pins("alpha==1.0"), "--vex", vex).returncode == (0 if suppressed else 1)
+
+
+def test_a_statement_without_product_or_with_no_time_is_refused(cli, know, pins, tmp_path):
+    know(record())
+    for vex in (statements(tmp_path, ("yesterday", "not_affected", "pkg:pypi/alpha")), statements(tmp_path, (NOW, "not_affected", {"@id": "urn:x"})),
+                statements(tmp_path, (NOW, "not_affected", {"@id": "pkg:oci/a", "subcomponents": [{"@id": "urn:x"}]}))):
+        assert cli.json("deps", "scan", pins("alpha==1.0"), "--vex", vex, exit_code=1)["error"]["code"] == "vex.invalid"
+
+
 def test_known_exploited_vulnerabilities_are_marked(cli, know, pins, tmp_path):
     know(record(aliases=["CVE-2024-7"]))
     catalog = tmp_path / "kev.json"
@@ -301,7 +350,7 @@ def test_a_feed_counts_when_its_key_signed_it_and_it_is_not_older(cli, know, pin
     assert json.loads(update(2).stdout)["error"]["code"] == "advisories.feed"
 
 
-def test_a_feed_whose_version_is_lost_or_whose_key_is_revoked_is_not_replaced(cli, know, passphrase_file, tmp_path):
+def test_a_feed_whose_version_is_lost_or_whose_key_is_revoked_is_not_replaced(cli, know, pins, passphrase_file, tmp_path):
     own = write_records(tmp_path / "own", record("MLXG-1", name="mlx"))
     for version in (2, 3):
         cli.ok("deps", "db", "sign-feed", "--from", own, "-o", tmp_path / f"feed{version}.json", "--version-number", version, "--key", "signer",
@@ -318,6 +367,24 @@ def test_a_feed_whose_version_is_lost_or_whose_key_is_revoked_is_not_replaced(cl
     cli.ok(*update, tmp_path / "feed3.json")
     cli.ok("key", "revoke", "signer", "--reason", "lost", "--passphrase-file", passphrase_file)
     assert cli.json(*update, tmp_path / "feed3.json", exit_code=1)["error"]["code"] == "key.revoked"
+    know(record())
+    assert cli.json("deps", "scan", pins("alpha==2.0"), exit_code=1)["error"]["code"] == "key.revoked", "what the key signed while it was good"
+    present.unlink()
+    cli.ok("deps", "scan", pins("alpha==2.0"))
+
+
+def test_of_feeds_that_come_at_once_the_newest_stays(cli, know, passphrase_file, tmp_path):
+    know(record())
+    own = write_records(tmp_path / "own", *(record(f"MLXG-{i}", name=f"part{i}", details="x" * 1000) for i in range(200)))
+    feeds = {version: tmp_path / f"feed{version}.json" for version in range(1, 9)}
+    for version, feed in feeds.items():
+        cli.ok("deps", "db", "sign-feed", "--from", own, "-o", feed, "--version-number", version, "--key", "signer", "--passphrase-file", passphrase_file)
+    running = {version: subprocess.Popen([cli.binary, "deps", "db", "update", "--feed", feed, "--feed-key", cli.state / "keys/signer.pub", "--state", cli.state, "--json"],
+                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE) for version, feed in reversed(feeds.items())}
+    ended = {version: process.wait(60) for version, process in running.items()}
+    assert ended[8] == 0 and set(ended.values()) <= {0, 1}
+    assert cli.json("deps", "db", "status")["feed"]["version"] == 8
+    assert cli.json("deps", "db", "update", "--feed", feeds[7], "--feed-key", cli.state / "keys/signer.pub", exit_code=1)["error"]["code"] == "advisories.feed"
 
 
 def test_a_feed_of_many_records_is_taken_over(cli, know, pins, passphrase_file, tmp_path):

@@ -51,13 +51,15 @@ def judge(affected, text):
         public = judge(affected, version.public)
         if public == "affected" and not named:
             return public
-    evaluated, unclear = bool(affected.get("versions")), version is None
+    evaluated, unclear = any(parsed(listed) for listed in affected.get("versions", [])), version is None
     for listed in affected.get("versions", []):
         if listed == text or (version is not None and parsed(listed) == version):
             return "affected"
     for one in affected.get("ranges", []):
         if one["type"] == "GIT":
             continue
+        if one["events"] and all(event == {"introduced": "0"} for event in one["events"]):
+            return "affected"  # every version, also one that cannot be compared
         events = [(kind, parsed(value) if value != "0" else None, value) for event in one["events"] for kind, value in event.items()]
         if version is None or any(at is None and value != "0" for _, at, value in events):
             unclear = True

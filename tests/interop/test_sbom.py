@@ -121,6 +121,25 @@ def test_models_are_components_with_digest_and_signer(cli, cyclonedx, signed_mod
     assert done.returncode == 1 and not broken.exists()
 
 
+def test_hostile_metadata_makes_no_invalid_document(cli, cyclonedx, tmp_path):
+    env = environment(tmp_path / "env", [("a", "1.0", ["b[x]; extra == 'y'"]), ("b", "2.0", ()), ("c", "1.0+local.build", ())])
+    info = env / "lib/python3.11/site-packages/a-1.0.dist-info"
+    (info / "METADATA").write_text('Metadata-Version: 2.1\nName: a\nVersion: 1.0 beta?#%41/..\nLicense: "\\ <b>&\x7f \u202e\nLicense-Expression: MIT AND (\n')
+    for hashes in ({"sha256": "not hexadecimal"}, {"sha256": "ab"}, {"sha999": "ab", "md5": "é" * 32}, {"blake3": "", "sha512": "a" * 127}):
+        (info / "direct_url.json").write_text(json.dumps({"url": "https://u:p@x.invalid/a b.zip?q=\u202e#f", "archive_info": {"hashes": hashes}}))
+        bom = json.loads(cli.ok("deps", "inventory", env, "--cyclonedx").stdout)
+        assert [e.message for e in cyclonedx.iter_errors(bom)] == [] and "u:p@" not in json.dumps(bom)
+        cli.ok("deps", "inventory", env, "-o", tmp_path / "bom.spdx.json")
+        assert [m.validation_message for m in validate_full_spdx_document(parse_file(str(tmp_path / "bom.spdx.json")))] == []
+
+
+def test_the_serial_number_is_one(cli, cyclonedx, tmp_path):
+    env = environment(tmp_path / "env", [("a", "1.0", ())])
+    bom = json.loads(cli.ok("deps", "inventory", env, "--cyclonedx", "--serial-number", "3E671687-395B-41F5-A30F-A58921A69B79").stdout)
+    assert bom["serialNumber"] == "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79" and [e.message for e in cyclonedx.iter_errors(bom)] == []
+    assert cli.run("deps", "inventory", env, "--cyclonedx", "--serial-number", "one").returncode == 2
+
+
 def test_hashes_are_those_of_the_files(cli, tmp_path):
     wheel = repack(conftest.site_packages(), "mlx-cpu", "py3-none-manylinux_2_35_x86_64", tmp_path)
     found = cli.json("deps", "inventory", wheel)
