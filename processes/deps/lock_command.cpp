@@ -51,9 +51,8 @@ Result<void> check_requirements_file(const fs::path& file) {
     if (text.find("--no-binary") != std::string::npos) found = path;
     return text;
   };
-  MLXGUARD_TRY_ASSIGN(
-      const Inventory asked,
-      inventory::read_requirements(file.filename().string(), reader, file.string()));
+  MLXGUARD_TRY_ASSIGN(const Inventory asked, inventory::read_requirements(file.filename().string(),
+                                                                          reader, file.string()));
   for (const Observation& one : asked.observations) found = one.where;
   for (const Component& component : asked.components) {
     const auto source = inventory::property_of(component, "source");

@@ -24,8 +24,7 @@ ToolVariables index_variables(const ResolverOptions& options) {
   return {{"UV_DEFAULT_INDEX", options.index_url}, {"UV_INDEX_URL", ""}};
 }
 
-Result<std::string> ask(const std::vector<std::string>& arguments,
-                        const ResolverOptions& options) {
+Result<std::string> ask(const std::vector<std::string>& arguments, const ResolverOptions& options) {
   return tool_answer(run_tool(arguments, kTimeMax, index_variables(options)), options.tool);
 }
 

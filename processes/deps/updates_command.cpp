@@ -33,7 +33,7 @@ using inventory::Inventory;
 using inventory::LockEntry;
 using packaging::Version;
 
-constexpr int kRoundsMax = 8;    // a fix may bring another finding
+constexpr int kRoundsMax = 8;     // a fix may bring another finding
 constexpr int kSearchedMax = 24;  // versions that are tried where no advisory names a fix
 
 struct Options {

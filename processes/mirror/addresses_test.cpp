@@ -65,9 +65,9 @@ TEST_CASE("addresses: other families are inner") {
 }
 
 TEST_CASE("addresses: a host in a URL that is an inner address in any spelling") {
-  for (const char* host : {"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1",
-                           "169.254.169.254", "::1", "::ffff:10.0.0.1", "localhost",
-                           "a.localhost"}) {
+  for (const char* host :
+       {"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "169.254.169.254", "::1",
+        "::ffff:10.0.0.1", "localhost", "a.localhost"}) {
     CAPTURE(host);
     CHECK(is_inner_text(host));
   }

@@ -24,17 +24,25 @@ using sandbox::argument_has_but_lacks;
 using sandbox::argument_is;
 using sandbox::argument_lacks;
 
-constexpr std::uint64_t kSocketType = 0xf;  // of the second argument, beside its flags
+constexpr std::uint64_t kSocketType = 0xf;     // of the second argument, beside its flags
 constexpr std::uint16_t kNameServerPort = 53;  // over TCP, for answers that are too long for UDP
 
 /// What the C library and the TLS library read when they resolve names and check certificates.
 std::vector<std::string> resolver_and_trust_files() {
-  std::vector<std::string> files = {
-      "/etc/resolv.conf", "/etc/hosts",     "/etc/host.conf",
-      "/etc/gai.conf",    "/etc/services",  "/etc/nsswitch.conf",
-      "/etc/localtime",   "/dev/urandom",   "/etc/ssl/openssl.cnf",
-      "/etc/ssl/certs",   "/etc/pki",       "/usr/share/ca-certificates",
-      "/usr/lib/ssl",     "/usr/local/share/ca-certificates"};
+  std::vector<std::string> files = {"/etc/resolv.conf",
+                                    "/etc/hosts",
+                                    "/etc/host.conf",
+                                    "/etc/gai.conf",
+                                    "/etc/services",
+                                    "/etc/nsswitch.conf",
+                                    "/etc/localtime",
+                                    "/dev/urandom",
+                                    "/etc/ssl/openssl.cnf",
+                                    "/etc/ssl/certs",
+                                    "/etc/pki",
+                                    "/usr/share/ca-certificates",
+                                    "/usr/lib/ssl",
+                                    "/usr/local/share/ca-certificates"};
   // Where another program writes resolv.conf, it replaces the file in a folder of its own.
   std::error_code problem;
   const auto real = std::filesystem::canonical("/etc/resolv.conf", problem);
@@ -52,14 +60,14 @@ sandbox::SeccompPolicy mirror_policy() {
                                           CLONE_NEWCGROUP;
   return sandbox::SeccompPolicy::kill_unless_named()
       // Files, which Landlock confines to the state folder.
-      .allow({"open", "openat", "close", "read", "readv", "pread64", "write", "writev", "pwrite64",
-              "lseek", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
-              "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64",
-              "getcwd"})
-      .allow({"mkdir", "mkdirat", "rmdir", "rename", "renameat", "renameat2", "link", "linkat",
-              "unlink", "unlinkat", "ftruncate", "fallocate", "fsync", "fdatasync",
-              "sync_file_range", "fadvise64", "flock", "fcntl", "fchmod", "fchown", "umask", "dup",
-              "dup2", "dup3"})
+      .allow({"open",      "openat",     "close",    "read",       "readv",      "pread64",
+              "write",     "writev",     "pwrite64", "lseek",      "stat",       "lstat",
+              "fstat",     "newfstatat", "statx",    "statfs",     "fstatfs",    "access",
+              "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd"})
+      .allow({"mkdir",  "mkdirat",   "rmdir",           "rename",    "renameat",  "renameat2",
+              "link",   "linkat",    "unlink",          "unlinkat",  "ftruncate", "fallocate",
+              "fsync",  "fdatasync", "sync_file_range", "fadvise64", "flock",     "fcntl",
+              "fchmod", "fchown",    "umask",           "dup",       "dup2",      "dup3"})
       // Connections: those of installers on the socket that listens already, its own to upstream
       // and to name servers. The address family and type decide; Landlock knows the ports.
       .allow({"accept", "accept4", "connect", "bind", "getsockname", "getpeername", "getsockopt",

@@ -20,7 +20,7 @@ namespace mlxguard::mirror {
 
 struct MirrorSandboxOptions {
   std::filesystem::path state;
-  std::string ca_bundle;                      ///< may be empty
+  std::string ca_bundle;                     ///< may be empty
   std::vector<std::uint16_t> connect_ports;  ///< of upstream, its links and the proxy
 };
 

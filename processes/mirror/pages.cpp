@@ -52,8 +52,7 @@ Task<Result<PageView>> Pages::get(std::string project, Patience& patience) {
   const bool missing = outcome->trouble->code == ErrorCode::kNotFound;
   if (missing) remember(project, {nullptr, now_ms() + options_.missing_for.count()});
   if (missing || !outcome->page) co_return *outcome->trouble;
-  co_return PageView{outcome->page,
-                     std::max<std::int64_t>(1, now_ms() - outcome->page->fetched_ms),
+  co_return PageView{outcome->page, std::max<std::int64_t>(1, now_ms() - outcome->page->fetched_ms),
                      outcome->trouble};
 }
 

@@ -29,9 +29,9 @@ void write_advisory(codec::JsonWriter& json, const Advisory& advisory) {
 Answer release_answer(const std::string& project, const std::string& version,
                       const Scanner& scanner, const Policy& policy) {
   constexpr std::size_t kVersionBytesMax = 128;
-  const bool plain = !version.empty() && version.size() <= kVersionBytesMax &&
-                     std::all_of(version.begin(), version.end(),
-                                 [](char c) { return c > ' ' && c < 0x7f; });
+  const bool plain =
+      !version.empty() && version.size() <= kVersionBytesMax &&
+      std::all_of(version.begin(), version.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!plain) return problem(400, make_error(ErrorCode::kRequestSyntax, "not a version"));
   const Judgement judgement = scanner.judge_release(project, version);
   for (const Finding& finding : judgement.findings) {
@@ -40,8 +40,8 @@ Answer release_answer(const std::string& project, const std::string& version,
     if (finding.verdict != Verdict::kCouldNotTell || accepted) continue;
     return problem(
         503,
-        make_error(ErrorCode::kDepsUnknown, "could not tell whether " + project + " " +
-                                                version + " is vulnerable: " + finding.text),
+        make_error(ErrorCode::kDepsUnknown, "could not tell whether " + project + " " + version +
+                                                " is vulnerable: " + finding.text),
         judgement.findings);
   }
   codec::JsonWriter json;

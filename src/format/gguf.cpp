@@ -161,8 +161,7 @@ class Reader {
         return fault("a tensor that is not aligned", tensor.name);
       }
       // Also one without bytes has its place: mlx asks for it.
-      if (data > file_.size() || tensor.begin_bytes > there ||
-          bytes > there - tensor.begin_bytes) {
+      if (data > file_.size() || tensor.begin_bytes > there || bytes > there - tensor.begin_bytes) {
         return fault("a tensor outside of the file", tensor.name);
       }
       tensor.begin_bytes += data;

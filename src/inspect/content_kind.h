@@ -16,7 +16,8 @@ namespace mlxguard::inspect {
 #define MLXGUARD_CONTENT_KINDS(X)                                                                  \
   X(kEmpty, "empty")                                                                               \
   X(kSafetensors, "safetensors")                                                                   \
-  X(kGguf, "gguf") X(kNpy, "npy") X(kZip, "zip") X(kTar, "tar") X(kCompressed, "compressed")       \
+  X(kGguf, "gguf")                                                                                 \
+  X(kNpy, "npy") X(kZip, "zip") X(kTar, "tar") X(kCompressed, "compressed")                        \
       X(kOtherArchive, "archive") X(kPickle, "pickle") X(kElf, "elf") X(kMachO, "mach-o")          \
           X(kPe, "pe") X(kWasm, "wasm") X(kByteCode, "python-bytecode") X(kScript, "script")       \
               X(kPython, "python") X(kJson, "json") X(kYaml, "yaml") X(kTemplate, "template")      \

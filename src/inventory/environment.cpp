@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "codec/text.h"
 #include "inventory/distribution.h"
+#include "inventory/environment_elsewhere.h"
 #include "inventory/files.h"
 #include "inventory/native_parts.h"
 #include "inventory/parallel.h"
@@ -59,12 +60,6 @@ class EnvironmentReader {
           .about(shown_root)
           .hinting("name the environment's folder, the one with pyvenv.cfg");
     }
-    if (place_.takes_system_packages) {
-      builder_.observe(Kind::kUnreadable, "", "pyvenv.cfg",
-                       make_error(ErrorCode::kDepsEnvironment,
-                                  "the packages of the system's Python can be imported too "
-                                  "(include-system-site-packages), and are not read"));
-    }
     for (const Distribution& distribution : distributions_) {
       embedded_.push_back(add_distribution(distribution, builder_));
     }
@@ -73,6 +68,7 @@ class EnvironmentReader {
     take_results();
     observe_unrecorded();
     observe_hooks();
+    observe_elsewhere(place_, builder_);
     add_requirements(distributions_, {place_.python_version}, builder_);
     return std::move(builder_).build(shown_root, "environment");
   }
@@ -93,7 +89,10 @@ class EnvironmentReader {
       if (problem) break;
       const std::string path = at->path().lexically_relative(place_.prefix).generic_string();
       std::error_code ignored;
+      if (at.depth() == 0) observe_egg(path, builder_);
       if (at->is_symlink(ignored) && at->is_directory(ignored)) {
+        const bool is_info = at.depth() == 0 && is_info_folder(at->path().filename().string());
+        if (is_info) infos_.push_back(path);  // its package is imported all the same
         builder_.observe(Kind::kUnrecorded, "", path,
                          record_error("a link to a folder, whose files no RECORD lists"));
         continue;
@@ -266,17 +265,6 @@ class EnvironmentReader {
       fail(Kind::kUnreadable, slices.error());
   }
 
-  static std::string file_hash_text(const FileHash& hash) {
-    std::string text = codec::to_base64(hash.digest);
-    while (text.ends_with('=')) text.pop_back();
-    std::replace(text.begin(), text.end(), '+', '-');
-    std::replace(text.begin(), text.end(), '/', '_');
-    return (hash.algorithm == crypto::HashAlgorithm::kSha256   ? "sha256="
-            : hash.algorithm == crypto::HashAlgorithm::kSha384 ? "sha384="
-                                                               : "sha512=") +
-           text;
-  }
-
   void take_results() {
     std::vector<NativeOwner> owners;
     for (std::size_t i = 0; i < distributions_.size(); ++i) {
@@ -352,10 +340,12 @@ class EnvironmentReader {
       }
       if (!name.ends_with(".pth")) continue;
       const auto text = read_file(absolute(path), limits::kPathFileBytesMax);
-      if (text)
-        observe_path_file(*text, purl, path, builder_);
-      else
-        builder_.observe(Kind::kPathCode, purl, path, text.error());
+      if (!text) {
+        builder_.observe(Kind::kUnreadable, purl, path, text.error());
+        continue;
+      }
+      observe_path_file(*text, purl, path, builder_);
+      observe_added_folders(absolute(folder), path, *text, distributions_, builder_);
     }
   }
 

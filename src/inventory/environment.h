@@ -16,7 +16,9 @@ struct EnvironmentPlace {
   std::filesystem::path prefix;            ///< paths in the inventory are relative to it
   std::vector<std::string> site_packages;  ///< relative to the prefix
   std::string python_version;              ///< "3.11.7" or "3.11"; empty: could not be told
-  bool takes_system_packages = false;      ///< a virtual one that lets in the packages below it
+  /// What is imported from here as well and is not in it: the packages of the Python that a virtual
+  /// environment is made from; those that conda installed.
+  std::vector<std::string> elsewhere;
 };
 
 /// Nothing, when `path` is no environment: neither a prefix nor a folder of installed packages.

@@ -96,6 +96,9 @@ std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
   }
   add_site(place, place.prefix / "Lib" / "site-packages", seen);
   if (place.site_packages.empty()) return std::nullopt;
+  if (fs::is_directory(place.prefix / "conda-meta", missing)) {
+    place.elsewhere.emplace_back("packages that conda installed");
+  }
   if (config) {
     std::string version = config_value(*config, "version");
     if (version.empty()) version = config_value(*config, "version_info");
@@ -103,7 +106,10 @@ std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
     // As Python's site module reads it: what is not said counts as "true".
     const std::string system =
         packaging::to_lower(config_value(*config, "include-system-site-packages"));
-    place.takes_system_packages = system.empty() || system == "true";
+    if (system.empty() || system == "true") {
+      place.elsewhere.push_back("the packages of the Python in " + config_value(*config, "home") +
+                                " (include-system-site-packages)");
+    }
   }
   return place;
 }

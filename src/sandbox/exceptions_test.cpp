@@ -78,12 +78,10 @@ TEST_CASE("landlock: exceptions are all that is left" * doctest::skip(landlock_a
   CHECK(opens("/etc/passwd", O_RDONLY) == EACCES);
   CHECK(under([&] {
           const fs::path state = folder / "state";
-          return errno_of(
-              ::rename((state / "a" / "file").c_str(), (state / "b" / "file").c_str()));
+          return errno_of(::rename((state / "a" / "file").c_str(), (state / "b" / "file").c_str()));
         }) == 0);
   CHECK(under([&] {
-          return errno_of(
-              ::symlink("/etc/passwd", (folder / "state" / "link").c_str()));
+          return errno_of(::symlink("/etc/passwd", (folder / "state" / "link").c_str()));
         }) == EACCES);
   const auto connects = [&](std::uint16_t port) {
     return under([&] {

@@ -22,12 +22,12 @@ inline constexpr std::uint64_t kLandlockFsRemoveDir = 1ull << 4;
 inline constexpr std::uint64_t kLandlockFsRemoveFile = 1ull << 5;
 inline constexpr std::uint64_t kLandlockFsMakeDir = 1ull << 7;
 inline constexpr std::uint64_t kLandlockFsMakeReg = 1ull << 8;
-inline constexpr std::uint64_t kLandlockFsRefer = 1ull << 13;       // ABI 2
-inline constexpr std::uint64_t kLandlockFsTruncate = 1ull << 14;    // ABI 3
-inline constexpr std::uint64_t kLandlockNetTcp = 3;                 // ABI 4: bind, connect
+inline constexpr std::uint64_t kLandlockFsRefer = 1ull << 13;     // ABI 2
+inline constexpr std::uint64_t kLandlockFsTruncate = 1ull << 14;  // ABI 3
+inline constexpr std::uint64_t kLandlockNetTcp = 3;               // ABI 4: bind, connect
 inline constexpr std::uint64_t kLandlockNetConnectTcp = 1ull << 1;
-inline constexpr std::uint64_t kLandlockFsIoctlDev = 1ull << 15;    // ABI 5
-inline constexpr std::uint64_t kLandlockScopeAll = 3;               // ABI 6: abstract unix, signal
+inline constexpr std::uint64_t kLandlockFsIoctlDev = 1ull << 15;  // ABI 5
+inline constexpr std::uint64_t kLandlockScopeAll = 3;             // ABI 6: abstract unix, signal
 
 /// struct landlock_ruleset_attr of ABI 6 and later; older kernels take a prefix of it.
 struct LandlockRulesetAttr {

@@ -27,7 +27,7 @@ Result<void> landlock_deny_everything(IsolationReport& report);
 /// can be executed, and no TCP port listened on.
 struct LandlockExceptions {
   std::vector<std::string> readable{};
-  std::vector<std::string> writable{};  ///< folders: also to read, make, rename and remove
+  std::vector<std::string> writable{};         ///< folders: also to read, make, rename and remove
   std::vector<std::uint16_t> connect_ports{};  ///< TCP, of any host; before ABI 4 every port
 };
 

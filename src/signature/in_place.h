@@ -20,8 +20,8 @@ void unify_single_name(std::vector<artifact::FileDigest>& resources,
                        const artifact::ModelFolder& folder);
 
 /// ModelFolder::hash over some of the files, in their order.
-using HashFiles = std::function<Result<std::vector<artifact::FileDigest>>(
-    std::span<const artifact::FileEntry>)>;
+using HashFiles =
+    std::function<Result<std::vector<artifact::FileDigest>>(std::span<const artifact::FileEntry>)>;
 
 /// Everything that differs; both lists sorted by name. A file that is not signed, or that ends
 /// elsewhere than its shards, is not hashed: it has no digest to compare with, and could be of any

@@ -43,11 +43,44 @@ def test_the_environment_of_these_tests_is_clean(scan, site, tmp_path):
     assert (code, report["verdict"]) == (0, "clean")
 
 
+def test_packages_of_the_python_below_are_imported_too(scan, site, tmp_path):
+    (tmp_path / "env/pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = True\n")
+    code, report = scan(tmp_path / "env")
+    assert code == 1 and reasons(report) == ["unreadable"] and "/usr/bin" in report["could_not_tell"][0]["text"]
+
+
+def test_packages_of_conda_are_there_too(scan, site, tmp_path):
+    (tmp_path / "env/conda-meta").mkdir()
+    code, report = scan(tmp_path / "env")
+    assert code == 1 and reasons(report) == ["unreadable"]
+
+
+@pytest.mark.parametrize("line", ["{elsewhere}", "../../../../elsewhere", "# words\n{elsewhere}", "{elsewhere}  ", "inside"])
+def test_a_path_file_that_adds_a_folder_of_packages(scan, site, tmp_path, line):
+    install(tmp_path / "elsewhere", "beta", "1.0")
+    install(site / "inside", "beta", "1.0")
+    (site / "more.pth").write_text(line.format(elsewhere=tmp_path / "elsewhere") + "\n")
+    code, report = scan(tmp_path / "env")
+    assert code == 1 and reasons(report) == ["unreadable"] and "beta" in report["could_not_tell"][0]["text"]
+
+
 def test_the_folder_of_a_package_that_is_listed_is_no_surprise(scan, site, tmp_path):
     (tmp_path / "source/alpha.egg-info").mkdir(parents=True)
     (site / "__editable__.alpha.pth").write_text(f"{tmp_path / 'source'}\n")
     code, report = scan(tmp_path / "env")
     assert code == 0 and {one["kind"] for one in report["observations"] if "editable" in one["where"]} == {"path-code", "unrecorded"}
+
+
+@pytest.mark.parametrize("name", ["beta-1.0-py3.11.egg", "beta.egg-link"])
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_eggs_are_said_to_be_unread(scan, site, tmp_path, name, as_folder):
+    if as_folder:
+        (site / name / "EGG-INFO").mkdir(parents=True)
+        (site / name / "EGG-INFO/PKG-INFO").write_text("Name: beta\nVersion: 1.0\n")
+    else:
+        (site / name).write_text("/somewhere\n")
+    code, report = scan(tmp_path / "env")
+    assert code == 1 and "unreadable" in reasons(report)
 
 
 def test_a_link_to_a_folder_elsewhere_is_shown(scan, site, tmp_path):
