@@ -109,7 +109,8 @@ TEST_CASE("sign: a file that is written while it is hashed is not signed") {
   settle();
   const auto key = test::new_key();
   SignOptions options;
-  options.progress = [&](std::uint64_t, std::uint64_t) { model.write("a", "new bytes"); };
+  options.progress = artifact::Progress(
+      [&](std::uint64_t, std::uint64_t) { model.write("a", "new bytes"); });
   auto refused = test::sign_in_place(model.path(), key, options);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kArtifactChanged);
