@@ -137,8 +137,11 @@ TEST_CASE("log: is not opened once it was tampered with, for writing on would hi
   CHECK(refused([&](const auto& path) {
           TestState small;
           small.fill(3);
-          std::filesystem::copy_file(path / "log/index.sqlite", small.folder.log() / "index.sqlite",
-                                     std::filesystem::copy_options::overwrite_existing);
+          for (const char* file : {"index.sqlite", "index.sqlite-wal"}) {
+            if (!std::filesystem::exists(path / "log" / file)) continue;
+            std::filesystem::copy_file(path / "log" / file, small.folder.log() / file,
+                                       std::filesystem::copy_options::overwrite_existing);
+          }
           std::filesystem::remove_all(path / "log");
           std::filesystem::copy(small.folder.path(), path,
                                 std::filesystem::copy_options::recursive |
