@@ -40,12 +40,12 @@ foreach(name open_file open_folder open_above_the_root create_file open_own_memo
   attack_alone(${name} mirror EACCES)
 endforeach()
 attack_alone(tcp_listen mirror EACCES landlock4)
-foreach(name ${self_attacks} ${process_attacks} ${kernel_attacks} pkey_mprotect_executable
-        call_by_32_bit_entry call_by_x32_entry)
+foreach(name become_dumpable survive_parent set_rlimit ${process_attacks} ${kernel_attacks}
+        map_executable_memfd pkey_mprotect_executable call_by_32_bit_entry call_by_x32_entry)
   attack_alone(${name} mirror ${KILLED})
 endforeach()
-foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable
-        map_executable_memfd)
+attack_alone(raise_rlimit mirror succeeded)  # it only asks for the limit, which the mirror may
+foreach(name map_writable_and_executable make_written_memory_executable make_own_code_writable)
   attack_alone(${name} mirror EPERM)
 endforeach()
 attack_alone(clone3_process mirror ENOSYS)

@@ -93,6 +93,11 @@ constexpr std::array kAttacks{
            [](const Context&) {
              return outcome_of(::syscall(SYS_prlimit64, 0, 7, nullptr, nullptr));
            }},
+    Attack{"set_rlimit",
+           [](const Context&) {
+             const std::uint64_t limits[2] = {64, 64};
+             return outcome_of(::syscall(SYS_prlimit64, 0, 7, limits, nullptr));
+           }},
     Attack{"system_v_memory",
            [](const Context&) { return outcome_of(::syscall(SYS_shmget, 0, 4096, 01600)); }},
     Attack{"personality",
