@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # an example is configured and compiled
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MLXGUARD_BIN_DIR", ROOT / "build/bin")).parent
 

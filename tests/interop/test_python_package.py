@@ -21,6 +21,7 @@ import pytest
 import tiny_llama
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(1800)  # the first of them builds the wheel, on a fresh machine from nothing
 
 PRELUDE = """
 import json, os, pathlib, pickle, sys
