@@ -79,6 +79,19 @@ TEST_CASE("log: keeps its origin whatever a later opener would call it") {
   CHECK((*opened)->origin() == "mlxguard/test");
 }
 
+namespace {
+
+/// The index is two files, of which the second is there only where something was left in it.
+void copy_index(const std::filesystem::path& from, const std::filesystem::path& to) {
+  for (const char* file : {"index.sqlite", "index.sqlite-wal"}) {
+    if (!std::filesystem::exists(from / file)) continue;
+    std::filesystem::copy_file(from / file, to / file,
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+}
+
+}  // namespace
+
 TEST_CASE("log: is not opened once it was tampered with, for writing on would hide it") {
   TestState made;
   made.fill(3);
@@ -137,11 +150,7 @@ TEST_CASE("log: is not opened once it was tampered with, for writing on would hi
   CHECK(refused([&](const auto& path) {
           TestState small;
           small.fill(3);
-          for (const char* file : {"index.sqlite", "index.sqlite-wal"}) {
-            if (!std::filesystem::exists(path / "log" / file)) continue;
-            std::filesystem::copy_file(path / "log" / file, small.folder.log() / file,
-                                       std::filesystem::copy_options::overwrite_existing);
-          }
+          copy_index(path / "log", small.folder.log());
           std::filesystem::remove_all(path / "log");
           std::filesystem::copy(small.folder.path(), path,
                                 std::filesystem::copy_options::recursive |

@@ -29,8 +29,10 @@ def index(tmp_path):
 @pytest.fixture
 def tool_env(index):
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_"))}
-    return {**keep, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "UV_NO_INDEX": "1",
-            "UV_FIND_LINKS": str(index), "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}"}
+    uv = index.parent / "uv.toml"  # uv has no variable that turns its index off
+    uv.write_text(f"no-index = true\nfind-links = [{json.dumps(str(index))}]\n")
+    return {**keep, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "UV_CONFIG_FILE": str(uv),
+            "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}"}
 
 
 @pytest.fixture
