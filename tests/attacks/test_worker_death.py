@@ -90,8 +90,9 @@ def test_requests_held_by_a_dying_worker_are_answered_503(victim):
         for running in clients:
             running.result()
     assert set(statuses) <= {200, 503}
-    assert statuses.count(200) > 10
-    assert 503 in statuses
+    assert {200, 503} <= set(statuses)
+    wait_ready(victim, "mlp")
+    assert infer(victim).status_code == 200
 
 
 def test_every_answered_request_has_its_event_after_a_supervisor_kill(cli, session_cli, signed_models, start_server):
