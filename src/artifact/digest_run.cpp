@@ -299,6 +299,9 @@ class Run {
       task_.progress->tell(done, total_);
       if (task_.progress->is_stopped()) return called_off();
     }
+    // A part is no piece: what another thread's failure ended here is not digested further. The run
+    // ends with that thread's error, whatever this one says.
+    if (from < to) return called_off();
     return {};
   }
 
