@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "codec/json.h"
+#include "codec/percent.h"
 #include "inventory/builder.h"
 
 namespace mlxguard::cli {
@@ -194,17 +195,7 @@ std::string_view level_of(const Finding& finding) {
 
 /// A path as SARIF wants it: a relative URI reference.
 std::string uri_of(std::string_view path) {
-  constexpr std::string_view kHex = "0123456789ABCDEF", kPlain = "-._~/@+=,";
-  std::string out;
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool letter = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (letter || kPlain.find(c) != std::string_view::npos)
-      out += c;
-    else
-      out.append(1, '%').append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
-  }
-  return out.empty() ? "." : out;
+  return path.empty() ? "." : codec::percent_encode(path, "-._~/@+=,");
 }
 
 void write_location(codec::JsonWriter& json, const std::string& path) {

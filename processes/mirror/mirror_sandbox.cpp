@@ -2,7 +2,6 @@
 #include "mirror_sandbox.h"
 
 #include <linux/netlink.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,7 +19,6 @@ namespace mlxguard::mirror {
 namespace {
 
 using sandbox::argument_has;
-using sandbox::argument_has_but_lacks;
 using sandbox::argument_is;
 using sandbox::argument_lacks;
 
@@ -54,10 +52,6 @@ std::vector<std::string> resolver_and_trust_files() {
 
 sandbox::SeccompPolicy mirror_policy() {
   const auto self = static_cast<std::uint64_t>(::getpid());
-  constexpr std::uint64_t kThread = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
-  constexpr std::uint64_t kNewNamespace = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
-                                          CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                                          CLONE_NEWCGROUP;
   return sandbox::SeccompPolicy::kill_unless_named()
       // Files, which Landlock confines to the state folder.
       .allow({"open",      "openat",     "close",    "read",       "readv",      "pread64",
@@ -93,8 +87,7 @@ sandbox::SeccompPolicy mirror_policy() {
       .allow_if("mprotect", {argument_lacks(2, PROT_EXEC)})
       .refuse_if(EPERM, "mprotect", {argument_has(2, PROT_EXEC)})
       // Threads of its own, and no other process.
-      .allow_if("clone", {argument_has_but_lacks(0, kThread, kNewNamespace)})
-      .refuse(ENOSYS, {"clone3"})  // its flags are behind a pointer; the library then uses clone
+      .allow_threads()
       .allow({"futex", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "getcpu",
               "gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "exit",
               "exit_group"})

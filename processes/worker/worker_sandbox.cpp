@@ -2,7 +2,6 @@
 #include "worker_sandbox.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,24 +16,18 @@
 
 namespace mlxguard::worker {
 
-using sandbox::argument_has_but_lacks;
 using sandbox::argument_is;
 using sandbox::argument_lacks;
 
 sandbox::SeccompPolicy worker_policy() {
   const auto self = static_cast<std::uint64_t>(::getpid());
-  constexpr std::uint64_t kThread = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
-  constexpr std::uint64_t kNewNamespace = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
-                                          CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                                          CLONE_NEWCGROUP;
   return sandbox::SeccompPolicy::kill_unless_named()
       // Memory: as much as the limits let it have, never executable.
       .allow({"munmap", "brk", "madvise", "mremap"})
       .allow_if("mmap", {argument_lacks(2, PROT_EXEC)})
       .allow_if("mprotect", {argument_lacks(2, PROT_EXEC)})
       // Threads of its own, and no other process.
-      .allow_if("clone", {argument_has_but_lacks(0, kThread, kNewNamespace)})
-      .refuse(ENOSYS, {"clone3"})  // its flags are behind a pointer; the library then uses clone
+      .allow_threads()
       .allow({"futex", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "getcpu",
               "gettid", "getpid", "exit", "exit_group"})
       .allow({"rt_sigprocmask", "rt_sigreturn", "restart_syscall"})

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "codec/percent.h"
+
 namespace mlxguard::inspect {
 namespace {
 
@@ -33,23 +35,7 @@ const char* score_of(Severity severity) {
 }
 
 /// RFC 3986: what is not unreserved (or '/') is percent-encoded.
-std::string uri_of(std::string_view name) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : name) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                       std::string_view("-._~/").find(c) != std::string_view::npos;
-    if (plain) {
-      out += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      out += '%';
-      out += kDigits[byte >> 4];
-      out += kDigits[byte & 15];
-    }
-  }
-  return out;
-}
+std::string uri_of(std::string_view name) { return codec::percent_encode(name, "-._~/"); }
 
 void write_text(codec::JsonWriter& json, std::string_view key, std::string_view text) {
   json.key(key).begin_object().field("text", text).end_object();

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <vector>
 
+#include "codec/percent.h"
+
 namespace mlxguard::mirror {
 namespace {
 
@@ -192,18 +194,6 @@ Result<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
-std::string percent_encode(std::string_view text) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    if (is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~') {
-      out += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-  }
-  return out;
-}
+std::string percent_encode(std::string_view text) { return codec::percent_encode(text, "-._~"); }
 
 }  // namespace mlxguard::mirror

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "codec/percent.h"
 #include "packaging/name.h"
 #include "packaging/purl_types.h"
 #include "packaging/scan.h"
@@ -44,20 +45,7 @@ std::optional<std::string> decode(std::string_view text) {
   return out;
 }
 
-std::string encode(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  constexpr std::string_view kPlain = ".-_~:";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (is_alphanumeric(c) || kPlain.find(c) != std::string_view::npos) {
-      out += c;
-    } else {
-      out.append(1, '%').append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
-    }
-  }
-  return out;
-}
+std::string encode(std::string_view text) { return codec::percent_encode(text, ".-_~:"); }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;

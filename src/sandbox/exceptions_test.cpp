@@ -18,34 +18,10 @@
 #include "sandbox/landlock.h"
 #include "sandbox/privileges.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/test_child.h"
 
 using namespace mlxguard;
 using namespace mlxguard::sandbox;
-
-namespace {
-
-constexpr int kLockFailed = 200;
-
-/// Runs `attack` in a child; its return value, or 1000 + the signal that ended it.
-template <class Attack>
-int in_child(Attack attack) {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(attack());
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-int errno_of(long result) { return result < 0 ? errno : 0; }
-
-// A sanitizer's runtime makes calls of its own, which a policy as tight as this does not name.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
-}  // namespace
 
 TEST_CASE("landlock: exceptions are all that is left" * doctest::skip(landlock_abi() < 2)) {
   namespace fs = std::filesystem;

@@ -26,26 +26,14 @@
 #include "sandbox/namespaces.h"
 #include "sandbox/privileges.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/test_child.h"
 
 using namespace mlxguard;
 using namespace mlxguard::sandbox;
 
 namespace {
 
-constexpr int kLockFailed = 200;
 constexpr int kKilledBySigsys = 1000 + SIGSYS;
-
-/// Runs `attack` in a child; its return value, or 1000 + the signal that ended it.
-template <class Attack>
-int in_child(Attack attack) {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(attack());
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-int errno_of(long result) { return result < 0 ? errno : 0; }
 
 template <class Attack>
 int under_landlock(Attack attack) {
@@ -71,13 +59,6 @@ sockaddr_in loopback() {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
 }
-
-// A sanitizer's runtime makes calls of its own, which policies as tight as these do not name.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 const SeccompPolicy kExitOnly =
     SeccompPolicy::kill_unless_named().allow({"exit", "exit_group", "rt_sigreturn"});

@@ -2,10 +2,12 @@
 #include "sandbox/seccomp.h"
 
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 
 #include "base/os_error.h"
@@ -83,6 +85,15 @@ SeccompPolicy SeccompPolicy::allow_if(std::string_view name,
   SeccompPolicy policy = *this;
   policy.rules_.push_back({name, 0, std::move(all_of)});
   return policy;
+}
+
+SeccompPolicy SeccompPolicy::allow_threads() const {
+  constexpr std::uint64_t kThread = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
+  constexpr std::uint64_t kNewNamespace = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
+                                          CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                                          CLONE_NEWCGROUP;
+  return allow_if("clone", {argument_has_but_lacks(0, kThread, kNewNamespace)})
+      .refuse(ENOSYS, {"clone3"});
 }
 
 SeccompPolicy SeccompPolicy::refuse(int error_number,

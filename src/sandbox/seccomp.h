@@ -49,6 +49,10 @@ class SeccompPolicy {
   [[nodiscard]] SeccompPolicy refuse_if(int error_number, std::string_view name,
                                         std::vector<ArgumentCondition> all_of) const;
 
+  /// New threads of this process, and no other process, neither in new namespaces. clone3 does not
+  /// exist (ENOSYS), since its flags are behind a pointer: the library then uses clone.
+  [[nodiscard]] SeccompPolicy allow_threads() const;
+
   struct Rule {
     std::string_view name;  ///< a literal
     int error_number;       ///< 0: allowed

@@ -2,7 +2,6 @@
 #include "signature/detached.h"
 
 #include <algorithm>
-#include <tuple>
 #include <unordered_set>
 #include <utility>
 
@@ -30,10 +29,6 @@ Result<void> check_not_left_out(const std::vector<FileDigest>& resources,
     }
   }
   return {};
-}
-
-bool less_by_range(const FileDigest& left, const FileDigest& right) {
-  return std::tie(left.name, left.start_bytes) < std::tie(right.name, right.start_bytes);
 }
 
 /// The signed files that are there. What else lies in the folder, whatever it is, was said not to
@@ -70,7 +65,7 @@ Result<std::variant<VerifyReport, Refusal>> check_detached(artifact::ModelFolder
   report.root_digest = statement.root_digest;
   report.root_digests = root_digests_of(statement.resources, statement.shard_bytes);
   unify_single_name(statement.resources, folder);
-  std::sort(statement.resources.begin(), statement.resources.end(), less_by_range);
+  sort_by_range(statement.resources);
   const bool signed_only =
       options.unsigned_files == UnsignedFiles::kTolerated && !folder.is_single_file();
   MLXGUARD_TRY_ASSIGN(const auto entries, signed_only ? find_signed(folder, statement.resources)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <string_view>
+#include <tuple>
 #include <unordered_set>
 
 namespace mlxguard::signature {
@@ -30,6 +31,12 @@ void unify_single_name(std::vector<FileDigest>& resources, const artifact::Model
   });
   if (!folder.is_single_file() || !by_name) return;
   for (FileDigest& resource : resources) resource.name = ".";
+}
+
+void sort_by_range(std::vector<FileDigest>& digests) {
+  std::sort(digests.begin(), digests.end(), [](const FileDigest& left, const FileDigest& right) {
+    return std::tie(left.name, left.start_bytes) < std::tie(right.name, right.start_bytes);
+  });
 }
 
 Result<Findings> compare_in_place(const std::vector<FileDigest>& signed_files,

@@ -19,6 +19,9 @@ namespace mlxguard::signature {
 void unify_single_name(std::vector<artifact::FileDigest>& resources,
                        const artifact::ModelFolder& folder);
 
+/// By name as bytes of UTF-8, shards of a file by their start.
+void sort_by_range(std::vector<artifact::FileDigest>& digests);
+
 /// ModelFolder::hash over some of the files, in their order.
 using HashFiles =
     std::function<Result<std::vector<artifact::FileDigest>>(std::span<const artifact::FileEntry>)>;

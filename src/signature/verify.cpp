@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <tuple>
 #include <utility>
 
 #include "base/check.h"
@@ -36,11 +35,7 @@ Verifier::Verifier(artifact::ModelFolder folder, Statement statement,
   report_.root_digests = root_digests_of(signed_files_, plan_.shard_bytes);
   unify_single_name(signed_files_, folder_);
   // Bytes of UTF-8, as both lists are compared; the root digest was over the listed order.
-  std::sort(signed_files_.begin(), signed_files_.end(),
-            [](const FileDigest& left, const FileDigest& right) {
-              return std::tie(left.name, left.start_bytes) <
-                     std::tie(right.name, right.start_bytes);
-            });
+  sort_by_range(signed_files_);
   report_.files = entries_.size();
   report_.bytes = total_bytes(entries_);
   report_.root_digest = std::move(statement.root_digest);

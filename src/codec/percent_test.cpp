@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codec/percent.h"
+
+#include <doctest/doctest.h>
+
+using namespace std::string_view_literals;
+using mlxguard::codec::percent_encode;
+
+TEST_CASE("percent: letters, digits and what is plain here stay, all else is encoded") {
+  CHECK(percent_encode("azAZ09-._~", "-._~") == "azAZ09-._~");
+  CHECK(percent_encode("a/b c", "/") == "a/b%20c");
+  CHECK(percent_encode("a/b%20", "") == "a%2Fb%2520");
+  CHECK(percent_encode("\0\x7f\xc3\xa9"sv, "-._~") == "%00%7F%C3%A9");
+  CHECK(percent_encode("", "-").empty());
+}
