@@ -28,7 +28,7 @@ constexpr std::chrono::seconds kLingerTime{2};
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::size_t kSendBytes = 4u << 20;
 constexpr std::uint64_t kStretchBytes = 64u << 10;  // that a client takes within the write timeout
-constexpr std::size_t kCopyBytes = 256u << 10;
+constexpr std::size_t kCopyBytes = 64u << 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Socket& socket_of(Socket& stream) { return stream; }

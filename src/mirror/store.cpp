@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kCopyBytes = 1u << 20;
+constexpr std::size_t kCopyBytes = 64u << 10;
 
 }  // namespace
 
