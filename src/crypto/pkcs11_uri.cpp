@@ -17,6 +17,7 @@ constexpr std::string_view kFree = "-._~:[]@!$'()*+,=";
 constexpr std::string_view kFreeInPath = "&";
 constexpr std::string_view kFreeInQuery = "/?|";
 constexpr std::string_view kFilePrefix = "file:";
+constexpr std::string_view kNoHost = "//";  // RFC 8089: file:/etc/pin and file:///etc/pin are one
 
 Error bad(std::string message) {
   return make_error(ErrorCode::kTokenUri, std::move(message))
@@ -167,8 +168,13 @@ Result<void> take_query_attribute(const Attribute& attribute, Pkcs11Uri& uri) {
   }
   if (name == "pin-source") {
     std::string_view file = value;
-    if (file.starts_with(kFilePrefix)) file.remove_prefix(kFilePrefix.size());
-    if (file.starts_with("///")) file.remove_prefix(2);  // file:///etc/pin
+    if (file.starts_with(kFilePrefix)) {
+      file.remove_prefix(kFilePrefix.size());
+      if (file.starts_with(kNoHost)) {
+        file.remove_prefix(kNoHost.size());
+        if (!file.starts_with('/')) return bad("a file of another host as pin-source");
+      }
+    }
     if (!file.starts_with('/')) return bad("expected a file with an absolute path as pin-source");
     uri.pin_file = file;
     return {};
@@ -241,7 +247,10 @@ std::string Pkcs11Uri::text() const {
   if (id) add("id", std::string(id->begin(), id->end()));
   add("object", object);
   std::string out = std::string(kScheme) + path + "?module-path=" + escape(module_path, "/");
-  if (pin_file) out += "&pin-source=" + escape(std::string(kFilePrefix) + *pin_file, "/:");
+  if (pin_file) {
+    const std::string_view host = pin_file->starts_with(kNoHost) ? kNoHost : "";
+    out += "&pin-source=" + escape(std::string(kFilePrefix).append(host) + *pin_file, "/:");
+  }
   return out;
 }
 

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "base/limits.h"
+
 namespace mlxguard::crypto {
 namespace {
 
@@ -66,6 +68,67 @@ TEST_CASE("pkcs11 uri: a module's name is looked up in the system's folders and 
     CHECK(std::filesystem::is_regular_file(path));
     CHECK(Pkcs11Uri::parse(foreign->text).has_value());
   }
+}
+
+TEST_CASE("pkcs11 uri: a PIN's file in each of its spellings, and back") {
+  const auto file_of = [](const std::string& source) {
+    const auto uri = Pkcs11Uri::parse(kKey + "?module-path=/m.so&pin-source=" + source);
+    return uri ? uri->pin_file.value_or("none") : "refused: " + uri.error().message;
+  };
+  CHECK(file_of("/etc/pin") == "/etc/pin");
+  CHECK(file_of("file:/etc/pin") == "/etc/pin");
+  CHECK(file_of("file:///etc/pin") == "/etc/pin");
+  CHECK(file_of("file://host/etc/pin") == "refused: a file of another host as pin-source");
+  CHECK(file_of("etc/pin") == "refused: expected a file with an absolute path as pin-source");
+  for (const char* source : {"/etc/pin", "//etc/pin", "///etc/pin", "file:////etc/pin"}) {
+    CAPTURE(source);
+    const auto uri = Pkcs11Uri::parse(kKey + "?module-path=/m.so&pin-source=" + source);
+    REQUIRE(uri.has_value());
+    const auto again = Pkcs11Uri::parse(uri->text());
+    REQUIRE(again.has_value());
+    CHECK(again->pin_file == uri->pin_file);
+  }
+}
+
+TEST_CASE("pkcs11 uri: what could name another key, or end a text early, is refused for its reason") {
+  const struct {
+    const char* uri;
+    const char* message;
+  } cases[] = {
+      {"pkcs12:object=k?module-path=/m.so", "expected a PKCS#11 URI"},
+      {"pkcs11:token=t?module-path=/m.so", "expected a PKCS#11 URI that names a key: object or id"},
+      {"pkcs11:object=k", "expected a PKCS#11 URI that names the token's module: module-path"},
+      {"pkcs11:object=k;object=l?module-path=/m.so", "a PKCS#11 URI names an attribute twice"},
+      {"pkcs11:object=k;colour=red?module-path=/m.so",
+       "an attribute of a PKCS#11 URI that is not known here"},
+      {"pkcs11:object=k?module-path=/m.so&colour=red",
+       "an attribute of a PKCS#11 URI that is not known here"},
+      {"pkcs11:object=k%00x?module-path=/m.so", "a NUL in a PKCS#11 URI"},
+      {"pkcs11:object=k?module-path=/m.so%00x", "a NUL in a PKCS#11 URI"},
+      {"pkcs11:object=k%4?module-path=/m.so",
+       "a '%' in a PKCS#11 URI that no two hex digits follow"},
+      {"pkcs11:object=k%g0?module-path=/m.so",
+       "a '%' in a PKCS#11 URI that no two hex digits follow"},
+      {"pkcs11:object=k l?module-path=/m.so",
+       "a character in a PKCS#11 URI that has to be written as %XX"},
+      {"pkcs11:id=?module-path=/m.so", "an empty id in a PKCS#11 URI"},
+      {"pkcs11:object=k;slot-id=1x?module-path=/m.so", "expected a number as slot-id"},
+      {"pkcs11:object=k;type=cert?module-path=/m.so",
+       "expected the type \"private\" in a PKCS#11 URI"},
+      {"pkcs11:object=k?module-path=m.so", "expected an absolute module-path in a PKCS#11 URI"},
+      {"pkcs11:object?module-path=/m.so", "expected NAME=VALUE in a PKCS#11 URI"},
+      {"pkcs11:=k?module-path=/m.so", "expected NAME=VALUE in a PKCS#11 URI"},
+  };
+  for (const auto& [uri, message] : cases) {
+    CAPTURE(uri);
+    const auto refused = Pkcs11Uri::parse(uri);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == ErrorCode::kTokenUri);
+    CHECK(refused.error().message == message);
+  }
+  const std::string longest(limits::kTokenUriBytesMax, 'k');
+  CHECK(Pkcs11Uri::parse("pkcs11:object=" + longest).error().message ==
+        "a PKCS#11 URI that is too long");
 }
 
 }  // namespace
