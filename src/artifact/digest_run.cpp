@@ -17,8 +17,9 @@
 namespace mlxguard::artifact {
 namespace {
 
-/// Read, hashed and copied on before it leaves the core's own cache. No larger: where a copy is long,
-/// some processors write it past the cache, and hashing then waits for memory (a third slower).
+/// Read, hashed and copied on before it leaves the core's own cache. No larger: where a copy is
+/// long, some processors write it past the cache, and hashing then waits for memory (a third
+/// slower).
 constexpr std::size_t kStepBytes = 64u << 10;
 constexpr std::uint64_t kPieceBytes = crypto::kBlake3PieceBytes;
 /// What a thread takes at a time. Where memory is filled, large enough that asking the kernel for

@@ -90,7 +90,8 @@ TEST_CASE("pkcs11 uri: a PIN's file in each of its spellings, and back") {
   }
 }
 
-TEST_CASE("pkcs11 uri: what could name another key, or end a text early, is refused for its reason") {
+TEST_CASE(
+    "pkcs11 uri: what could name another key, or end a text early, is refused for its reason") {
   const struct {
     const char* uri;
     const char* message;

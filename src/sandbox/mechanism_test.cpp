@@ -196,7 +196,7 @@ TEST_CASE("seccomp: an ordinary user without no_new_privs gets an error, not a s
         }) == 0);
 }
 
-TEST_CASE("privileges: a second thread before the lock is found") {
+TEST_CASE("privileges: a second thread before the lock is found" * doctest::skip(kNeverAlone)) {
   CHECK(in_child([] { return require_single_thread() ? 0 : 1; }) == 0);
   CHECK(in_child([] {
           std::thread sleeper([] { ::pause(); });

@@ -30,5 +30,11 @@ inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;
 #endif
+// ThreadSanitizer's runtime has a thread of its own in every process.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kNeverAlone = true;
+#else
+inline constexpr bool kNeverAlone = false;
+#endif
 
 }  // namespace mlxguard::sandbox
