@@ -93,6 +93,9 @@ TEST_CASE("bundle: refuses unknown members at every level") {
   CHECK(code_of_change(R"({"hint")", R"({"x":1,"hint")") == ErrorCode::kBundleField);
   CHECK(code_of_change(R"({"payload")", R"({"x":1,"payload")") == ErrorCode::kBundleField);
   CHECK(code_of_change(R"({"sig")", R"({"x":1,"sig")") == ErrorCode::kBundleField);
+  CHECK(code_of_change(R"("tlogEntries":[])",
+                       R"("timestampVerificationData":{"x":1,"rfc3161Timestamps":[]})") ==
+        ErrorCode::kBundleField);
 }
 
 TEST_CASE("bundle: refuses missing and malformed members") {

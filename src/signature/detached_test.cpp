@@ -197,6 +197,13 @@ TEST_CASE("bundle: certificates are asked for, or refused") {
   bundle.certificates.assign(17, {1});
   CHECK(parse_bundle(write_bundle(bundle), Material::kEither).error().code ==
         ErrorCode::kBundleField);
+  for (const auto& [from, to] :
+       {std::pair{R"("certificates":[)", R"("x":1,"certificates":[)"},
+        std::pair{R"({"rawBytes":"AQID"})", R"({"rawBytes":"AQID","x":1})"}}) {
+    CAPTURE(to);
+    CHECK(parse_bundle(test::replaced(text, from, to), Material::kEither).error().code ==
+          ErrorCode::kBundleField);
+  }
   // Both at once: it would not be clear what vouches for it.
   const std::string both =
       test::replaced(text, "\"verificationMaterial\":{",

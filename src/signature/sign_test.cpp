@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "artifact/local_mac.h"
+#include "base/limits.h"
 #include "crypto/random.h"
 #include "signature/statement.h"
 #include "signature/test_support.h"
@@ -109,8 +110,8 @@ TEST_CASE("sign: a file that is written while it is hashed is not signed") {
   settle();
   const auto key = test::new_key();
   SignOptions options;
-  options.progress = artifact::Progress(
-      [&](std::uint64_t, std::uint64_t) { model.write("a", "new bytes"); });
+  options.progress =
+      artifact::Progress([&](std::uint64_t, std::uint64_t) { model.write("a", "new bytes"); });
   auto refused = test::sign_in_place(model.path(), key, options);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kArtifactChanged);
@@ -298,6 +299,25 @@ TEST_CASE("bundle file: a disk that fills up leaves the old bundle and nothing u
   CHECK(status == 0);
   CHECK(model.read("model.sig") == "old");
   CHECK_FALSE(fs::exists(path / kUnfinishedSignatureFile));
+}
+
+TEST_CASE("bundle file: further bundles are files named .sig, and no more than a model may have") {
+  const ModelOnDisk model;
+  model.write("w", "bytes");
+  for (const char* other : {"README", "x.sig.bak", ".hidden.sig"}) {
+    model.write(std::string("model.sig.d/") + other, "{}");
+  }
+  std::size_t made = 0;
+  const auto add_up_to = [&](std::size_t count) {
+    for (; made < count; ++made) model.write("model.sig.d/" + std::to_string(made) + ".sig", "{}");
+    const auto folder = artifact::ModelFolder::open(model.path());
+    REQUIRE(folder.has_value());
+    return read_further_bundles(*folder, model.path());
+  };
+  const auto all = add_up_to(limits::kModelBundlesMax - 1);  // and model.sig
+  REQUIRE(all.has_value());
+  CHECK(all->size() == limits::kModelBundlesMax - 1);
+  CHECK(add_up_to(limits::kModelBundlesMax).error().code == ErrorCode::kSignatureCount);
 }
 
 TEST_CASE("bundle file: a link in the place of either file is replaced, not followed") {

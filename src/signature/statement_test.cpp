@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/limits.h"
 #include "codec/text.h"
 #include "signature/test_support.h"
 
@@ -205,6 +206,19 @@ TEST_CASE("statement: shards are read with every spelling of their size, and wri
     CAPTURE(size);
     CHECK(code_of(shards_of(size, {"a.txt:0:4"})) == ErrorCode::kBundleField);
   }
+}
+
+TEST_CASE("statement: shards have no unknown members either, and a list of ignored paths an end") {
+  const std::string shards = shards_of("4", {"a.txt:0:4"});
+  CHECK(code_of(replaced(shards, R"("method":"shards")", R"("x":1,"method":"shards")")) ==
+        ErrorCode::kBundleField);
+  const auto with_ignored = [](std::size_t count) {
+    std::string paths;
+    for (std::size_t i = 0; i < count; ++i) paths += R"("i)" + std::to_string(i) + "\",";
+    return replaced(kText, R"([".git",)", "[" + paths + R"(".git",)");
+  };
+  CHECK(parse_statement(with_ignored(limits::kIgnoredPathsMax - 4)).has_value());
+  CHECK(code_of(with_ignored(limits::kIgnoredPathsMax - 3)) == ErrorCode::kBundleField);
 }
 
 TEST_CASE("statement: the algorithm of a shard may name its size, and no other one") {
