@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/limits.h"
 #include "codec/text.h"
 #include "trust/policy_signature.h"
 
@@ -129,6 +130,46 @@ TEST_CASE("policy: refuses a model that no source matches") {
   Claim claim = good_claim();
   claim.location = "/srv/models2/m";
   CHECK(refusal(place.load(), claim) == Refused{ErrorCode::kTrustNoSource, "source"});
+}
+
+TEST_CASE("policy: refuses a model that says it is another one than was asked for, warn or not") {
+  const Place place;
+  place.write(
+      "version = 1\n\n[sources.h]\nhugging_face = 'org/*'\nmode = 'warn'\n"
+      "\n[[sources.h.signers]]\nkey = '" +
+      kA + "'\n");
+  const Policy policy = place.load();
+  Claim claim = good_claim();
+  claim.content->notes.hugging_face = "org/net";
+  CHECK(policy.decide(claim, kNow).has_value());  // nobody asked for a name: the signed one counts
+  claim.hugging_face = "org/net";
+  CHECK(policy.decide(claim, kNow).has_value());
+  claim.hugging_face = "org/other";
+  CHECK(refusal(policy, claim) == Refused{ErrorCode::kTrustNoSource, "source"});
+}
+
+TEST_CASE("model notes: name, version and origin are read; of another type they are refused") {
+  const auto notes = parse_model_notes(
+      R"({"name":"net","version":3,"origin":{"hugging_face":"org/net","x":1},"x":[]})");
+  REQUIRE(notes.has_value());
+  CHECK(notes->name == "net");
+  CHECK(notes->version == "3");
+  CHECK(notes->hugging_face == "org/net");
+  const auto none = parse_model_notes("{}");
+  REQUIRE(none.has_value());
+  CHECK_FALSE((none->name || none->version || none->hugging_face));
+  for (const std::string& text :
+       {std::string(), std::string("[]"), std::string(R"({"name":"net")"),
+        std::string(R"({"name":1.5})"), std::string(R"({"version":true})"),
+        std::string(R"({"version":""})"), std::string(R"({"origin":"org/net"})"),
+        std::string(R"({"origin":{"hugging_face":null}})"),
+        R"({"name":")" + std::string(limits::kPolicyTextBytesMax + 1, 'n') + "\"}"}) {
+    CAPTURE(text.substr(0, 40));
+    const auto refused = parse_model_notes(text);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == ErrorCode::kManifestInvalid);
+    CHECK(refused.error().subject == kModelNotesFile);
+  }
 }
 
 TEST_CASE("policy: refuses a signer that the source does not allow") {
