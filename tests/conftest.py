@@ -20,6 +20,10 @@ PASSPHRASE = "correct horse battery staple"
 START_SECONDS = 120
 
 
+# Tests interrupt programs; behind a script's `&` this process and all it starts would ignore that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def site_packages() -> pathlib.Path:
     return next((ROOT / ".venv/lib").glob("python3*/site-packages"))
 

@@ -40,13 +40,19 @@ struct Pipe {
 constexpr std::array kEndings = {SIGINT, SIGTERM, SIGHUP};
 
 /// Signals that would end this process wait while it has a child, which leads a group of its own
-/// and would go on alone; end_by() passes them on when the child is gone.
+/// and would go on alone; run_tool() raises them again when the child is gone. Those that are
+/// ignored (nohup, a shell's background) would end nothing and are left alone.
 class HeldSignals {
  public:
   HeldSignals() {
     sigset_t held;
     ::sigemptyset(&held);
-    for (const int one : kEndings) ::sigaddset(&held, one);
+    for (const int one : kEndings) {
+      struct sigaction current {};
+      const bool ignored =
+          ::sigaction(one, nullptr, &current) == 0 && current.sa_handler == SIG_IGN;
+      if (!ignored) ::sigaddset(&held, one);
+    }
     ::pthread_sigmask(SIG_BLOCK, &held, &before_);
     fd_ = UniqueFd(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
   }

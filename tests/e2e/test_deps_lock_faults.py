@@ -92,6 +92,23 @@ def test_an_interrupted_lock_takes_its_resolver_along(cli, env, tool, tmp_path, 
     assert not list(tmp_path.glob("pylock*"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_is_ignored_ends_no_lock(cli, env, tool, tmp_path, number):
+    """As under nohup, or behind a script's `&`: who started it said that this one does not matter."""
+    path = tool("while [ ! -e go ]; do sleep 0.05; done; echo done >&2; exit 1".replace("go", str(tmp_path / "go")))
+    process = subprocess.Popen([cli.binary, "deps", "lock", env, "-o", tmp_path / "pylock.toml", "--python", path, "--state", cli.state],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+    while not (tmp_path / "environment").exists():
+        time.sleep(0.05)
+    process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    (tmp_path / "go").touch()
+    problems = process.communicate(timeout=20)[1]
+    assert "interrupted" not in problems and "done" in problems
+
+
 @pytest.mark.parametrize("resolver", ["pip", "uv"])
 def test_a_password_in_the_index_is_on_no_command_line_and_in_no_message(cli, env, tool, tmp_path, resolver):
     url = "https://user:pass%40word@index.example/simple/"
