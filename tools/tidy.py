@@ -155,7 +155,7 @@ def check_events(tree):
 
 
 def check_machine_paths(tree):
-    paths = re.compile(r"(?<![\w.])/(root|home)/\w|(?<![\w./])/work/")
+    paths = re.compile(r"(?<![\w.])/(root|home)/\w|(?<![\w./])/(work)/")
     for name in tree.names:
         if name.startswith("tools/tidy") or pathlib.PurePath(name).suffix in {".lock", ".svg", ".png", ".bin", ".zip"}:
             continue

@@ -7,8 +7,8 @@
 #include <map>
 #include <tuple>
 
+#include "base/percent.h"
 #include "codec/json.h"
-#include "codec/percent.h"
 #include "inventory/builder.h"
 
 namespace mlxguard::cli {
@@ -195,7 +195,7 @@ std::string_view level_of(const Finding& finding) {
 
 /// A path as SARIF wants it: a relative URI reference.
 std::string uri_of(std::string_view path) {
-  return path.empty() ? "." : codec::percent_encode(path, "-._~/@+=,");
+  return path.empty() ? "." : percent_encode(path, "-._~/@+=,");
 }
 
 void write_location(codec::JsonWriter& json, const std::string& path) {

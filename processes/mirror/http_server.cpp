@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/copy_step.h"
 #include "base/limits.h"
 
 namespace mlxguard::mirror {
@@ -28,7 +29,6 @@ constexpr std::chrono::seconds kLingerTime{2};
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::size_t kSendBytes = 4u << 20;
 constexpr std::uint64_t kStretchBytes = 64u << 10;  // that a client takes within the write timeout
-constexpr std::size_t kCopyBytes = 64u << 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Socket& socket_of(Socket& stream) { return stream; }
@@ -255,7 +255,7 @@ Task<bool> Session<Stream>::send_file(const FileBody& file) {
       if (error) co_return false;
     }
   } else {
-    std::vector<char> buffer(kCopyBytes);
+    std::vector<char> buffer(kCopyStepBytes);
     while (left > 0) {
       const ssize_t count = ::pread(file.fd->get(), buffer.data(),
                                     std::min<std::uint64_t>(left, buffer.size()), offset);

@@ -11,16 +11,13 @@
 #include <mutex>
 #include <thread>
 
+#include "base/copy_step.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 
 namespace mlxguard::artifact {
 namespace {
 
-/// Read, hashed and copied on before it leaves the core's own cache. No larger: where a copy is
-/// long, some processors write it past the cache, and hashing then waits for memory (a third
-/// slower).
-constexpr std::size_t kStepBytes = 64u << 10;
 constexpr std::uint64_t kPieceBytes = crypto::kBlake3PieceBytes;
 /// What a thread takes at a time. Where memory is filled, large enough that asking the kernel for
 /// huge pages is rare; small enough that threads end together.
@@ -140,7 +137,7 @@ class Run {
 
   void work() {
     Buffer buffer(static_cast<std::size_t>(
-        std::min<std::uint64_t>(kStepBytes, std::max<std::uint64_t>(total_, 1))));
+        std::min<std::uint64_t>(kCopyStepBytes, std::max<std::uint64_t>(total_, 1))));
     for (std::size_t i = next_++; i < chain_count_ && !stop_; i = next_++)
       take(own(chains_[i], buffer));
     // No chain is left to own: help those that are not finished.
@@ -289,7 +286,8 @@ class Run {
                           memory->prepare(chain.start + from, to - from);
     while (from < to && !stop_) {
       const std::uint64_t at = chain.start + from;
-      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kStepBytes, to - from));
+      const auto count =
+          static_cast<std::size_t>(std::min<std::uint64_t>(kCopyStepBytes, to - from));
       const std::span<std::uint8_t> into =
           in_place ? memory->mapped().subspan(at, count) : std::span(buffer).first(count);
       MLXGUARD_TRY(read_exactly(state, task_.files[chain.file].name, into, at));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "base/percent.h"
 
 namespace mlxguard::crypto {
 namespace {
@@ -56,21 +57,7 @@ Result<std::string> unescape(std::string_view text, std::string_view also_free) 
 }
 
 std::string escape(std::string_view text, std::string_view also_plain = {}) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  constexpr std::string_view kPlain = "-._~";
-  std::string out;
-  for (const char c : text) {
-    if (is_alphanumeric(c) || kPlain.find(c) != kPlain.npos ||
-        also_plain.find(c) != also_plain.npos) {
-      out.push_back(c);
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out.push_back('%');
-    out.push_back(kDigits[byte >> 4]);
-    out.push_back(kDigits[byte & 15]);
-  }
-  return out;
+  return percent_encode(text, std::string("-._~").append(also_plain));
 }
 
 struct Attribute {

@@ -23,6 +23,7 @@ TEST_CASE("pkcs11 uri: a PIN inside is refused, and its text is in no message") 
   const auto refused = Pkcs11Uri::parse(kKey + "?module-path=/m.so&pin-value=s3cret");
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kTokenUri);
+  CHECK(refused.error().message == "a PIN inside of a PKCS#11 URI: others can read it there");
   CHECK(refused.error().message.find("s3cret") == std::string::npos);
   CHECK(refused.error().subject.find("s3cret") == std::string::npos);
 }
@@ -68,6 +69,17 @@ TEST_CASE("pkcs11 uri: a module's name is looked up in the system's folders and 
     CHECK(std::filesystem::is_regular_file(path));
     CHECK(Pkcs11Uri::parse(foreign->text).has_value());
   }
+}
+
+TEST_CASE("pkcs11 uri: every attribute that was read is written again") {
+  const std::string text =
+      "pkcs11:token=t%20%3B;manufacturer=m;serial=s;model=o;slot-id=7;id=%00%FFa;object=k%3F"
+      "?module-path=/usr/lib/m%20.so&pin-source=file:/etc/pin";
+  const auto uri = Pkcs11Uri::parse(text);
+  REQUIRE(uri.has_value());
+  CHECK(uri->slot_id == 7);
+  CHECK(uri->id == std::vector<std::uint8_t>{0, 0xff, 'a'});
+  CHECK(uri->text() == text);
 }
 
 TEST_CASE("pkcs11 uri: a PIN's file in each of its spellings, and back") {

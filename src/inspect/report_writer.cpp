@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "codec/percent.h"
+#include "base/percent.h"
 
 namespace mlxguard::inspect {
 namespace {
@@ -35,7 +35,7 @@ const char* score_of(Severity severity) {
 }
 
 /// RFC 3986: what is not unreserved (or '/') is percent-encoded.
-std::string uri_of(std::string_view name) { return codec::percent_encode(name, "-._~/"); }
+std::string uri_of(std::string_view name) { return percent_encode(name, "-._~/"); }
 
 void write_text(codec::JsonWriter& json, std::string_view key, std::string_view text) {
   json.key(key).begin_object().field("text", text).end_object();

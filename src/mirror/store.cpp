@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/copy_step.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 #include "codec/text.h"
@@ -19,8 +20,6 @@ namespace mlxguard::mirror {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kCopyBytes = 64u << 10;
 
 }  // namespace
 
@@ -136,7 +135,7 @@ Result<void> Store::check_bytes(int fd, const std::string& sha256) {
     if (found != checked_.end() && found->second == now) return {};
   }
   crypto::Hasher hasher(crypto::HashAlgorithm::kSha256);
-  std::vector<std::uint8_t> buffer(kCopyBytes);
+  std::vector<std::uint8_t> buffer(kCopyStepBytes);
   for (off_t at = 0;;) {
     const ssize_t count = ::pread(fd, buffer.data(), buffer.size(), at);
     if (count < 0 && errno == EINTR) continue;

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <vector>
 
-#include "codec/percent.h"
+#include "base/percent.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -194,6 +194,6 @@ Result<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
-std::string percent_encode(std::string_view text) { return codec::percent_encode(text, "-._~"); }
+std::string percent_encode(std::string_view text) { return mlxguard::percent_encode(text, "-._~"); }
 
 }  // namespace mlxguard::mirror

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "codec/percent.h"
+#include "base/percent.h"
 #include "packaging/name.h"
 #include "packaging/purl_types.h"
 #include "packaging/scan.h"
@@ -45,7 +45,7 @@ std::optional<std::string> decode(std::string_view text) {
   return out;
 }
 
-std::string encode(std::string_view text) { return codec::percent_encode(text, ".-_~:"); }
+std::string encode(std::string_view text) { return percent_encode(text, ".-_~:"); }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;

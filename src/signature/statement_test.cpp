@@ -294,8 +294,9 @@ TEST_CASE("statement: the form before 1.0 is read only where it is allowed") {
   CHECK(code_of_legacy("b.txt", "../b") == ErrorCode::kResourceName);
   CHECK(code_of_legacy("b.txt", ".git/b") == ErrorCode::kIgnoredRead);
   CHECK(code_of_legacy("b.txt", ".") == ErrorCode::kResourceName);
-  CHECK(code_of_legacy(legacy.substr(legacy.find("[{"), legacy.find("}}]") + 3 - legacy.find("[{")),
-                       "[]") == ErrorCode::kNoResources);
+  const std::size_t list = legacy.find("[{");
+  CHECK(code_of_legacy(legacy.substr(list, legacy.find("}}]") + 3 - list), "[]") ==
+        ErrorCode::kNoResources);
   CHECK(code_of_legacy("unused", "used") == ErrorCode::kBundleField);
   CHECK(code_of_legacy(R"({"sha256":")" + kHello, R"({"sha512":")" + kHello) ==
         ErrorCode::kBundleField);

@@ -95,7 +95,7 @@ def test_an_interrupted_lock_takes_its_resolver_along(cli, env, tool, tmp_path, 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_is_ignored_ends_no_lock(cli, env, tool, tmp_path, number):
     """As under nohup, or behind a script's `&`: who started it said that this one does not matter."""
-    path = tool("while [ ! -e go ]; do sleep 0.05; done; echo done >&2; exit 1".replace("go", str(tmp_path / "go")))
+    path = tool(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo done >&2; exit 1")
     process = subprocess.Popen([cli.binary, "deps", "lock", env, "-o", tmp_path / "pylock.toml", "--python", path, "--state", cli.state],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))

@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-namespace mlxguard::codec {
+namespace mlxguard {
 
 /// Letters and digits of ASCII stay as they are, and so do the characters of `plain`, which differ
 /// by where in a URI the text will stand.
 [[nodiscard]] std::string percent_encode(std::string_view text, std::string_view plain);
 
-}  // namespace mlxguard::codec
+}  // namespace mlxguard

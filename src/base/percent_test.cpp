@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "codec/percent.h"
+#include "base/percent.h"
 
 #include <doctest/doctest.h>
 
 using namespace std::string_view_literals;
-using mlxguard::codec::percent_encode;
+using mlxguard::percent_encode;
 
 TEST_CASE("percent: letters, digits and what is plain here stay, all else is encoded") {
   CHECK(percent_encode("azAZ09-._~", "-._~") == "azAZ09-._~");

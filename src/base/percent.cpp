@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "codec/percent.h"
+#include "base/percent.h"
 
-namespace mlxguard::codec {
+namespace mlxguard {
 
 std::string percent_encode(std::string_view text, std::string_view plain) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
@@ -18,4 +18,4 @@ std::string percent_encode(std::string_view text, std::string_view plain) {
   return out;
 }
 
-}  // namespace mlxguard::codec
+}  // namespace mlxguard
