@@ -63,7 +63,7 @@ class Guard:
     def open_model(self, path: Place, name: str = "") -> VerifiedModel:
         """The whole model (a folder, a file with FILE.sig beside it, or "store:NAME"), verified, in sealed
         memory. `name` is what the event log calls it. Raises Refused where it must not be loaded."""
-        return VerifiedModel(_warn(self._own_core().load(_place(path), name)))
+        return VerifiedModel(_warn(self._own_core().load(_place(path), name)), path)
 
     def verify(self, path: Place) -> _core.Report:
         """Checks the files where they are; loads nothing. Raises what open_model would."""

@@ -61,8 +61,9 @@ class VerifiedModel:
     """Proof that these bytes were signed by someone trusted; only a Guard makes one. What was loaded from it
     outlives it."""
 
-    def __init__(self, core: _core.Model):
+    def __init__(self, core: _core.Model, path: Place):
         self._core = core
+        self._path_name = pathlib.PurePath(path).name
         self._files = {file.name: file for file in core.files}
 
     def __repr__(self) -> str:
@@ -99,8 +100,8 @@ class VerifiedModel:
         """mlx.core.load on the verified bytes, after a strict check of the file's structure."""
         mx = _mlx()
         file = self._file(name)
-        format = format or FORMATS.get(pathlib.PurePosixPath(self._leaf(name)).suffix)
-        if format is None:
+        format = format or self._format(name)
+        if format not in FORMATS.values():
             raise UsageError(f"not a kind of file that mlx loads; expected one of {', '.join(FORMATS)}", code="usage",
                              number=1100, subject=name, hint="format= says what it is, whatever its name")
         self.check_structure(name, format)
@@ -111,14 +112,18 @@ class VerifiedModel:
             return mx.load(path, **options)
 
     def check_structure(self, name: str, format: str = "") -> None:
-        """Raises FormatRefused for a file whose header mlx should not be given."""
+        """Raises FormatRefused for a file whose header mlx should not be given. Without `format` the name says
+        what kind of file it is, and other kinds pass."""
         self._file(name)
-        self._core.check_structure(name, format)
+        self._core.check_structure(name, format or self._format(name))
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[pathlib.Path]:
         """A folder, only for this user, whose files are the sealed bytes: for libraries that want paths.
-        It is gone after the `with`; what opened a file before that keeps it."""
+        It is gone after the `with`; what opened a file before that keeps it. Raises FormatRefused where one of
+        the files is one that mlx should not be given: nobody looks at them again."""
+        for name in self._files:
+            self.check_structure(name)
         root = pathlib.Path(tempfile.mkdtemp(prefix="mlxguard-"))  # 0700
         try:
             for name, file in self._files.items():
@@ -130,7 +135,12 @@ class VerifiedModel:
             shutil.rmtree(root)
 
     def _leaf(self, name: str) -> str:
-        return self.name if name == "." else name
+        """Of a model that is a single file, that file's own name: the event log may call it anything."""
+        return self._path_name if name == "." else name
+
+    def _format(self, name: str) -> str:
+        suffix = pathlib.PurePosixPath(self._leaf(name)).suffix
+        return "mlxfn" if suffix == ".mlxfn" else FORMATS.get(suffix, "")
 
     def _file(self, name: str) -> _core.File:
         try:

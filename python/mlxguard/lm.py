@@ -1,17 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In place of mlx_lm: `from mlxguard.lm import load, generate`. Everything but load is mlx_lm's own."""
+"""In place of mlx_lm: `from mlxguard.lm import load, generate`.
+
+`load` verifies. The other names that this module offers are mlx_lm's own functions for models that are
+loaded already: they open no path. Nothing else of mlx_lm can be reached under the name mlxguard.lm, because
+mlx_lm's own loaders verify nothing.
+"""
 from __future__ import annotations
 
 import contextlib
+import dis
 import json
 import pathlib
 import posixpath
+import sys
 from typing import Any
 
 from . import Guard, SignatureRefused, UsageError, VerifiedModel, default_guard
 from ._model import STORE, Place
 
-CODE_CONFIGS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+__all__ = ["batch_generate", "generate", "load", "stream_generate"]
+
+# Functions of mlx_lm that take a model and a tokenizer as objects, and open no path. A name is added here only
+# after its source was read for that.
+OF_LOADED_MODELS = ("batch_generate", "generate", "stream_generate")
+CODE_CONFIGS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json",
+                "video_preprocessor_config.json")
 
 
 def load(path_or_hf_repo: Place, tokenizer_config: dict[str, Any] | None = None,
@@ -22,8 +35,8 @@ def load(path_or_hf_repo: Place, tokenizer_config: dict[str, Any] | None = None,
     someone trusted. Raises Refused where mlx_lm would load.
 
     Only local folders and "store:NAME": a repository id is not a signed model. Python code that a model
-    brings runs only with trust_remote_code=True (of this function, or in tokenizer_config), and then it is
-    signed code: what lies outside of the model is refused.
+    brings runs only with trust_remote_code=True (of this function, or in tokenizer_config for the tokenizer
+    alone), and then it is signed code: a model that names code outside of itself is refused in any case.
     """
     import mlx_lm
     guard = guard or default_guard()
@@ -35,28 +48,30 @@ def load(path_or_hf_repo: Place, tokenizer_config: dict[str, Any] | None = None,
         raise UsageError("a local folder has no revisions", code="usage", number=1100,
                          hint="leave revision out: the signature says which model it is")
     with contextlib.ExitStack() as stack:
-        model = _open(guard, path)
-        if trust_remote_code or (tokenizer_config or {}).get("trust_remote_code"):
-            _check_code(model)
+        model = guard.open_model(path)
+        _check_code(model, model_config)
         folder = stack.enter_context(model.folder())
         adapter = None
         if adapter_path is not None:
-            adapter = str(stack.enter_context(_open(guard, adapter_path).folder()))
-        return mlx_lm.load(str(folder), tokenizer_config, model_config, adapter, lazy, return_config,
-                           trust_remote_code=trust_remote_code)
+            adapter = str(stack.enter_context(guard.open_model(adapter_path).folder()))
+        return mlx_lm.load(str(folder), _tokenizer_options(tokenizer_config, trust_remote_code), model_config, adapter,
+                           lazy, return_config, trust_remote_code=trust_remote_code)
 
 
-def _open(guard: Guard, path: Place) -> VerifiedModel:
-    """Verified, and every file of weights that mlx_lm could load is one that mlx may be given."""
-    model = guard.open_model(path)
-    for name in model.files:
-        if name.endswith((".safetensors", ".npz")):
-            model.check_structure(name)
-    return model
+def _tokenizer_options(given: dict[str, Any] | None, trust_remote_code: bool) -> dict[str, Any]:
+    """With an answer about remote code in any case: without one, transformers asks the terminal."""
+    options = dict(given or {})
+    if options.get("trust_remote_code") is None:
+        options["trust_remote_code"] = trust_remote_code
+    return options
 
 
-def _check_code(model: VerifiedModel) -> None:
-    """Code that a configuration names outside of the model is signed by nobody."""
+def _check_code(model: VerifiedModel, model_config: dict[str, Any] | None) -> None:
+    """Code that a configuration names outside of the model is signed by nobody. Asked whether or not code may
+    run: what loads it may decide that by itself."""
+    file = (model_config or {}).get("model_file")
+    if file is not None and posixpath.normpath(str(file)) not in model.files:
+        raise _foreign("model_config", "model_file", file)
     for name in model.files.keys() & set(CODE_CONFIGS):
         try:
             config = json.loads(model.read(name))
@@ -84,9 +99,27 @@ def _references(auto_map: Any) -> list[str]:
 def _foreign(config: str, key: str, value: Any) -> SignatureRefused:
     return SignatureRefused(f"{key} names Python code outside of the signed model", code="signature.file_unsigned",
                             number=511, subject=config, actual=str(value),
-                            hint="put the code into the model folder, and sign it")
+                            hint="put the code into the model's folder, or take the entry out if the model loads "
+                                 "without it; then sign the folder again")
 
 
 def __getattr__(name: str) -> Any:
-    import mlx_lm
-    return getattr(mlx_lm, name)
+    if name in OF_LOADED_MODELS:
+        import mlx_lm
+        return getattr(mlx_lm, name)
+    # Without __path__ this module has no submodules: not those of mlx_lm either.
+    caller = sys._getframe(1)
+    if name == "__path__" and caller.f_code.co_filename.startswith("<frozen importlib"):
+        raise ModuleNotFoundError(f"{__name__} has no submodules: {_WAY}", name=__name__)
+    if caller.f_code.co_code[caller.f_lasti] == dis.opmap["IMPORT_FROM"]:
+        # Python would replace the words of an AttributeError here by its own.
+        raise ImportError(f"{__name__} does not offer {name!r}: {_WAY}", name=__name__)
+    raise AttributeError(f"{__name__} does not offer {name!r}: {_WAY}", name=name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+_WAY = ("mlx_lm's own loads models that nobody verified. Load with mlxguard.lm.load; what it returns can be given to "
+        "every function of mlx_lm that takes a loaded model")
