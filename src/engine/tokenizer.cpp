@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tokenizer.h"
 
-#include <mlxguard_text.h>
+#include <mlxguard_tokenizer.h>
 
 #include <array>
 
@@ -13,7 +13,7 @@ namespace {
 /// The library's message, NUL-terminated.
 struct Message {
   std::array<char, 256> text{};
-  mlxguard_text_error out() { return {text.data(), text.size()}; }
+  mlxguard_tokenizer_error out() { return {text.data(), text.size()}; }
   [[nodiscard]] std::string str() const { return text.data(); }
 };
 
@@ -24,7 +24,7 @@ void Tokenizer::Free::operator()(mlxguard_tokenizer* tokenizer) const noexcept {
 }
 
 Result<Tokenizer> Tokenizer::parse(Bytes tokenizer_json) {
-  MLXGUARD_CHECK(mlxguard_text_abi() == MLXGUARD_TEXT_ABI);
+  MLXGUARD_CHECK(mlxguard_tokenizer_abi() == MLXGUARD_TOKENIZER_ABI);
   Message message;
   mlxguard_tokenizer* loaded = mlxguard_tokenizer_load(tokenizer_json.data(), tokenizer_json.size(),
                                                        limits::kTokenizerBytesMax, message.out());
@@ -43,13 +43,13 @@ Result<Tokens> Tokenizer::encode(std::string_view text, std::size_t tokens_max) 
       mlxguard_tokenizer_encode(tokenizer_.get(), begin, text.size(), tokens_max, tokens.ids.data(),
                                 &count, &tokens.count_before_truncation, message.out());
   switch (status) {
-    case MLXGUARD_TEXT_OK:
+    case MLXGUARD_TOKENIZER_OK:
       tokens.ids.resize(count);
       return tokens;
-    case MLXGUARD_TEXT_UTF8:
+    case MLXGUARD_TOKENIZER_UTF8:
       return make_error(ErrorCode::kTextInvalid, message.str());
-    case MLXGUARD_TEXT_ARGUMENT:
-    case MLXGUARD_TEXT_TOKENIZER:
+    case MLXGUARD_TOKENIZER_ARGUMENT:
+    case MLXGUARD_TOKENIZER_REFUSED:
       break;
   }
   return make_error(ErrorCode::kTokenizer, message.str());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokenizer: text to token ids, by the Rust library of text/ through its C interface.
+// Tokenizer: text to token ids, by the Rust library of rust/ through its C interface.
 // Trusted: the signed tokenizer.json. The text is a client's.
 #pragma once
 

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kTextCrate = "mlxguard-text";
+constexpr std::string_view kTextCrate = "mlxguard-rust";
 
 /// Its own binaries, each looked into like a library of a package.
 Result<void> add_binaries(const fs::path& folder, const std::string& root, Builder& builder) {

@@ -201,7 +201,7 @@ def test_mlxguard_lists_itself(cli):
             version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True,
                                      text=True, check=True).stdout
             assert names[package]["version"] == version
-    lock = (ROOT / "text/Cargo.lock").read_text()
+    lock = (ROOT / "rust/Cargo.lock").read_text()
     for crate in ("tokenizers", "blake3"):
         version = re.search(rf'name = "{crate}"\nversion = "([^"]+)"', lock).group(1)
         assert names[crate]["version"] == version and names[crate]["purl"] in root["needs"]

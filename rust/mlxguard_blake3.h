@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * C interface of the crate blake3 inside mlxguard-text. Wrapped by src/crypto/digest.h, which is
+ * C interface of the crate blake3 inside mlxguard-rust. Wrapped by src/crypto/digest.h, which is
  * what the rest of the tree uses. Starts no threads: a long input is cut into pieces of a power of
  * two of at least 1024 bytes, hashed in any order on any thread, and joined as the tree of BLAKE3
  * says.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The C interface of mlxguard_text.h over the `tokenizers` crate.
+//! The C interface of mlxguard_tokenizer.h over the `tokenizers` crate.
 //! Input: a signed tokenizer file, and text from a client. Every pointer comes from our own engine.
 
 use std::ffi::c_char;
@@ -78,12 +78,12 @@ impl LoadedTokenizer {
 }
 
 #[no_mangle]
-pub extern "C" fn mlxguard_text_abi() -> u32 {
+pub extern "C" fn mlxguard_tokenizer_abi() -> u32 {
     ABI
 }
 
 /// # Safety
-/// `bytes` has `size` readable bytes; `error` is as mlxguard_text.h says.
+/// `bytes` has `size` readable bytes; `error` is as mlxguard_tokenizer.h says.
 #[no_mangle]
 pub unsafe extern "C" fn mlxguard_tokenizer_load(
     bytes: *const u8,
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn mlxguard_tokenizer_vocabulary_size(
 }
 
 /// # Safety
-/// Pointers are as mlxguard_text.h says; `ids` has room for `tokens_max`.
+/// Pointers are as mlxguard_tokenizer.h says; `ids` has room for `tokens_max`.
 #[no_mangle]
 pub unsafe extern "C" fn mlxguard_tokenizer_encode(
     tokenizer: *const LoadedTokenizer,
