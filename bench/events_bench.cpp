@@ -22,14 +22,15 @@
 
 #include "base/unique_fd.h"
 #include "codec/json.h"
-#include "events/event_log.h"
-#include "events/log_key.h"
-#include "events/verify.h"
+#include "log/event_log.h"
+#include "log/log_key.h"
+#include "log/verify.h"
 
 namespace {
 
 using namespace mlxguard;          // NOLINT: a program of its own
-using namespace mlxguard::events;  // NOLINT
+using namespace mlxguard::log;     // NOLINT
+using namespace mlxguard::record;  // NOLINT
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kRecordBytes = 1024;

@@ -9,13 +9,13 @@
 
 #include "base/check.h"
 #include "codec/text.h"
-#include "events/checkpoint.h"
-#include "events/index.h"
-#include "events/journal.h"
-#include "events/tiles.h"
+#include "log/checkpoint.h"
+#include "log/index.h"
+#include "log/journal.h"
+#include "log/tiles.h"
 
 using namespace mlxguard;          // NOLINT
-using namespace mlxguard::events;  // NOLINT
+using namespace mlxguard::log;  // NOLINT
 
 namespace {
 

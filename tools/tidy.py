@@ -142,7 +142,7 @@ def check_error_codes(tree):
 
 
 def check_events(tree):
-    table, page = "src/events/table.h", "docs/events.md"
+    table, page = "src/record/table.h", "docs/events.md"
     if table not in tree.names:
         return
     used = "\n".join(tree.text(name) for name in tree.sources("src", "processes") if name != table)
@@ -198,7 +198,7 @@ SAMPLES = {
     "spdx": ("src/a/a.cpp", "int x;"),
     "listed": ("src/a/a.cpp", "int x;"),
     "error-codes": ("src/base/error_codes.h", 'X(100, kIo, "io.failed", kFailed, "")'),
-    "events": ("src/events/table.h", 'X(kSeen, "thing.seen", kHost, 1, 1, 1, "")'),
+    "events": ("src/record/table.h", 'X(kSeen, "thing.seen", kHost, 1, 1, 1, "")'),
     "machine-paths": ("src/a/a.cpp", '// see ' + '/ro' + 'ot/x'),
 }
 

@@ -139,12 +139,12 @@ Result<signature::SignedModel> hash_and_sign(const Session& session, const Compa
 
 /// The record comes before the bundle: there is no signature that the log does not know of.
 Result<signature::SignedModel> sign(const Session& session, const CompatOptions& options,
-                                    events::Sink& log, const artifact::ModelFolder& folder) {
+                                    record::Sink& log, const artifact::ModelFolder& folder) {
   auto key = open_key(session, options);
   const std::string key_name = name_of_key(options);
   if (!key) {
-    events::Event refused =
-        events::event_of(events::Kind::kKeyRefused, key.error(), folder.base_name());
+    record::Event refused =
+        record::event_of(record::Kind::kKeyRefused, key.error(), folder.base_name());
     MLXGUARD_TRY(log.append(refused.with("key", key_name)));
     return std::move(key).error();
   }
@@ -152,10 +152,10 @@ Result<signature::SignedModel> sign(const Session& session, const CompatOptions&
   auto model = hash_and_sign(session, options, folder, **key);
   if (!model) {
     MLXGUARD_TRY(log.append(
-        events::event_of(events::Kind::kModelSigned, model.error(), folder.base_name())));
+        record::event_of(record::Kind::kModelSigned, model.error(), folder.base_name())));
     return std::move(model).error();
   }
-  events::Event done{.kind = events::Kind::kModelSigned};
+  record::Event done{.kind = record::Kind::kModelSigned};
   done.model = folder.base_name();
   done.message = "signed";
   done.with("root_digest", model->root_digest)
@@ -170,7 +170,7 @@ Result<signature::SignedModel> sign(const Session& session, const CompatOptions&
 
 Result<signature::SignedModel> open_and_sign(Session& session, const CompatOptions& options) {
   if (options.method == CompatMethod::kSigstore) return not_offered(options.method);
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const auto folder, open_model(options));
   return sign(session, options, *log, folder);
 }

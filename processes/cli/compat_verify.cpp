@@ -141,7 +141,7 @@ Result<Answer> check(const Session& session, const CompatOptions& options) {
 /// The answer is on record before it is told.
 Result<signature::VerifyReport> verify(Session& session, const CompatOptions& options,
                                        signature::Findings& findings) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   admission::ModelRecord record(admission::model_name({}, options.model), *log, session.clock());
   auto answer = check(session, options);
   if (!answer) return record.refused(std::move(answer).error(), {});

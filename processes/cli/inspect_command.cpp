@@ -102,10 +102,10 @@ Result<void> write_file(const std::string& path, std::string_view text) {
 }
 
 Result<void> write_event(Session& session, const Report& report) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  events::Event event{.kind = events::Kind::kModelInspected};
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+  record::Event event{.kind = record::Kind::kModelInspected};
   const bool clean = inspect::status_of(report) == "clean";
-  event.outcome = clean ? events::Outcome::kSuccess : events::Outcome::kRefused;
+  event.outcome = clean ? record::Outcome::kSuccess : record::Outcome::kRefused;
   if (!report.complete()) event.code = ErrorCode::kInspectIncomplete;
   event.model = std::filesystem::path(report.model).filename().string();
   event.message = "a model was inspected: " + std::string(inspect::status_of(report));

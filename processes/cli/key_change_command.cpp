@@ -87,7 +87,7 @@ void show_rotated(const Session& session, const RotateOptions& options,
   output.line("  sha256   " + new_key.fingerprint());
 }
 
-Result<int> rotate_keys(Session& session, const RotateOptions& options, events::Sink& log) {
+Result<int> rotate_keys(Session& session, const RotateOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
   const crypto::KeyStore store(folder);
   MLXGUARD_TRY(crypto::check_key_name(options.new_name));
@@ -104,7 +104,7 @@ Result<int> rotate_keys(Session& session, const RotateOptions& options, events::
   const crypto::EcPublicKey old_public = old_key->public_key();
   MLXGUARD_TRY(log_use(log, options.old_name, old_public, "sign a rotation"));
   const auto on_record = [&](const crypto::EcPublicKey& new_key) {
-    events::Event rotated{.kind = events::Kind::kKeyRotated};
+    record::Event rotated{.kind = record::Kind::kKeyRotated};
     rotated.message = "signing key replaced by another";
     rotated.with("key", options.old_name).with("fingerprint", old_public.fingerprint());
     rotated.with("successor", options.new_name);
@@ -130,7 +130,7 @@ Result<int> rotate_keys(Session& session, const RotateOptions& options, events::
   MLXGUARD_TRY_ASSIGN(const crypto::Secret passphrase,
                       secrets.for_new_key(crypto::PassphraseUse::kCreate));
   const auto created_and_rotated = [&](const crypto::EcPublicKey& key) -> Result<void> {
-    events::Event created{.kind = events::Kind::kKeyCreated};
+    record::Event created{.kind = record::Kind::kKeyCreated};
     created.message = "signing key made";
     created.with("key", options.new_name).with("fingerprint", key.fingerprint());
     MLXGUARD_TRY(log.append(created));
@@ -168,7 +168,7 @@ Result<std::unique_ptr<crypto::Signer>> revoking_key(Session& session, const Rev
   return trust::open_to_sign(store, ring, signer->name, secrets, session.clock().now());
 }
 
-Result<int> revoke_one(Session& session, const RevokeOptions& options, events::Sink& log) {
+Result<int> revoke_one(Session& session, const RevokeOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
   const crypto::KeyStore store(config.state / "keys");
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
@@ -191,7 +191,7 @@ Result<int> revoke_one(Session& session, const RevokeOptions& options, events::S
   const std::string signer_name = signer_known != nullptr ? signer_known->name : signer_print;
   MLXGUARD_TRY(log_use(log, signer_name, signer->public_key(), "sign a revocation"));
   const auto on_record = [&]() -> Result<void> {
-    events::Event revoked{.kind = events::Kind::kKeyRevoked};
+    record::Event revoked{.kind = record::Kind::kKeyRevoked};
     revoked.message = "key revoked";
     revoked.with("key", known != nullptr ? known->name : options.key);
     revoked.with("fingerprint", fingerprint).with("reason", options.reason);
@@ -215,14 +215,14 @@ Result<int> revoke_one(Session& session, const RevokeOptions& options, events::S
 }
 
 Result<int> accept_list(Session& session, const config::ServeConfig& config, std::string_view text,
-                        events::Sink& log) {
+                        record::Sink& log) {
   const crypto::KeyStore store(config.state / "keys");
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing before, load_ring(session));
   const auto on_record = [&](const trust::RevocationList& list) -> Result<void> {
     for (const trust::Revocation& one : list.revocations()) {
       if (before.revocations().find(one.fingerprint) != nullptr) continue;
       const trust::RingKey* known = before.find(one.fingerprint);
-      events::Event revoked{.kind = events::Kind::kKeyRevoked};
+      record::Event revoked{.kind = record::Kind::kKeyRevoked};
       revoked.message = "key revoked by a list that was accepted";
       revoked.with("key", known != nullptr ? known->name : one.fingerprint);
       revoked.with("fingerprint", one.fingerprint).with("reason", one.reason);
@@ -243,12 +243,12 @@ Result<int> accept_list(Session& session, const config::ServeConfig& config, std
 }
 
 Result<int> accept_rotated(Session& session, const config::ServeConfig& config,
-                           std::string_view text, events::Sink& log) {
+                           std::string_view text, record::Sink& log) {
   const crypto::KeyStore store(config.state / "keys");
   std::string name;
   const auto on_record = [&](const std::string& old_name, const trust::Rotation& rotation) {
     name = old_name;
-    events::Event rotated{.kind = events::Kind::kKeyRotated};
+    record::Event rotated{.kind = record::Kind::kKeyRotated};
     rotated.message = "rotation accepted";
     rotated.with("key", old_name).with("fingerprint", rotation.old_key.fingerprint());
     rotated.with("successor_fingerprint", rotation.new_key.fingerprint());
@@ -266,7 +266,7 @@ Result<int> accept_rotated(Session& session, const config::ServeConfig& config,
   return 0;
 }
 
-Result<int> accept_file(Session& session, const std::string& file, events::Sink& log) {
+Result<int> accept_file(Session& session, const std::string& file, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
   MLXGUARD_TRY_ASSIGN(const crypto::Secret text,
                       crypto::read_key_file(file, crypto::KeyFileReaders::kAnyone,
@@ -296,7 +296,7 @@ void define_rotate(CLI::App& app, const std::function<void(Action)>& chosen) {
   options->new_passphrase.define_new(*rotate);
   rotate->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_refused(*log, options->old_name, rotate_keys(session, *options, *log));
     });
   });
@@ -315,7 +315,7 @@ void define_key_changes(CLI::App& app, const std::function<void(Action)>& chosen
   options->passphrase.define(*revoke);
   revoke->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_refused(*log, options->key, revoke_one(session, *options, *log));
     });
   });
@@ -325,7 +325,7 @@ void define_key_changes(CLI::App& app, const std::function<void(Action)>& chosen
   accept->add_option("FILE", *file, "revocations.json, or OLD.rotation")->required();
   accept->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_refused(*log, *file, accept_file(session, *file, *log));
     });
   });

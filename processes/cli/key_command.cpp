@@ -22,10 +22,10 @@ struct NewKeyOptions {
   std::string import_file;
 };
 
-trust::OnRecord created_event(events::Sink& log, const trust::NewKey& made, trust::KeyKind kind,
+trust::OnRecord created_event(record::Sink& log, const trust::NewKey& made, trust::KeyKind kind,
                               std::string_view how) {
   return [&log, made, kind, how](const crypto::EcPublicKey& key) {
-    events::Event created{.kind = events::Kind::kKeyCreated};
+    record::Event created{.kind = record::Kind::kKeyCreated};
     created.message = "signing key " + std::string(how);
     created.with("key", made.name).with("fingerprint", key.fingerprint());
     created.with("curve", std::string(crypto::name_of(key.curve())));
@@ -64,7 +64,7 @@ void show_made(const Session& session, const std::filesystem::path& folder,
   output.line("  sha256   " + key.fingerprint());
 }
 
-Result<int> make_file_key(Session& session, const NewKeyOptions& options, events::Sink& log) {
+Result<int> make_file_key(Session& session, const NewKeyOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
   const crypto::KeyStore store(folder);
   MLXGUARD_TRY(check_free(store, options.name));
@@ -81,7 +81,7 @@ Result<int> make_file_key(Session& session, const NewKeyOptions& options, events
   return 0;
 }
 
-Result<int> make_token_key(Session& session, const NewKeyOptions& options, events::Sink& log) {
+Result<int> make_token_key(Session& session, const NewKeyOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
   const crypto::KeyStore store(folder);
   MLXGUARD_TRY(check_free(store, options.name));
@@ -103,13 +103,13 @@ Result<int> make_token_key(Session& session, const NewKeyOptions& options, event
 }
 
 Result<int> make_key(Session& session, const NewKeyOptions& options) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   return or_refused(*log, options.name,
                     options.token_uri.empty() ? make_file_key(session, options, *log)
                                               : make_token_key(session, options, *log));
 }
 
-Result<int> import_file_key(Session& session, const NewKeyOptions& options, events::Sink& log) {
+Result<int> import_file_key(Session& session, const NewKeyOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
   const crypto::KeyStore store(folder);
   MLXGUARD_TRY(check_free(store, options.name));
@@ -133,7 +133,7 @@ Result<int> import_file_key(Session& session, const NewKeyOptions& options, even
 }
 
 Result<int> import_key(Session& session, const NewKeyOptions& options) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   return or_refused(*log, options.name, import_file_key(session, options, *log));
 }
 

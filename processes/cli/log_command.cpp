@@ -13,10 +13,10 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "commands.h"
-#include "events/checkpoint.h"
-#include "events/log_key.h"
-#include "events/query.h"
-#include "events/verify.h"
+#include "log/checkpoint.h"
+#include "log/log_key.h"
+#include "log/query.h"
+#include "log/verify.h"
 
 namespace mlxguard::cli {
 namespace {
@@ -38,8 +38,8 @@ struct Verify {
 
 Error usage(std::string message) { return make_error(ErrorCode::kUsage, std::move(message)); }
 
-Result<events::Filter> filter_of(const Query& query) {
-  events::Filter filter;
+Result<log::Filter> filter_of(const Query& query) {
+  log::Filter filter;
   const auto time_of = [](const std::string& text) -> Result<WallTime> {
     auto parsed = codec::from_rfc3339(text);
     if (!parsed) return usage(parsed.error().message).about(text);
@@ -52,7 +52,7 @@ Result<events::Filter> filter_of(const Query& query) {
     MLXGUARD_TRY_ASSIGN(filter.until, time_of(query.until));
   }
   if (!query.type.empty()) {
-    const events::KindRow* row = events::find_kind(query.type);
+    const record::KindRow* row = record::find_kind(query.type);
     if (row != nullptr) {
       filter.kind = row->kind;
     } else if (query.type.back() == '.') {
@@ -63,11 +63,11 @@ Result<events::Filter> filter_of(const Query& query) {
   }
   filter.model = query.model;
   if (query.outcome == "success") {
-    filter.outcome = events::Outcome::kSuccess;
+    filter.outcome = record::Outcome::kSuccess;
   } else if (query.outcome == "refused") {
-    filter.outcome = events::Outcome::kRefused;
+    filter.outcome = record::Outcome::kRefused;
   } else if (query.outcome == "failed") {
-    filter.outcome = events::Outcome::kFailed;
+    filter.outcome = record::Outcome::kFailed;
   } else if (!query.outcome.empty()) {
     return usage("expected an outcome of success, refused or failed");
   }
@@ -77,11 +77,11 @@ Result<events::Filter> filter_of(const Query& query) {
     filter.code = row->code;
   }
   filter.limit = query.limit;
-  filter.order = query.oldest_first ? events::Order::kOldestFirst : events::Order::kNewestFirst;
+  filter.order = query.oldest_first ? log::Order::kOldestFirst : log::Order::kNewestFirst;
   return filter;
 }
 
-void show(const Session& session, const events::LogRecord& record) {
+void show(const Session& session, const log::LogRecord& record) {
   const Output& output = session.output();
   const std::int64_t time_ms = record.time.time_since_epoch().count();
   codec::JsonWriter json;
@@ -103,22 +103,22 @@ void show(const Session& session, const events::LogRecord& record) {
 
 /// What was acknowledged to anyone is in the answer: the tree and index are brought up to date
 /// first. A log that cannot be opened for writing (damaged, read-only) can still be read.
-Result<events::LogReader> open_reader(Session& session) {
+Result<log::LogReader> open_reader(Session& session) {
   MLXGUARD_TRY_ASSIGN(const auto state, session.state());
-  if (!std::filesystem::exists(events::log_folder(state))) {
+  if (!std::filesystem::exists(log::log_folder(state))) {
     return make_error(ErrorCode::kLogNotFound, "there is no event log here")
-        .about(events::log_folder(state).string())
+        .about(log::log_folder(state).string())
         .hinting("--state names the folder that holds log/");
   }
   auto log = session.log();
   Result<void> current = log ? (*log)->flush() : Result<void>(log.error());
   if (!current) session.output().note("reading only: " + current.error().message);
-  return events::LogReader::open(events::log_folder(state));
+  return log::LogReader::open(log::log_folder(state));
 }
 
 Result<int> query(Session& session, const Query& options) {
-  MLXGUARD_TRY_ASSIGN(const events::Filter filter, filter_of(options));
-  MLXGUARD_TRY_ASSIGN(events::LogReader reader, open_reader(session));
+  MLXGUARD_TRY_ASSIGN(const log::Filter filter, filter_of(options));
+  MLXGUARD_TRY_ASSIGN(log::LogReader reader, open_reader(session));
   MLXGUARD_TRY_ASSIGN(const auto records, reader.query(filter));
   for (const auto& record : records) show(session, record);
   return 0;
@@ -131,7 +131,7 @@ Result<int> tail(Session& session, const Tail& options) {
   ::sigaddset(&stop, SIGTERM);
   ::sigprocmask(SIG_BLOCK, &stop, nullptr);
   const UniqueFd stopped(::signalfd(-1, &stop, SFD_CLOEXEC));
-  MLXGUARD_TRY_ASSIGN(events::LogReader reader, open_reader(session));
+  MLXGUARD_TRY_ASSIGN(log::LogReader reader, open_reader(session));
   MLXGUARD_TRY_ASSIGN(auto records, reader.last(options.count));
   std::uint64_t next = 0;
   for (;;) {
@@ -142,7 +142,7 @@ Result<int> tail(Session& session, const Tail& options) {
     if (!options.follow) return 0;
     pollfd wait{stopped.get(), POLLIN, 0};
     if (::poll(&wait, 1, 200) > 0) return 0;
-    events::Filter filter;
+    log::Filter filter;
     if (next > 0) filter.after_index = next - 1;
     MLXGUARD_TRY_ASSIGN(records, reader.query(filter));
   }
@@ -154,7 +154,7 @@ Result<std::string> read_text(const std::string& file) {
   return std::string(std::istreambuf_iterator<char>(stream), {});
 }
 
-void show_report(const Session& session, const events::VerifyReport& report) {
+void show_report(const Session& session, const log::VerifyReport& report) {
   const Output& output = session.output();
   codec::JsonWriter json;
   json.begin_object().field("status", report.ok() ? "verified" : "tampered");
@@ -162,7 +162,7 @@ void show_report(const Session& session, const events::VerifyReport& report) {
   json.field("root", report.root);
   json.field("journal_events", static_cast<std::int64_t>(report.journal_events));
   json.key("findings").begin_array();
-  for (const events::Finding& finding : report.findings) {
+  for (const log::Finding& finding : report.findings) {
     json.begin_object().field("code", name_of(finding.code)).field("subject", finding.subject);
     if (finding.first_entry)
       json.field("first_entry", static_cast<std::int64_t>(*finding.first_entry));
@@ -180,7 +180,7 @@ void show_report(const Session& session, const events::VerifyReport& report) {
   }
   output.line(output.styled(Style::kBad, "tampered") +
               fmt::format("  {} findings", report.findings.size() + report.findings_left_out));
-  for (const events::Finding& finding : report.findings) {
+  for (const log::Finding& finding : report.findings) {
     output.line(fmt::format("  {:<22} {}: {}", name_of(finding.code), printable(finding.subject),
                             printable(finding.message)));
   }
@@ -188,25 +188,25 @@ void show_report(const Session& session, const events::VerifyReport& report) {
 
 Result<int> verify(Session& session, const Verify& options) {
   MLXGUARD_TRY_ASSIGN(const auto state, session.state());
-  events::VerifyOptions verify_options;
-  const auto key = events::load_log_key(state / "keys");
+  log::VerifyOptions verify_options;
+  const auto key = log::load_log_key(state / "keys");
   if (key) {
     verify_options.log_key = &*key;
     verify_options.public_key = key->public_key();
   }
   if (!options.public_key.empty()) {
     MLXGUARD_TRY_ASSIGN(const std::string text, read_text(options.public_key));
-    MLXGUARD_TRY_ASSIGN(const auto named, events::VerifierKey::parse(text));
+    MLXGUARD_TRY_ASSIGN(const auto named, log::VerifierKey::parse(text));
     verify_options.public_key = named.key;
   }
   if (!options.previous_checkpoint.empty()) {
     MLXGUARD_TRY_ASSIGN(verify_options.previous_checkpoint, read_text(options.previous_checkpoint));
   }
-  MLXGUARD_TRY_ASSIGN(const events::VerifyReport report,
-                      events::verify_log(events::log_folder(state), verify_options));
+  MLXGUARD_TRY_ASSIGN(const log::VerifyReport report,
+                      log::verify_log(log::log_folder(state), verify_options));
   show_report(session, report);
   if (!report.ok()) {
-    const events::Finding& first = report.findings.front();
+    const log::Finding& first = report.findings.front();
     if (!session.output().json()) {
       session.output().error(make_error(first.code, first.message).about(first.subject));
     }

@@ -54,7 +54,7 @@ void show(const Session& session, std::string_view status, const StoredModel& mo
 
 Result<int> add(Session& session, const AddModel& options) {
   MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const Store store, open_store(session));
   ProgressLine progress(session.output(), session.clock(), "storing");
@@ -108,7 +108,7 @@ Result<int> list(Session& session) {
 }
 
 Result<int> remove(Session& session, const std::string& name) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const Store store, open_store(session));
   MLXGUARD_TRY_ASSIGN(const StoredModel model, admission::remove_from_store(name, store, *log));
   show(session, "removed", model);
@@ -117,7 +117,7 @@ Result<int> remove(Session& session, const std::string& name) {
 
 Result<int> verify(Session& session, const std::string& name) {
   MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust());
   MLXGUARD_TRY_ASSIGN(const auto state, session.state());
   MLXGUARD_TRY_ASSIGN(const Store store, open_store(session));

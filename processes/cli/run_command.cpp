@@ -182,7 +182,7 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
 }
 
 Result<std::string> infer(Session& session, const Run& options, const sandbox::Host& host,
-                          events::EventLog& log) {
+                          log::EventLog& log) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const std::string body,
@@ -204,11 +204,11 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   auto started = start_worker(model, host, config);
   if (!started) {
     MLXGUARD_TRY(log.append(
-        events::event_of(events::Kind::kModelLoadRefused, started.error(), model->name())));
+        record::event_of(record::Kind::kModelLoadRefused, started.error(), model->name())));
     return std::move(started).error();
   }
   launch::WorkerProcess worker = *std::move(started);
-  events::Event loaded{.kind = events::Kind::kModelLoaded};
+  record::Event loaded{.kind = record::Kind::kModelLoaded};
   loaded.model = model->name();
   loaded.message = "mlx loaded the verified bytes";
   loaded.with("runtime", worker.runtime())
@@ -223,11 +223,11 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   if (!answer) {
     const bool refused = describe(answer.error().code).exit_class == ExitClass::kRefused;
     MLXGUARD_TRY(log.append(
-        events::event_of(refused ? events::Kind::kRequestRefused : events::Kind::kInferenceFailed,
+        record::event_of(refused ? record::Kind::kRequestRefused : record::Kind::kInferenceFailed,
                          answer.error(), model->name())));
     return answer;
   }
-  events::Event done{.kind = events::Kind::kInferenceDone};
+  record::Event done{.kind = record::Kind::kInferenceDone};
   done.model = model->name();
   done.message = "one inference by the command line";
   done.with("request_bytes", static_cast<std::int64_t>(body.size()))
@@ -240,7 +240,7 @@ Result<int> run(Session& session, const Run& options) {
   // Before the log's threads exist: the probe forks, and a child of a process with threads inherits
   // whatever lock another thread held.
   MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const std::string answer, infer(session, options, host, *log));
   // The answer is JSON either way: --json changes nothing here.
   session.output().line(answer);

@@ -63,7 +63,7 @@ void show(const Output& output, const Sign& options, const admission::Signed& do
 }
 
 Result<int> sign(Session& session, const Sign& options) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
   const auto passphrase = [&] {
     return options.passphrase.read(options.key, crypto::PassphraseUse::kOpen);

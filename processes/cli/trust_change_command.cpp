@@ -154,7 +154,7 @@ Result<trust::SourceRule> source_of(const AddOptions& options, const trust::KeyR
 
 /// Opens the root key when the new text is ready, and puts its use on record.
 void sign_with(trust::PolicyChange& change, Session& session, const RootOptions& root,
-               events::Sink& log) {
+               record::Sink& log) {
   if (root.key.empty()) return;
   change.open_root_key = [&session, &root, &log]() -> Result<std::unique_ptr<crypto::Signer>> {
     MLXGUARD_TRY_ASSIGN(const auto folder, session.keys_folder());
@@ -169,10 +169,10 @@ void sign_with(trust::PolicyChange& change, Session& session, const RootOptions&
 
 Result<trust::ChangedPolicy> apply(Session& session, const trust::PolicyChange& change,
                                    std::string_view what, const std::string& name,
-                                   events::Sink& log) {
+                                   record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const trust::PolicyPlaces places, session.policy_places());
   const auto on_record = [&](const trust::ChangedPolicy& changed) {
-    events::Event event{.kind = events::Kind::kTrustChanged};
+    record::Event event{.kind = record::Kind::kTrustChanged};
     event.message = "the trust policy changes";
     event.with("change", std::string(what)).with("source", name);
     event.with("policy", places.file().string());
@@ -184,9 +184,9 @@ Result<trust::ChangedPolicy> apply(Session& session, const trust::PolicyChange& 
 }
 
 /// A change that is refused is on record too.
-Result<int> or_on_record(events::Sink& log, Result<int> done) {
+Result<int> or_on_record(record::Sink& log, Result<int> done) {
   if (done) return done;
-  MLXGUARD_TRY(log.append(events::event_of(events::Kind::kTrustChanged, done.error())));
+  MLXGUARD_TRY(log.append(record::event_of(record::Kind::kTrustChanged, done.error())));
   return done;
 }
 
@@ -211,7 +211,7 @@ Result<void> show(Session& session, std::string_view status, const std::string& 
   return {};
 }
 
-Result<int> add(Session& session, const AddOptions& options, events::Sink& log) {
+Result<int> add(Session& session, const AddOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
   trust::PolicyChange change;
   MLXGUARD_TRY_ASSIGN(change.edit.add, source_of(options, ring));
@@ -230,7 +230,7 @@ Result<int> add(Session& session, const AddOptions& options, events::Sink& log) 
 }
 
 Result<int> remove(Session& session, const std::string& name, const RootOptions& root,
-                   events::Sink& log) {
+                   record::Sink& log) {
   trust::PolicyChange change;
   change.edit.remove = name;
   sign_with(change, session, root, log);
@@ -240,7 +240,7 @@ Result<int> remove(Session& session, const std::string& name, const RootOptions&
 }
 
 Result<int> sign(Session& session, const RootOptions& root, const std::string& expires,
-                 events::Sink& log) {
+                 record::Sink& log) {
   trust::PolicyChange change;
   if (!expires.empty()) {
     MLXGUARD_TRY_ASSIGN(change.edit.expires, date_of(expires, DateEdge::kEnd));
@@ -307,7 +307,7 @@ void define_add(CLI::App& app, const std::function<void(Action)>& chosen) {
   define_root(*add_app, options->root, "--root-key", "key that signs the policy, if it is signed");
   add_app->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_on_record(*log, add(session, *options, *log));
     });
   });
@@ -324,7 +324,7 @@ void define_trust_changes(CLI::App& app, const std::function<void(Action)>& chos
   define_root(*removed, *root, "--root-key", "key that signs the policy, if it is signed");
   removed->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_on_record(*log, remove(session, *name, *root, *log));
     });
   });
@@ -336,7 +336,7 @@ void define_trust_changes(CLI::App& app, const std::function<void(Action)>& chos
   sign_app->add_option("--expires", *expires, "when the policy expires (UTC); needed once");
   sign_app->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_on_record(*log, sign(session, *signing, *expires, *log));
     });
   });

@@ -107,7 +107,7 @@ void show_answer(const Output& output, const CheckOptions& options, const trust:
 
 Result<int> check(Session& session, const CheckOptions& options) {
   MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const auto places, session.policy_places(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   ProgressLine progress(session.output(), session.clock(), "checking");

@@ -62,7 +62,7 @@ int show_refusal(const Session& session, const Verify& options, const signature:
 Result<int> verify(Session& session, const Verify& options) {
   const auto started = session.clock().steady();
   MLXGUARD_TRY_ASSIGN(const admission::OpenInspector inspector, session.inspector());
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   ProgressLine progress(session.output(), session.clock(), "verifying");
   admission::AdmitRequest request{options.model, {}, progress.callback()};

@@ -92,17 +92,17 @@ Result<trust::NewKey> WindowOptions::make(std::string name, crypto::Curve curve,
   return key;
 }
 
-Result<int> or_refused(events::Sink& log, const std::string& key_name, Result<int> done) {
+Result<int> or_refused(record::Sink& log, const std::string& key_name, Result<int> done) {
   if (done) return done;
-  events::Event refused = events::event_of(events::Kind::kKeyRefused, done.error());
+  record::Event refused = record::event_of(record::Kind::kKeyRefused, done.error());
   refused.with("key", key_name);
   MLXGUARD_TRY(log.append(refused));
   return done;
 }
 
-Result<void> log_use(events::Sink& log, const std::string& key_name, const crypto::EcPublicKey& key,
+Result<void> log_use(record::Sink& log, const std::string& key_name, const crypto::EcPublicKey& key,
                      std::string_view what_for) {
-  events::Event used{.kind = events::Kind::kKeyUsed};
+  record::Event used{.kind = record::Kind::kKeyUsed};
   used.message = "opened to " + std::string(what_for);
   used.with("key", key_name).with("fingerprint", key.fingerprint());
   used.with("memory_locked", crypto::private_memory_is_locked());

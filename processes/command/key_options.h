@@ -40,9 +40,9 @@ struct WindowOptions {
 
 /// Runs a command on keys; how it fails is an event `key.refused`. If that cannot be logged, the
 /// log's error is the one to show.
-[[nodiscard]] Result<int> or_refused(events::Sink& log, const std::string& key_name,
+[[nodiscard]] Result<int> or_refused(record::Sink& log, const std::string& key_name,
                                      Result<int> done);
-[[nodiscard]] Result<void> log_use(events::Sink& log, const std::string& key_name,
+[[nodiscard]] Result<void> log_use(record::Sink& log, const std::string& key_name,
                                    const crypto::EcPublicKey& key, std::string_view what_for);
 
 /// The subcommands of key_list_command.cpp and key_change_command.cpp.

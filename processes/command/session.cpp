@@ -44,7 +44,7 @@ Result<trust::PolicyPlaces> Session::policy_places(
 
 Result<admission::Trust> Session::trust(const std::vector<std::string>& public_keys) {
   MLXGUARD_TRY_ASSIGN(const trust::PolicyPlaces places, policy_places(public_keys));
-  MLXGUARD_TRY_ASSIGN(events::EventLog * open_log, log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * open_log, log());
   return admission::Trust::load(places, *open_log, clock_);
 }
 
@@ -59,7 +59,7 @@ Result<admission::OpenInspector> Session::inspector() {
   return admission::OpenInspector([this] { return launch::open_inspector(*host_); });
 }
 
-Result<events::EventLog*> Session::log() {
+Result<log::EventLog*> Session::log() {
   if (log_) return log_.get();
   MLXGUARD_TRY_ASSIGN(const std::filesystem::path folder, state());
   std::error_code ignored;  // the create below reports what matters
@@ -67,7 +67,7 @@ Result<events::EventLog*> Session::log() {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return os_error("create", folder.string()).hinting("choose another folder with --state DIR");
   }
-  MLXGUARD_TRY_ASSIGN(log_, events::open_state_log(folder, "mlxguard", clock_, random_));
+  MLXGUARD_TRY_ASSIGN(log_, log::open_state_log(folder, "mlxguard", clock_, random_));
   return log_.get();
 }
 

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "crypto/random.h"
-#include "events/state_log.h"
+#include "log/state_log.h"
 #include "output.h"
 #include "sandbox/host.h"
 
@@ -46,7 +46,7 @@ class Session {
   /// findings.
   [[nodiscard]] Result<admission::OpenInspector> inspector();
   /// The event log of this state folder, created (0700) when there is none.
-  [[nodiscard]] Result<events::EventLog*> log();
+  [[nodiscard]] Result<log::EventLog*> log();
   /// Ends the log in order: integrates what was appended.
   [[nodiscard]] Result<void> close();
 
@@ -56,7 +56,7 @@ class Session {
   Output output_;
   SystemClock clock_;
   crypto::SystemRandom random_;
-  std::unique_ptr<events::EventLog> log_;
+  std::unique_ptr<log::EventLog> log_;
   std::optional<sandbox::Host> host_;
 };
 

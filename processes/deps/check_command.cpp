@@ -13,7 +13,6 @@
 #include "codec/text.h"
 #include "crypto/digest.h"
 #include "deps_commands.h"
-#include "events/event.h"
 #include "inventory/builder.h"
 #include "inventory/environment.h"
 #include "inventory/files.h"
@@ -21,6 +20,7 @@
 #include "inventory/read.h"
 #include "packaging/name.h"
 #include "progress.h"
+#include "record/event.h"
 
 namespace mlxguard::cli {
 namespace {
@@ -85,11 +85,11 @@ void find_bytecode(const inventory::EnvironmentPlace& place, LockCheck& check) {
 }
 
 Result<void> log_check(Session& session, const Options& options, const LockCheck& check) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  events::Event event{.kind = events::Kind::kDepsChecked};
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+  record::Event event{.kind = record::Kind::kDepsChecked};
   if (!check.differences.empty()) {
     event =
-        events::event_of(events::Kind::kDepsChecked,
+        record::event_of(record::Kind::kDepsChecked,
                          make_error(ErrorCode::kDepsLock, "the environment differs from its lock"));
   } else {
     event.message = "as locked";

@@ -13,11 +13,11 @@
 #include "codec/text.h"
 #include "crypto/ec_key.h"
 #include "deps_commands.h"
-#include "events/event.h"
 #include "inventory/files.h"
 #include "key_options.h"
 #include "knowledge.h"
 #include "progress.h"
+#include "record/event.h"
 
 namespace mlxguard::cli {
 namespace {
@@ -54,8 +54,8 @@ void print_info(const Output& output, std::string_view what, const DatabaseInfo&
 }
 
 Result<void> log_update(Session& session, std::string_view what, const DatabaseInfo& info) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  events::Event event{.kind = events::Kind::kAdvisoriesUpdated};
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+  record::Event event{.kind = record::Kind::kAdvisoriesUpdated};
   event.with("what", std::string(what))
       .with("source", info.source)
       .with("sha256", info.source_sha256);

@@ -22,7 +22,7 @@ struct FeedOptions {
   PassphraseOptions passphrase;
 };
 
-Result<int> sign_feed(Session& session, const FeedOptions& options, events::Sink& log) {
+Result<int> sign_feed(Session& session, const FeedOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const auto keys, session.keys_folder());
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
   trust::KeySecrets secrets;
@@ -63,7 +63,7 @@ void define_deps_feed(CLI::App& app, const std::function<void(Action)>& chosen) 
   options->passphrase.define(*sub);
   sub->callback([=] {
     chosen([=](Session& session) -> Result<int> {
-      MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+      MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
       return or_refused(*log, options->key, sign_feed(session, *options, *log));
     });
   });

@@ -9,7 +9,6 @@
 #include "codec/text.h"
 #include "crypto/key_store.h"
 #include "deps_commands.h"
-#include "events/event.h"
 #include "inventory/files.h"
 #include "inventory/identity.h"
 #include "inventory/read.h"
@@ -18,6 +17,7 @@
 #include "inventory/self.h"
 #include "inventory_output.h"
 #include "progress.h"
+#include "record/event.h"
 #include "signature/trusted_keys.h"
 
 namespace mlxguard::cli {
@@ -40,7 +40,7 @@ Result<inventory::Component> model_component(Session& session, const std::string
   const auto equals = named.find('=');
   if (equals == std::string::npos || equals == 0) return usage("expected NAME=PATH after --model");
   const std::string name = named.substr(0, equals), path = named.substr(equals + 1);
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust());
   admission::AdmitRequest request{path, name, {}};
   MLXGUARD_TRY_ASSIGN(request.state, session.state());
@@ -98,13 +98,13 @@ Result<inventory::SbomStamp> stamp_of(Session& session, const Options& options) 
 }
 
 Result<void> log_inventory(Session& session, const inventory::Inventory& inventory) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   std::int64_t packages = 0, natives = 0;
   for (const auto& component : inventory.components) {
     if (component.kind == inventory::Component::Kind::kPackage) ++packages;
     if (component.kind == inventory::Component::Kind::kNative) ++natives;
   }
-  events::Event event{.kind = events::Kind::kDepsInventoried};
+  record::Event event{.kind = record::Kind::kDepsInventoried};
   event.message = "listed";
   event.with("root", inventory.root)
       .with("source", inventory.source)
@@ -149,8 +149,8 @@ Result<int> run(Session& session, const Options& options) {
   }
   auto found = read(session, options);
   if (!found) {
-    MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-    MLXGUARD_TRY(log->append(events::event_of(events::Kind::kDepsInventoried, found.error())));
+    MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+    MLXGUARD_TRY(log->append(record::event_of(record::Kind::kDepsInventoried, found.error())));
     return std::move(found).error();
   }
   MLXGUARD_TRY(add_models(session, options, *found));

@@ -11,7 +11,6 @@
 
 #include "codec/json.h"
 #include "deps_commands.h"
-#include "events/event.h"
 #include "inventory/builder.h"
 #include "inventory/environment.h"
 #include "inventory/files.h"
@@ -23,6 +22,7 @@
 #include "packaging/name.h"
 #include "packaging/version.h"
 #include "progress.h"
+#include "record/event.h"
 #include "resolver.h"
 
 namespace mlxguard::cli {
@@ -170,8 +170,8 @@ Result<void> write(Session& session, const Options& options, const std::vector<L
     files.push_back({options.requirements, inventory::to_requirements(entries)});
   }
   MLXGUARD_TRY(inventory::write_files(files));
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  events::Event event{.kind = events::Kind::kDepsLocked};
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+  record::Event event{.kind = record::Kind::kDepsLocked};
   event.message = "locked";
   event.with("root", found.root)
       .with("source", found.source)

@@ -9,9 +9,9 @@
 
 #include "codec/json.h"
 #include "deps_commands.h"
-#include "events/event.h"
 #include "mirror/operator_list.h"
 #include "mirror/store.h"
+#include "record/event.h"
 
 namespace mlxguard::cli {
 namespace {
@@ -97,8 +97,8 @@ Result<int> say(Session& session, const SayOptions& options, mirror::OperatorAct
   MLXGUARD_TRY_ASSIGN(entry.selector, mirror::Selector::parse(options.selector));
   entry.reason = options.reason;
   entry.time_ms = session.clock().now().time_since_epoch().count();
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  events::Event event{.kind = events::Kind::kMirrorReleased};
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+  record::Event event{.kind = record::Kind::kMirrorReleased};
   event.message = action == mirror::OperatorAction::kRelease ? "released by the operator"
                                                              : "quarantined by the operator";
   event.with("action", std::string(name_of(action))).with("selector", entry.selector.text());

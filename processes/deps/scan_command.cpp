@@ -8,13 +8,13 @@
 #include <memory>
 
 #include "deps_commands.h"
-#include "events/event.h"
 #include "inventory/files.h"
 #include "inventory/read.h"
 #include "key_options.h"
 #include "knowledge.h"
 #include "packaging/name.h"
 #include "progress.h"
+#include "record/event.h"
 #include "scan_output.h"
 
 namespace mlxguard::cli {
@@ -36,11 +36,11 @@ std::string accepted_help() {
   return out;
 }
 
-void add_findings(const advisories::ComponentReport& one, std::vector<events::Event>& out) {
+void add_findings(const advisories::ComponentReport& one, std::vector<record::Event>& out) {
   for (const advisories::Finding& finding : one.findings) {
     if (finding.suppressed) continue;
-    events::Event event = events::event_of(
-        events::Kind::kDepsVulnerable,
+    record::Event event = record::event_of(
+        record::Kind::kDepsVulnerable,
         make_error(ErrorCode::kDepsVulnerable, "a dependency has a known vulnerability"));
     event.with("advisory", finding.id).with("package", one.component->purl);
     event.with("fixed_in", finding.fixed_in.empty() ? std::string() : finding.fixed_in.back());
@@ -49,7 +49,7 @@ void add_findings(const advisories::ComponentReport& one, std::vector<events::Ev
   }
   for (const advisories::Unknown& unknown : one.unknowns) {
     if (unknown.accepted) continue;
-    events::Event event = events::event_of(events::Kind::kDepsUnknown,
+    record::Event event = record::event_of(record::Kind::kDepsUnknown,
                                            make_error(ErrorCode::kDepsUnknown, unknown.text));
     event.with("package", one.component->purl).with("reason", std::string(name_of(unknown.reason)));
     out.push_back(std::move(event));
@@ -58,10 +58,10 @@ void add_findings(const advisories::ComponentReport& one, std::vector<events::Ev
 
 Result<void> log_scan(Session& session, const Options& options, const Report& report,
                       const advisories::Knowledge& knowledge) {
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
-  std::vector<events::Event> events;  // durable together: hundreds of them are ordinary
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
+  std::vector<record::Event> events;  // durable together: hundreds of them are ordinary
   for (const advisories::ComponentReport& one : report.components) add_findings(one, events);
-  events::Event event{.kind = events::Kind::kDepsScanned};
+  record::Event event{.kind = record::Kind::kDepsScanned};
   event.message = "verdict: " + std::string(name_of(report.verdict));
   event.with("root", options.target).with("verdict", std::string(name_of(report.verdict)));
   event.with("components", static_cast<std::int64_t>(report.components.size()));

@@ -17,13 +17,13 @@
 #include "codec/text.h"
 #include "crypto/digest.h"
 #include "deps_commands.h"
-#include "events/event.h"
-#include "events/files.h"
 #include "inventory/files.h"
 #include "inventory/read.h"
 #include "key_options.h"
 #include "knowledge.h"
+#include "log/files.h"
 #include "packaging/name.h"
+#include "record/event.h"
 
 namespace mlxguard::cli {
 namespace {
@@ -45,7 +45,7 @@ struct Options {
 /// One thing that a scan found, and its name across scans.
 struct Sighting {
   std::string key;
-  events::Event event;
+  record::Event event;
   std::string words;
 };
 
@@ -55,15 +55,15 @@ struct Round {
   std::size_t gone = 0;
 };
 
-events::Event event_of(events::Kind kind, ErrorCode code, const std::string& words) {
-  return events::event_of(kind, make_error(code, words));
+record::Event event_of(record::Kind kind, ErrorCode code, const std::string& words) {
+  return record::event_of(kind, make_error(code, words));
 }
 
 void gather(const ComponentReport& one, std::vector<Sighting>& all) {
   const std::string& purl = one.component->purl;
   for (const advisories::Finding& finding : one.findings) {
     if (finding.suppressed) continue;
-    auto event = event_of(events::Kind::kDepsVulnerable, ErrorCode::kDepsVulnerable,
+    auto event = event_of(record::Kind::kDepsVulnerable, ErrorCode::kDepsVulnerable,
                           "a dependency has a known vulnerability");
     event.with("advisory", finding.id).with("package", purl);
     event.with("fixed_in", finding.fixed_in.empty() ? std::string() : finding.fixed_in.front());
@@ -72,7 +72,7 @@ void gather(const ComponentReport& one, std::vector<Sighting>& all) {
   for (const advisories::Unknown& unknown : one.unknowns) {
     if (unknown.accepted) continue;
     const std::string reason(name_of(unknown.reason));
-    auto event = event_of(events::Kind::kDepsUnknown, ErrorCode::kDepsUnknown, unknown.text);
+    auto event = event_of(record::Kind::kDepsUnknown, ErrorCode::kDepsUnknown, unknown.text);
     event.with("package", purl).with("reason", reason);
     all.push_back({purl + "|?" + reason, std::move(event), purl + ": could not tell, " + reason});
   }
@@ -83,13 +83,13 @@ std::vector<Sighting> sightings_of(const Report& report) {
   for (const advisories::Unknown& unknown : report.unknowns) {
     if (unknown.accepted) continue;
     const std::string reason(name_of(unknown.reason));
-    auto event = event_of(events::Kind::kDepsUnknown, ErrorCode::kDepsUnknown, unknown.text);
+    auto event = event_of(record::Kind::kDepsUnknown, ErrorCode::kDepsUnknown, unknown.text);
     event.with("reason", reason);
     all.push_back({"|?" + reason, std::move(event), unknown.text});
   }
   for (const ComponentReport& one : report.components) gather(one, all);
   for (const inventory::Observation* one : report.observations) {
-    auto event = events::event_of(events::Kind::kDepsUnknown, one->error);
+    auto event = record::event_of(record::Kind::kDepsUnknown, one->error);
     event.with("package", one->component).with("file", one->where);
     all.push_back({one->component + "|!" + one->where + "|" + one->error.message, std::move(event),
                    one->where + ": " + one->error.message});
@@ -149,9 +149,9 @@ Result<Round> watch_once(Session& session, const Options& options) {
   // One at a time of those who watch the same: what one has told, the other knows.
   std::error_code ignored;
   fs::create_directories(file.parent_path(), ignored);  // opening the lock reports what matters
-  MLXGUARD_TRY_ASSIGN(events::FileLock lock, events::FileLock::open(file.string() + ".lock"));
+  MLXGUARD_TRY_ASSIGN(log::FileLock lock, log::FileLock::open(file.string() + ".lock"));
   MLXGUARD_TRY_ASSIGN(const auto guard,
-                      events::LockGuard::take(lock, events::FileLock::Mode::kExclusive));
+                      log::LockGuard::take(lock, log::FileLock::Mode::kExclusive));
   auto before = remembered(file);
   if (!before) {  // damaged: everything is new once more
     session.output().note("what was seen before could not be read: " + before.error().message);
@@ -164,14 +164,14 @@ Result<Round> watch_once(Session& session, const Options& options) {
   } else {
     // A scan that cannot be made is a sighting too, and what was seen before is not forgotten for
     // it.
-    auto event = events::event_of(events::Kind::kDepsUnknown, found.error());
+    auto event = record::event_of(record::Kind::kDepsUnknown, found.error());
     event.with("root", options.target);
     const std::string key = "|!" + std::string(name_of(found.error().code));
     all.push_back({key, std::move(event), found.error().message});
   }
   Round round;
   if (!found) round.seen = *before;
-  MLXGUARD_TRY_ASSIGN(events::EventLog * log, session.log());
+  MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   for (Sighting& one : all) {
     if (!round.seen.insert(one.key).second || before->contains(one.key)) continue;
     MLXGUARD_TRY(log->append(one.event));
@@ -179,7 +179,7 @@ Result<Round> watch_once(Session& session, const Options& options) {
   }
   for (const std::string& key : *before) round.gone += round.seen.contains(key) ? 0 : 1;
   if (found) {
-    events::Event event{.kind = events::Kind::kDepsScanned};
+    record::Event event{.kind = record::Kind::kDepsScanned};
     event.message = "watched";
     event.with("root", options.target)
         .with("new", static_cast<std::int64_t>(round.fresh.size()))

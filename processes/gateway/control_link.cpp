@@ -19,7 +19,7 @@ void ControlLink::ready(std::string isolation, std::uint32_t mechanisms) {
   send(ipc::pack(ipc::GatewayReady{std::move(isolation), mechanisms}));
 }
 
-std::uint64_t ControlLink::report(const events::Event& event) {
+std::uint64_t ControlLink::report(const record::Event& event) {
   const std::uint64_t sequence = next_sequence_++;
   send(ipc::pack(ipc::ReportEvent::of(sequence, event)));
   return sequence;

@@ -9,9 +9,9 @@
 #include <functional>
 #include <memory>
 
-#include "events/event.h"
 #include "ipc/channel.h"
 #include "net.h"
+#include "record/event.h"
 
 namespace mlxguard::gateway {
 
@@ -39,7 +39,7 @@ class ControlLink {
     return next_sequence_ - 1 - acknowledged_ < kUnacknowledgedMax;
   }
   /// Queues the event and returns its sequence number.
-  std::uint64_t report(const events::Event& event);
+  std::uint64_t report(const record::Event& event);
   /// True once the event is durable; false if it is not by `deadline`.
   [[nodiscard]] Task<bool> durable(std::uint64_t sequence, SteadyTime deadline);
   void report_overdue(const std::string& model, std::uint64_t generation);

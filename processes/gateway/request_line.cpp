@@ -106,19 +106,19 @@ Result<Embeddings> checked(ipc::EmbedAnswer answer, const Model& model, std::siz
   return embeddings;
 }
 
-events::Kind kind_of(ErrorCode code, bool sent) {
+record::Kind kind_of(ErrorCode code, bool sent) {
   switch (code) {
     case ErrorCode::kUnauthenticated:
     case ErrorCode::kCredentialsInvalid:
-      return events::Kind::kAuthFailed;
+      return record::Kind::kAuthFailed;
     case ErrorCode::kRateLimited:
     case ErrorCode::kQueueFull:
     case ErrorCode::kConnectionsFull:
     case ErrorCode::kMemoryFull:
     case ErrorCode::kLogWrite:
-      return events::Kind::kRequestShed;
+      return record::Kind::kRequestShed;
     default:
-      return sent ? events::Kind::kInferenceFailed : events::Kind::kRequestRefused;
+      return sent ? record::Kind::kInferenceFailed : record::Kind::kRequestRefused;
   }
 }
 
@@ -327,8 +327,8 @@ Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& out
     co_return answered;
   }
   if (unreported_ > 0) {
-    events::Event shed = events::event_of(
-        events::Kind::kRequestShed,
+    record::Event shed = record::event_of(
+        record::Kind::kRequestShed,
         make_error(ErrorCode::kLogWrite, "requests were refused while no event could be reported"));
     shed.with("count", std::exchange(unreported_, 0));
     control_.report(shed);
@@ -344,12 +344,12 @@ Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& out
   co_return answered;
 }
 
-std::optional<events::Event> RequestLine::event_of(const Journey& journey, const Response& response,
+std::optional<record::Event> RequestLine::event_of(const Journey& journey, const Response& response,
                                                    const Error* error) const {
-  events::Event event{.kind = events::Kind::kInferenceDone};
+  record::Event event{.kind = record::Kind::kInferenceDone};
   if (journey.probe) return std::nullopt;
   if (error != nullptr) {
-    event = events::event_of(kind_of(error->code, journey.sent), *error);
+    event = record::event_of(kind_of(error->code, journey.sent), *error);
   } else if (journey.model == nullptr) {
     return std::nullopt;  // a look at what is served
   }

@@ -99,7 +99,7 @@ class RequestLine {
   [[nodiscard]] Result<std::shared_ptr<WorkerLink>> admit(const Model& model) const;
   [[nodiscard]] Result<std::string> encode(const Job& job, Reply reply, Journey& journey) const;
   [[nodiscard]] Task<Answered> end(Journey& journey, const Result<std::string>& outcome);
-  [[nodiscard]] std::optional<events::Event> event_of(const Journey& journey,
+  [[nodiscard]] std::optional<record::Event> event_of(const Journey& journey,
                                                       const Response& response,
                                                       const Error* error) const;
   [[nodiscard]] std::string next_request_id();

@@ -9,21 +9,21 @@ namespace {
 constexpr std::size_t kKeptMax = 100'000;
 constexpr std::size_t kFindingsLogged = 16;
 
-events::Kind kind_of(Action action) {
+record::Kind kind_of(Action action) {
   switch (action) {
     case Action::kServe:
-      return events::Kind::kMirrorServed;
+      return record::Kind::kMirrorServed;
     case Action::kBlock:
-      return events::Kind::kMirrorBlocked;
+      return record::Kind::kMirrorBlocked;
     case Action::kHold:
-      return events::Kind::kMirrorHeld;
+      return record::Kind::kMirrorHeld;
   }
-  return events::Kind::kMirrorBlocked;
+  return record::Kind::kMirrorBlocked;
 }
 
-events::Event about(events::Kind kind, const std::string& project, const ProjectFile& file,
+record::Event about(record::Kind kind, const std::string& project, const ProjectFile& file,
                     const std::string& client) {
-  events::Event event{.kind = kind};
+  record::Event event{.kind = kind};
   event.with("project", project).with("version", file.version).with("file", file.filename);
   event.with("sha256", file.sha256).with("client", client);
   return event;
@@ -32,11 +32,11 @@ events::Event about(events::Kind kind, const std::string& project, const Project
 }  // namespace
 
 Decisions::Decisions(asio::io_context& io, asio::thread_pool& pool, Store& store,
-                     events::EventLog& log, const Clock& clock)
+                     log::EventLog& log, const Clock& clock)
     : io_(io), pool_(pool), store_(store), log_(log), clock_(clock) {}
 
 /// Waits without holding the event loop; the log answers from its own thread.
-Task<Result<void>> Decisions::append(events::Event event) {
+Task<Result<void>> Decisions::append(record::Event event) {
   struct Pending {
     explicit Pending(asio::io_context& io) : timer(io.get_executor()) {}
     Timer timer;
@@ -56,12 +56,12 @@ Task<Result<void>> Decisions::append(events::Event event) {
 
 Task<Result<void>> Decisions::report(std::string project, const ProjectFile& file,
                                      const Decision& decision, std::string client) {
-  events::Event event = about(kind_of(decision.action), project, file, client);
+  record::Event event = about(kind_of(decision.action), project, file, client);
   event.message = decision.reason;
   event.with("verdict", std::string(name_of(decision.verdict)));
   event.with("by_operator", decision.by_operator);
   if (decision.action != Action::kServe) {
-    event.outcome = events::Outcome::kRefused;
+    event.outcome = record::Outcome::kRefused;
     event.code = decision.code;
   }
   std::string findings;
@@ -75,8 +75,8 @@ Task<Result<void>> Decisions::report(std::string project, const ProjectFile& fil
 
 Task<Result<void>> Decisions::report_failure(std::string project, const ProjectFile& file,
                                              const Error& error, std::string client) {
-  events::Event event = about(events::Kind::kMirrorBlocked, project, file, client);
-  event.outcome = events::Outcome::kFailed;
+  record::Event event = about(record::Kind::kMirrorBlocked, project, file, client);
+  event.outcome = record::Outcome::kFailed;
   event.code = error.code;
   event.message = error.message;
   if (!error.expected.empty()) event.with("expected", error.expected).with("actual", error.actual);
@@ -90,7 +90,7 @@ Task<Result<void>> Decisions::report_failure(std::string project, const ProjectF
 
 Task<Result<void>> Decisions::report_metadata(std::string project, const ProjectFile& file,
                                               std::string client) {
-  events::Event event = about(events::Kind::kMirrorServed, project, file, client);
+  record::Event event = about(record::Kind::kMirrorServed, project, file, client);
   event.message = "metadata of the file";
   event.with("metadata_sha256", file.metadata_sha256);
   co_return co_await append(std::move(event));
@@ -108,8 +108,8 @@ Task<Result<void>> Decisions::report_hidden(std::string project, Hidden hidden) 
   const std::string told = std::to_string(hidden.held) + " " + std::to_string(hidden.not_allowed) +
                            " " + std::to_string(hidden.skipped) + " " + hidden.newest;
   if (is_told(hidden_, project, told)) co_return Result<void>();
-  events::Event event{.kind = events::Kind::kMirrorHeld};
-  event.outcome = events::Outcome::kRefused;
+  record::Event event{.kind = record::Kind::kMirrorHeld};
+  event.outcome = record::Outcome::kRefused;
   event.code = hidden.held > 0          ? ErrorCode::kMirrorHeld
                : hidden.not_allowed > 0 ? ErrorCode::kMirrorNotAllowed
                                         : ErrorCode::kMirrorPage;
@@ -124,8 +124,8 @@ Task<Result<void>> Decisions::report_hidden(std::string project, Hidden hidden) 
 
 Task<Result<void>> Decisions::report_page(std::string project, const Error& error) {
   if (is_told(pages_, project, error.message)) co_return Result<void>();
-  events::Event event{.kind = events::Kind::kMirrorBlocked};
-  event.outcome = events::Outcome::kFailed;
+  record::Event event{.kind = record::Kind::kMirrorBlocked};
+  event.outcome = record::Outcome::kFailed;
   event.code = error.code;
   event.message = error.message;
   event.with("project", project);
@@ -133,8 +133,8 @@ Task<Result<void>> Decisions::report_page(std::string project, const Error& erro
 }
 
 Task<Result<void>> Decisions::report_stranger(std::string client) {
-  events::Event event{.kind = events::Kind::kAuthFailed};
-  event.outcome = events::Outcome::kRefused;
+  record::Event event{.kind = record::Kind::kAuthFailed};
+  event.outcome = record::Outcome::kRefused;
   event.code = ErrorCode::kCredentialsInvalid;
   event.message = "a request to the mirror without a valid API key";
   event.with("client", client);

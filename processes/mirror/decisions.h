@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "events/event_log.h"
+#include "log/event_log.h"
 #include "mirror/policy.h"
 #include "mirror/store.h"
 #include "net.h"
@@ -16,7 +16,7 @@ namespace mlxguard::mirror {
 
 class Decisions {
  public:
-  Decisions(asio::io_context& io, asio::thread_pool& pool, Store& store, events::EventLog& log,
+  Decisions(asio::io_context& io, asio::thread_pool& pool, Store& store, log::EventLog& log,
             const Clock& clock);
 
   /// Errors: kLogWrite.
@@ -45,7 +45,7 @@ class Decisions {
   [[nodiscard]] Task<Result<void>> report_stranger(std::string client);
 
  private:
-  [[nodiscard]] Task<Result<void>> append(events::Event event);
+  [[nodiscard]] Task<Result<void>> append(record::Event event);
   /// True if this was said last; remembers it otherwise.
   [[nodiscard]] static bool is_told(std::map<std::string, std::string>& last,
                                     const std::string& key, const std::string& told);
@@ -54,7 +54,7 @@ class Decisions {
   asio::io_context& io_;
   asio::thread_pool& pool_;
   Store& store_;
-  events::EventLog& log_;
+  log::EventLog& log_;
   const Clock& clock_;
   std::map<std::string, std::string> kept_;    ///< record id -> last decision on disk
   std::map<std::string, std::string> hidden_;  ///< project -> what was told of it last

@@ -15,9 +15,9 @@
 #include "base/os_error.h"
 #include "codec/json.h"
 #include "codec/text.h"
-#include "events/state_log.h"
 #include "fetch.h"
 #include "listener.h"
+#include "log/state_log.h"
 #include "mirror.h"
 #include "mirror/package_scanner.h"
 #include "mirror_options.h"
@@ -94,9 +94,9 @@ Result<void> check_scanner(const PackageScanner& scanner, const ServeOptions& op
       (old ? "old-database" : "no-database"));
 }
 
-events::Event start_event(const ServeOptions& options, const Scanner& scanner,
+record::Event start_event(const ServeOptions& options, const Scanner& scanner,
                           const std::string& url) {
-  events::Event event{.kind = events::Kind::kServerStarted};
+  record::Event event{.kind = record::Kind::kServerStarted};
   event.message = "the mirror is ready";
   event.with("process", std::string("mlxguard-mirror")).with("url", url);
   event.with("upstream", options.upstream.text()).with("scanner", scanner.description());
@@ -164,8 +164,8 @@ Result<void> serve(const ServeOptions& options) {
 
   const SystemClock clock;
   crypto::SystemRandom random;
-  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<events::EventLog> log,
-                      events::open_state_log(options.state, "mlxguard-mirror", clock, random));
+  MLXGUARD_TRY_ASSIGN(const std::unique_ptr<log::EventLog> log,
+                      log::open_state_log(options.state, "mlxguard-mirror", clock, random));
   MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Store> store,
                       Store::open(options.state / "mirror", random));
   const PackageScanner scanner({options.state, options.database_age_max}, clock);
@@ -192,7 +192,7 @@ Result<void> serve(const ServeOptions& options) {
   io.run();
   pool.stop();
   pool.join();
-  events::Event stopped{.kind = events::Kind::kServerStopped};
+  record::Event stopped{.kind = record::Kind::kServerStopped};
   stopped.message = "the mirror stopped in order";
   MLXGUARD_TRY(log->append(stopped));
   return log->flush();

@@ -30,7 +30,7 @@ struct MirrorParts {
   Upstream& upstream;
   const Scanner& scanner;
   const Policy& policy;
-  events::EventLog& log;
+  log::EventLog& log;
   const Clock& clock;
 };
 

@@ -13,7 +13,7 @@ struct EventRelay::Shared {
   UniqueFd notify;
   std::uint64_t contiguous = 0;           ///< all up to here are durable
   std::set<std::uint64_t> durable_ahead;  ///< durable, with a gap before them
-  std::map<std::uint64_t, events::Event> failed;
+  std::map<std::uint64_t, record::Event> failed;
 
   void mark_durable(std::uint64_t sequence) {
     durable_ahead.insert(sequence);
@@ -24,17 +24,17 @@ struct EventRelay::Shared {
   }
 };
 
-EventRelay::EventRelay(events::EventLog& log, std::shared_ptr<Shared> shared)
+EventRelay::EventRelay(log::EventLog& log, std::shared_ptr<Shared> shared)
     : log_(log), shared_(std::move(shared)) {}
 
-Result<std::unique_ptr<EventRelay>> EventRelay::create(events::EventLog& log) {
+Result<std::unique_ptr<EventRelay>> EventRelay::create(log::EventLog& log) {
   auto shared = std::make_shared<Shared>();
   shared->notify = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!shared->notify.is_open()) return os_error("eventfd");
   return std::unique_ptr<EventRelay>(new EventRelay(log, std::move(shared)));
 }
 
-void EventRelay::write(std::uint64_t sequence, const events::Event& event) {
+void EventRelay::write(std::uint64_t sequence, const record::Event& event) {
   log_.submit(event, [shared = shared_, sequence, event](Result<void> written) {
     const std::lock_guard lock(shared->mutex);
     if (written) {
@@ -48,7 +48,7 @@ void EventRelay::write(std::uint64_t sequence, const events::Event& event) {
   });
 }
 
-Result<void> EventRelay::submit(std::uint64_t sequence, events::Event event) {
+Result<void> EventRelay::submit(std::uint64_t sequence, record::Event event) {
   if (sequence != expected_) {
     return make_error(ErrorCode::kWorkerProtocol, "an event out of sequence");
   }
@@ -67,7 +67,7 @@ std::optional<std::uint64_t> EventRelay::take_acknowledged() {
 }
 
 void EventRelay::retry_failed() {
-  std::map<std::uint64_t, events::Event> failed;
+  std::map<std::uint64_t, record::Event> failed;
   {
     const std::lock_guard lock(shared_->mutex);
     failed.swap(shared_->failed);

@@ -14,17 +14,17 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "events/state_log.h"
+#include "log/state_log.h"
 
 namespace mlxguard::supervisor {
 
 class EventRelay {
  public:
   /// `log` must outlive the relay.
-  [[nodiscard]] static Result<std::unique_ptr<EventRelay>> create(events::EventLog& log);
+  [[nodiscard]] static Result<std::unique_ptr<EventRelay>> create(log::EventLog& log);
 
   /// Called with 1, 2, 3, ... by the supervisor's thread. kWorkerProtocol for any other number.
-  [[nodiscard]] Result<void> submit(std::uint64_t sequence, events::Event event);
+  [[nodiscard]] Result<void> submit(std::uint64_t sequence, record::Event event);
   /// The highest number up to which all are durable, if it rose since the last call.
   [[nodiscard]] std::optional<std::uint64_t> take_acknowledged();
   /// Tries failed writes again; the supervisor calls it now and then.
@@ -35,10 +35,10 @@ class EventRelay {
 
  private:
   struct Shared;
-  EventRelay(events::EventLog& log, std::shared_ptr<Shared> shared);
-  void write(std::uint64_t sequence, const events::Event& event);
+  EventRelay(log::EventLog& log, std::shared_ptr<Shared> shared);
+  void write(std::uint64_t sequence, const record::Event& event);
 
-  events::EventLog& log_;
+  log::EventLog& log_;
   std::shared_ptr<Shared> shared_;  ///< callbacks of the log's thread hold it too
   std::uint64_t expected_ = 1;
   std::uint64_t acknowledged_ = 0;

@@ -123,9 +123,9 @@ Result<void> admit_models(Parts& parts) {
   return {};
 }
 
-void report_start(events::Sink& log, const Supervisor& supervisor, std::size_t models,
+void report_start(record::Sink& log, const Supervisor& supervisor, std::size_t models,
                   const sandbox::Host& host) {
-  events::Event started{.kind = events::Kind::kServerStarted};
+  record::Event started{.kind = record::Kind::kServerStarted};
   started.message = "serving";
   started.with("url", supervisor.url())
       .with("models", static_cast<std::int64_t>(models))
@@ -154,8 +154,8 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   const SystemClock clock;
   crypto::SystemRandom random;
   MLXGUARD_TRY_ASSIGN(
-      const std::unique_ptr<events::EventLog> log,
-      events::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
+      const std::unique_ptr<log::EventLog> log,
+      log::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
 
   Parts parts;
   parts.config = options.config;
@@ -164,10 +164,10 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   parts.clock = &clock;
   if (auto enough = sandbox::require(host.report(), level_of(options.config.isolation_minimum));
       !enough) {
-    MLXGUARD_TRY(log->append(events::event_of(events::Kind::kSandboxRefused, enough.error())));
+    MLXGUARD_TRY(log->append(record::event_of(record::Kind::kSandboxRefused, enough.error())));
     return enough;
   }
-  events::Event probed{.kind = events::Kind::kIsolationProbed};
+  record::Event probed{.kind = record::Kind::kIsolationProbed};
   probed.message = "isolation level " + std::string(sandbox::name_of(host.level()));
   for (const auto& row : host.report().mechanisms()) {
     probed.with(std::string(sandbox::name_of(row.mechanism)),

@@ -33,7 +33,7 @@ sandbox::ExitVerdict judged(Result<sandbox::ExitVerdict> verdict) {
   return std::move(verdict).value_or(unknown);
 }
 
-void add_usage(events::Event& event, const sandbox::ExitVerdict& verdict) {
+void add_usage(record::Event& event, const sandbox::ExitVerdict& verdict) {
   event.with("verdict", std::string(sandbox::name_of(verdict.reason)));
   if (verdict.signal) event.with("signal", std::int64_t{*verdict.signal});
   event.with("cpu_ms", std::int64_t{verdict.usage.cpu_time.count() / 1000});
@@ -56,7 +56,7 @@ Supervisor::Supervisor(Parts parts) : parts_(std::move(parts)) {
 
 Supervisor::~Supervisor() = default;
 
-void Supervisor::report(const events::Event& event) {
+void Supervisor::report(const record::Event& event) {
   // Durable before the supervisor goes on. A log that cannot be written must be seen by people too.
   if (auto appended = parts_.log->append(event); !appended) {
     const std::string text =
@@ -71,7 +71,7 @@ Result<void> Supervisor::start() {
   for (const auto& model : models_) {
     auto waited = model->worker->wait_until_ready(*model->start_until);
     if (!waited) {
-      report(events::event_of(events::Kind::kModelLoadRefused, waited.error(),
+      report(record::event_of(record::Kind::kModelLoadRefused, waited.error(),
                               model->verified->name()));
       return waited;
     }
@@ -132,7 +132,7 @@ void Supervisor::do_what_is_due(Time now) {
     }
     if (model->restart_at && now >= *model->restart_at) {
       if (auto started = start_worker(*model); !started) {
-        report(events::event_of(events::Kind::kSandboxRefused, started.error(),
+        report(record::event_of(record::Kind::kSandboxRefused, started.error(),
                                 model->verified->name()));
         model->restart_at = now + model->restarts.on_death(now).delay;
       }
@@ -142,7 +142,7 @@ void Supervisor::do_what_is_due(Time now) {
   if (gateway_restart_at_ && now >= *gateway_restart_at_) {
     gateway_restart_at_.reset();
     if (auto started = start_gateway(); !started) {
-      report(events::event_of(events::Kind::kSandboxRefused, started.error(), "gateway"));
+      report(record::event_of(record::Kind::kSandboxRefused, started.error(), "gateway"));
       gateway_.reset();
       gateway_restart_at_ = now + gateway_restarts_->on_death(now).delay;
     }
@@ -235,7 +235,7 @@ void Supervisor::drain(int signal_fd) {
     if (model->worker) model->worker->kill(sandbox::KillReason::kShutdown);
     model->worker.reset();
   }
-  events::Event stopped{.kind = events::Kind::kServerStopped};
+  record::Event stopped{.kind = record::Kind::kServerStopped};
   stopped.message = "stopped in order";
   report(stopped);
 }

@@ -18,11 +18,11 @@
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "event_relay.h"
-#include "events/state_log.h"
 #include "ipc/channel.h"
 #include "launch/worker_process.h"
 #include "limits/restart_policy.h"
 #include "listener.h"
+#include "log/state_log.h"
 #include "sandbox/host.h"
 #include "sandbox/spawn.h"
 #include "signature/verified_model.h"
@@ -34,7 +34,7 @@ struct Parts {
   config::ServeConfig config;
   const sandbox::Host* host = nullptr;
   UniqueFd worker_program, gateway_program;
-  events::EventLog* log = nullptr;
+  log::EventLog* log = nullptr;
   const Clock* clock = nullptr;
   ApiKeys api_keys;
   Listener listener;
@@ -76,7 +76,7 @@ class Supervisor {
   void do_what_is_due(Time now);
   [[nodiscard]] int milliseconds_until_due(Time now) const;
   void drain(int signal_fd);
-  void report(const events::Event& event);
+  void report(const record::Event& event);
 
   Parts parts_;
   std::vector<std::unique_ptr<Model>> models_;

@@ -91,8 +91,8 @@ Result<void> Supervisor::handle_gateway_message(const ipc::Received& received) {
     }
     case ipc::MessageType::kReportEvent: {
       MLXGUARD_TRY_ASSIGN(const auto message, received.as<ipc::ReportEvent>());
-      MLXGUARD_TRY_ASSIGN(events::Event event, message.to_event());
-      if (events::describe(event.kind).line != events::Line::kRequest) {
+      MLXGUARD_TRY_ASSIGN(record::Event event, message.to_event());
+      if (record::describe(event.kind).line != record::Line::kRequest) {
         return make_error(ErrorCode::kWorkerProtocol,
                           "the gateway reported an event that is not its own")
             .about(message.kind);
@@ -128,7 +128,7 @@ void Supervisor::handle_gateway() {
     }
     if (!handled) {
       // A gateway that breaks the protocol may be compromised: it is replaced, not argued with.
-      report(events::event_of(events::Kind::kWorkerDied, handled.error(), "gateway"));
+      report(record::event_of(record::Kind::kWorkerDied, handled.error(), "gateway"));
       drop_gateway();
       return;
     }
@@ -141,9 +141,9 @@ void Supervisor::gateway_ended() {
   for (const auto& model : models_) model->announced = false;
   const limits::RestartDecision decision = gateway_restarts_->on_death(steady_clock::now());
   gateway_restart_at_ = steady_clock::now() + decision.delay;
-  events::Event died =
-      events::event_of(events::Kind::kWorkerDied, verdict_error(verdict, "gateway"), "gateway");
-  died.outcome = events::Outcome::kFailed;
+  record::Event died =
+      record::event_of(record::Kind::kWorkerDied, verdict_error(verdict, "gateway"), "gateway");
+  died.outcome = record::Outcome::kFailed;
   add_usage(died, verdict);
   died.with("restart_in_ms", std::chrono::ceil<milliseconds>(decision.delay).count());
   report(died);

@@ -34,6 +34,6 @@ struct Supervisor::Gateway {
 [[nodiscard]] Error verdict_error(const sandbox::ExitVerdict& verdict, std::string subject);
 /// A process that cannot be judged is gone all the same: it is treated as one that was killed.
 [[nodiscard]] sandbox::ExitVerdict judged(Result<sandbox::ExitVerdict> verdict);
-void add_usage(events::Event& event, const sandbox::ExitVerdict& verdict);
+void add_usage(record::Event& event, const sandbox::ExitVerdict& verdict);
 
 }  // namespace mlxguard::supervisor

@@ -42,7 +42,7 @@ Result<void> Supervisor::start_worker(Model& model) {
   ++model.generation;
   model.restart_at.reset();
   model.start_until = steady_clock::now() + milliseconds(parts_.config.worker_start_timeout_ms);
-  events::Event passed{.kind = events::Kind::kModelPassed};
+  record::Event passed{.kind = record::Kind::kModelPassed};
   passed.model = model.verified->name();
   passed.message = "verified descriptors handed to a worker";
   passed.with("pid", std::int64_t{model.worker->pid()})
@@ -56,15 +56,15 @@ void Supervisor::worker_ready(Model& model) {
   const bool again = model.generation > 1;
   model.start_until.reset();
   model.restarts.on_ready(steady_clock::now());
-  events::Event loaded{.kind = events::Kind::kModelLoaded};
+  record::Event loaded{.kind = record::Kind::kModelLoaded};
   loaded.model = model.verified->name();
   loaded.message = "mlx loaded the verified bytes";
   loaded.with("runtime", model.worker->runtime())
       .with("load_us", std::int64_t{model.worker->load_time().count()})
       .with("root_digest", model.verified->root_digest());
   report(loaded);
-  events::Event started{.kind =
-                            again ? events::Kind::kWorkerRestarted : events::Kind::kWorkerStarted};
+  record::Event started{.kind =
+                            again ? record::Kind::kWorkerRestarted : record::Kind::kWorkerStarted};
   started.model = model.verified->name();
   started.message = "a locked worker is ready";
   started.with("pid", std::int64_t{model.worker->pid()})
@@ -95,7 +95,7 @@ void Supervisor::handle_worker(Model& model) {
   const launch::Stage before = model.worker->stage();
   auto advanced = model.worker->advance();
   if (!advanced) {
-    report(events::event_of(events::Kind::kWorkerDied, advanced.error(), model.verified->name()));
+    report(record::event_of(record::Kind::kWorkerDied, advanced.error(), model.verified->name()));
     model.worker->kill(sandbox::KillReason::kShutdown);
     return;
   }
@@ -105,11 +105,11 @@ void Supervisor::handle_worker(Model& model) {
     if (gateway_ && gateway_->ready) {
       if (auto announced = announce(model); !announced) {
         report(
-            events::event_of(events::Kind::kWorkerDied, announced.error(), model.verified->name()));
+            record::event_of(record::Kind::kWorkerDied, announced.error(), model.verified->name()));
       }
     }
   } else if (model.worker->stage() == launch::Stage::kFailed) {
-    report(events::event_of(events::Kind::kModelLoadRefused, *model.worker->failure(),
+    report(record::event_of(record::Kind::kModelLoadRefused, *model.worker->failure(),
                             model.verified->name()));
   }
 }
@@ -132,8 +132,8 @@ void Supervisor::worker_ended(Model& model) {
       std::max<std::int64_t>(1000, std::chrono::ceil<milliseconds>(decision.delay).count());
   if (auto packet = ipc::pack(down)) send_to_gateway(*std::move(packet));
 
-  events::Event died = events::event_of(events::Kind::kWorkerDied, error, model.verified->name());
-  died.outcome = events::Outcome::kFailed;
+  record::Event died = record::event_of(record::Kind::kWorkerDied, error, model.verified->name());
+  died.outcome = record::Outcome::kFailed;
   add_usage(died, verdict);
   died.with("generation", static_cast<std::int64_t>(model.generation))
       .with("restart_in_ms", std::chrono::ceil<milliseconds>(decision.delay).count())

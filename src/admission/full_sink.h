@@ -2,15 +2,15 @@
 // For tests: a log whose disk fills up.
 #pragma once
 
-#include "events/event.h"
+#include "record/event.h"
 
 namespace mlxguard::admission {
 
 /// Takes `budget` events and then has no disk left.
-class FullSink final : public events::Sink {
+class FullSink final : public record::Sink {
  public:
   explicit FullSink(int budget) : budget_(budget) {}
-  Result<void> append(const events::Event&) override {
+  Result<void> append(const record::Event&) override {
     if (budget_-- > 0) return {};
     return make_error(ErrorCode::kLogWrite, "no space left");
   }

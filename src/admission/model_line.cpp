@@ -96,7 +96,7 @@ Findings refusals_in(const std::optional<trust::Judgement>& judgement, const Err
 
 }  // namespace
 
-Result<VerifiedModel> admit(const AdmitRequest& request, const Trust& trust, events::Sink& sink,
+Result<VerifiedModel> admit(const AdmitRequest& request, const Trust& trust, record::Sink& sink,
                             const Clock& clock) {
   ModelRecord record(model_name(request.name, request.path), sink, clock);
   Walked walked;
@@ -106,7 +106,7 @@ Result<VerifiedModel> admit(const AdmitRequest& request, const Trust& trust, eve
 }
 
 Result<std::variant<VerifyReport, Refusal>> verify_only(const AdmitRequest& request,
-                                                        const Trust& trust, events::Sink& sink,
+                                                        const Trust& trust, record::Sink& sink,
                                                         const Clock& clock) {
   using Answer = std::variant<VerifyReport, Refusal>;
   ModelRecord record(model_name(request.name, request.path), sink, clock);

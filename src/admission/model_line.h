@@ -15,7 +15,7 @@
 #include "artifact/model_folder.h"
 #include "base/clock.h"
 #include "base/result.h"
-#include "events/event.h"
+#include "record/event.h"
 #include "signature/verified_model.h"
 #include "signature/verify.h"
 
@@ -40,13 +40,13 @@ struct AdmitRequest {
 /// durable event `model.refused` before it is returned; if that event cannot be made durable, the
 /// error is kLogWrite.
 [[nodiscard]] Result<signature::VerifiedModel> admit(const AdmitRequest& request,
-                                                     const Trust& trust, events::Sink& sink,
+                                                     const Trust& trust, record::Sink& sink,
                                                      const Clock& clock);
 
 /// For people who ask: hashes the files where they are, lists everything that differs, and makes
 /// nothing that can be loaded. The same events, without a snapshot. An Error means that it could
 /// not be found out.
 [[nodiscard]] Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_only(
-    const AdmitRequest& request, const Trust& trust, events::Sink& sink, const Clock& clock);
+    const AdmitRequest& request, const Trust& trust, record::Sink& sink, const Clock& clock);
 
 }  // namespace mlxguard::admission

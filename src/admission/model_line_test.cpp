@@ -9,8 +9,8 @@
 namespace mlxguard::admission {
 namespace {
 
-using events::Kind;
-using events::Outcome;
+using record::Kind;
+using record::Outcome;
 namespace fs = std::filesystem;
 namespace test = signature::test;
 
@@ -20,18 +20,18 @@ struct Signed : test::ModelOnDisk {
     write("b.txt", "world\n");
     REQUIRE(test::sign_in_place(path(), key).has_value());
   }
-  Result<signature::VerifiedModel> admit_it(events::Sink& to) {
+  Result<signature::VerifiedModel> admit_it(record::Sink& to) {
     return admit({path(), "served"}, trusted, to, clock);
   }
-  auto verify_it(events::Sink& to) { return verify_only({path(), {}}, trusted, to, clock); }
+  auto verify_it(record::Sink& to) { return verify_only({path(), {}}, trusted, to, clock); }
 
   crypto::EcPrivateKey key = test::new_key();
   Trust trusted = Trust::of_keys(test::trusting(key));
-  events::RecordingSink sink;
+  record::RecordingSink sink;
   SystemClock clock;
 };
 
-std::string field(const events::Event& event, const std::string& name) {
+std::string field(const record::Event& event, const std::string& name) {
   for (const auto& [key, value] : event.fields) {
     if (key != name) continue;
     if (const auto* text = std::get_if<std::string>(&value)) return *text;
@@ -40,7 +40,7 @@ std::string field(const events::Event& event, const std::string& name) {
   return "absent";
 }
 
-std::vector<Kind> kinds(const events::RecordingSink& sink) {
+std::vector<Kind> kinds(const record::RecordingSink& sink) {
   std::vector<Kind> out;
   for (const auto& event : sink.events()) out.push_back(event.kind);
   return out;

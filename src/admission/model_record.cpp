@@ -7,8 +7,8 @@
 
 namespace mlxguard::admission {
 
-using events::Event;
-using events::Kind;
+using record::Event;
+using record::Kind;
 
 namespace {
 
@@ -22,7 +22,7 @@ Event& with_judgement(Event& event, const trust::Judgement& judgement) {
 
 }  // namespace
 
-ModelRecord::ModelRecord(std::string model, events::Sink& sink, const Clock& clock)
+ModelRecord::ModelRecord(std::string model, record::Sink& sink, const Clock& clock)
     : model_(std::move(model)), sink_(sink), clock_(clock), start_(clock.steady()) {}
 
 Result<void> ModelRecord::append(Kind kind, std::string message,
@@ -87,8 +87,8 @@ Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
   for (const trust::Condition& condition : judgement.conditions) {
     if (condition.state != trust::Condition::State::kFailed) continue;
     Event event =
-        events::event_of(Kind::kModelWarned, trust::error_of(condition, judgement), model_);
-    event.outcome = events::Outcome::kSuccess;  // the model passes
+        record::event_of(Kind::kModelWarned, trust::error_of(condition, judgement), model_);
+    event.outcome = record::Outcome::kSuccess;  // the model passes
     with_judgement(event, judgement).with("rule", condition.rule);
     MLXGUARD_TRY(sink_.append(event));
   }
@@ -96,7 +96,7 @@ Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
 }
 
 Error ModelRecord::refused(Error error, const Walked& walked) {
-  Event event = events::event_of(Kind::kModelRefused, error, model_);
+  Event event = record::event_of(Kind::kModelRefused, error, model_);
   event.with("findings",
              static_cast<std::int64_t>(walked.findings.empty() ? 1 : walked.findings.size()));
   if (walked.judgement) {

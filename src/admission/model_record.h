@@ -11,7 +11,7 @@
 #include "admission/model_claim.h"
 #include "base/clock.h"
 #include "base/result.h"
-#include "events/event.h"
+#include "record/event.h"
 #include "signature/verify.h"
 
 namespace mlxguard::admission {
@@ -24,7 +24,7 @@ struct Walked {
 
 class ModelRecord {
  public:
-  ModelRecord(std::string model, events::Sink& sink, const Clock& clock);
+  ModelRecord(std::string model, record::Sink& sink, const Clock& clock);
 
   [[nodiscard]] const std::string& model() const { return model_; }
   [[nodiscard]] Result<void> opened(const signature::VerifyReport& claimed);
@@ -41,10 +41,10 @@ class ModelRecord {
 
  private:
   [[nodiscard]] Result<void> warned(const trust::Judgement& judgement);
-  [[nodiscard]] Result<void> append(events::Kind kind, std::string message,
+  [[nodiscard]] Result<void> append(record::Kind kind, std::string message,
                                     const signature::VerifyReport& report);
   std::string model_;
-  events::Sink& sink_;
+  record::Sink& sink_;
   const Clock& clock_;
   std::chrono::steady_clock::time_point start_;
 };

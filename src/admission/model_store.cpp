@@ -14,8 +14,8 @@ namespace {
 
 using artifact::Store;
 using artifact::StoredModel;
-using events::Event;
-using events::Kind;
+using record::Event;
+using record::Kind;
 using signature::Verifier;
 using signature::VerifyReport;
 
@@ -121,7 +121,7 @@ bool is_stored(const std::filesystem::path& path) {
 }  // namespace
 
 Result<StoredModel> add_to_store(const StoreRequest& request, const Store& store,
-                                 const Trust& trust, events::Sink& sink, const Clock& clock) {
+                                 const Trust& trust, record::Sink& sink, const Clock& clock) {
   ModelRecord record(model_name(request.name, request.path), sink, clock);
   Walked walked;
   auto model = walk_in(request, store, trust, record, clock, walked);
@@ -136,11 +136,11 @@ Result<StoredModel> add_to_store(const StoreRequest& request, const Store& store
 }
 
 Result<StoredModel> remove_from_store(std::string_view name_or_digest, const Store& store,
-                                      events::Sink& sink) {
+                                      record::Sink& sink) {
   auto model = store.remove(name_or_digest);
   if (!model) {
     MLXGUARD_TRY(sink.append(
-        events::event_of(Kind::kModelRemoved, model.error(), std::string(name_or_digest))));
+        record::event_of(Kind::kModelRemoved, model.error(), std::string(name_or_digest))));
     return model;
   }
   MLXGUARD_TRY(sink.append(stored_event(Kind::kModelRemoved, "removed from the store", *model)));
@@ -150,7 +150,7 @@ Result<StoredModel> remove_from_store(std::string_view name_or_digest, const Sto
 Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_stored(
     const StoredModel& model, const Store& store, const std::filesystem::path& state,
     const artifact::Progress& progress, const OpenInspector& open_inspector, const Trust& trust,
-    events::Sink& sink, const Clock& clock) {
+    record::Sink& sink, const Clock& clock) {
   AdmitRequest request;
   request.path = std::string(artifact::kStorePrefix) + model.root_digest;
   request.name = model.name;

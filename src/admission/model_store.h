@@ -31,19 +31,19 @@ struct StoreRequest {
 /// admit(); kAlreadyExists; kNoSpace. Every one is an event.
 [[nodiscard]] Result<artifact::StoredModel> add_to_store(const StoreRequest& request,
                                                          const artifact::Store& store,
-                                                         const Trust& trust, events::Sink& sink,
+                                                         const Trust& trust, record::Sink& sink,
                                                          const Clock& clock);
 
 /// Errors: kStoreMissing, kStoreInUse.
 [[nodiscard]] Result<artifact::StoredModel> remove_from_store(std::string_view name_or_digest,
                                                               const artifact::Store& store,
-                                                              events::Sink& sink);
+                                                              record::Sink& sink);
 
 /// Hashes every file of a stored model again. What passes has its receipt written anew.
 [[nodiscard]] Result<std::variant<signature::VerifyReport, signature::Refusal>> verify_stored(
     const artifact::StoredModel& model, const artifact::Store& store,
     const std::filesystem::path& state, const artifact::Progress& progress,
-    const OpenInspector& open_inspector, const Trust& trust, events::Sink& sink,
+    const OpenInspector& open_inspector, const Trust& trust, record::Sink& sink,
     const Clock& clock);
 
 /// Where the bytes of a request come from: a path, or a model of the store, held while it is read.

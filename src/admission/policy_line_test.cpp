@@ -17,7 +17,7 @@
 namespace mlxguard::admission {
 namespace {
 
-using events::Kind;
+using record::Kind;
 namespace fs = std::filesystem;
 namespace test = signature::test;
 
@@ -82,11 +82,11 @@ struct Place : test::ModelOnDisk {
 
   crypto::EcPrivateKey key = test::new_key();
   int version = 0;
-  events::RecordingSink sink;
+  record::RecordingSink sink;
   SystemClock clock;
 };
 
-std::string field(const events::Event& event, const std::string& name) {
+std::string field(const record::Event& event, const std::string& name) {
   for (const auto& [key, value] : event.fields) {
     if (key != name) continue;
     if (const auto* text = std::get_if<std::string>(&value)) return *text;
@@ -154,7 +154,7 @@ TEST_CASE(
   for (const auto& event : place.sink.events()) {
     if (event.kind != Kind::kModelWarned) continue;
     rules.push_back(field(event, "rule"));
-    CHECK(event.outcome == events::Outcome::kSuccess);
+    CHECK(event.outcome == record::Outcome::kSuccess);
   }
   CHECK(rules == std::vector<std::string>{"format", "version"});
 }

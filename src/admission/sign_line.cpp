@@ -11,8 +11,8 @@
 namespace mlxguard::admission {
 namespace {
 
-using events::Event;
-using events::Kind;
+using record::Event;
+using record::Kind;
 
 /// Expired, revoked and rotated keys are refused before their secret is asked for.
 Result<std::unique_ptr<crypto::Signer>> open_key(const SignRequest& request,
@@ -82,7 +82,7 @@ Result<signature::SignedModel> hash_and_sign(const SignRequest& request,
 
 /// The record comes before the bundle: there is no signature that the log does not know of.
 Result<Signed> sign_and_put(const SignRequest& request, artifact::ModelFolder& folder,
-                            const crypto::Signer& key, events::Sink& sink, const Clock& clock,
+                            const crypto::Signer& key, record::Sink& sink, const Clock& clock,
                             std::chrono::steady_clock::time_point start) {
   MLXGUARD_TRY_ASSIGN(const auto model, hash_and_sign(request, folder, key, clock));
   Signed result;
@@ -116,7 +116,7 @@ Result<Signed> sign_and_put(const SignRequest& request, artifact::ModelFolder& f
 
 }  // namespace
 
-Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, events::Sink& sink,
+Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, record::Sink& sink,
                     const Clock& clock) {
   const auto start = clock.steady();
   // The model is opened before the key: a typing error in a path needs no passphrase.
@@ -124,7 +124,7 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, ev
   folder.set_links(request.scope.links);
   auto key = open_key(request, keys, clock);
   if (!key) {
-    Event refused = events::event_of(Kind::kKeyRefused, key.error(), folder.base_name());
+    Event refused = record::event_of(Kind::kKeyRefused, key.error(), folder.base_name());
     MLXGUARD_TRY(sink.append(refused.with("key", request.key_name)));
     return std::move(key).error();
   }
@@ -133,7 +133,7 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, ev
   auto done = sign_and_put(request, folder, **key, sink, clock, start);
   if (!done) {
     MLXGUARD_TRY(
-        sink.append(events::event_of(Kind::kModelSigned, done.error(), folder.base_name())));
+        sink.append(record::event_of(Kind::kModelSigned, done.error(), folder.base_name())));
   }
   return done;
 }

@@ -16,7 +16,7 @@
 #include "crypto/certificate.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_key.h"
-#include "events/event.h"
+#include "record/event.h"
 #include "signature/statement.h"
 
 namespace mlxguard::admission {
@@ -63,6 +63,6 @@ struct Signed {
 /// Errors: those of ModelFolder and KeyStore (a key that does not open is an event `key.refused`),
 /// of sign_model and put_bundle_file (an event `model.signed` that failed), kLogWrite.
 [[nodiscard]] Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys,
-                                  events::Sink& sink, const Clock& clock);
+                                  record::Sink& sink, const Clock& clock);
 
 }  // namespace mlxguard::admission

@@ -11,8 +11,8 @@
 namespace mlxguard::admission {
 namespace {
 
-using events::Kind;
-using events::Outcome;
+using record::Kind;
+using record::Outcome;
 namespace fs = std::filesystem;
 namespace test = signature::test;
 
@@ -22,7 +22,7 @@ struct Workplace : test::ModelOnDisk {
     const auto secret = crypto::Secret::copy_of(as_bytes("a good passphrase"));
     REQUIRE(keys.create("signer", crypto::Curve::kP256, secret).has_value());
   }
-  Result<Signed> sign_it(events::Sink& to, std::string key_name = "signer",
+  Result<Signed> sign_it(record::Sink& to, std::string key_name = "signer",
                          std::string passphrase = "a good passphrase") {
     const SignRequest request{
         path(), std::move(key_name), [this, passphrase] {
@@ -32,7 +32,7 @@ struct Workplace : test::ModelOnDisk {
     return sign(request, keys, to, clock);
   }
   crypto::KeyStore keys;
-  events::RecordingSink sink;
+  record::RecordingSink sink;
   SystemClock clock;
   int asked = 0;
 };

@@ -12,8 +12,8 @@
 namespace mlxguard::admission {
 namespace {
 
-Error on_record(Error error, events::Sink& sink) {
-  const auto logged = sink.append(events::event_of(events::Kind::kPolicyRefused, error, {}));
+Error on_record(Error error, record::Sink& sink) {
+  const auto logged = sink.append(record::event_of(record::Kind::kPolicyRefused, error, {}));
   if (!logged) return Error(logged.error()).with("recording a refusal", name_of(error.code));
   return error;
 }
@@ -66,7 +66,7 @@ Result<void> add_authorities(const trust::PolicyFile& policy, WallTime now,
 
 }  // namespace
 
-Result<Trust> Trust::load(const trust::PolicyPlaces& places, events::Sink& sink,
+Result<Trust> Trust::load(const trust::PolicyPlaces& places, record::Sink& sink,
                           const Clock& clock) {
   const WallTime now = clock.now();
   auto policy = trust::Policy::load(places, now);

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "events/event.h"
+#include "record/event.h"
 #include "signature/trusted_keys.h"
 #include "trust/policy.h"
 
@@ -19,7 +19,7 @@ class Trust {
  public:
   /// Errors: those of trust::Policy::load and TrustedKeys::load; each is an event `trust.refused`
   /// first.
-  [[nodiscard]] static Result<Trust> load(const trust::PolicyPlaces& places, events::Sink& sink,
+  [[nodiscard]] static Result<Trust> load(const trust::PolicyPlaces& places, record::Sink& sink,
                                           const Clock& clock);
   /// As it is without a trust.toml: whatever one of these keys signed.
   [[nodiscard]] static Trust of_keys(signature::TrustedKeys keys);

@@ -93,9 +93,9 @@ Result<TrustAnswer> answer_for(const AdmitRequest& request, const Trust& trust, 
 }
 
 Result<void> put_on_record(const TrustAnswer& answer, const std::string& model,
-                           events::Sink& sink) {
-  events::Event event{.kind = events::Kind::kTrustChecked};
-  if (answer.refusal) event = events::event_of(events::Kind::kTrustChecked, *answer.refusal, model);
+                           record::Sink& sink) {
+  record::Event event{.kind = record::Kind::kTrustChecked};
+  if (answer.refusal) event = record::event_of(record::Kind::kTrustChecked, *answer.refusal, model);
   event.model = model;
   if (!answer.refusal) event.message = "the trust policy allows it";
   event.with("source", answer.judgement.source).with("match", answer.judgement.match);
@@ -107,12 +107,12 @@ Result<void> put_on_record(const TrustAnswer& answer, const std::string& model,
 
 }  // namespace
 
-Result<TrustAnswer> check_trust(const AdmitRequest& request, const Trust& trust, events::Sink& sink,
+Result<TrustAnswer> check_trust(const AdmitRequest& request, const Trust& trust, record::Sink& sink,
                                 const Clock& clock) {
   const std::string name = model_name(request.name, request.path);
   auto answer = answer_for(request, trust, clock.now());
   if (!answer) {
-    MLXGUARD_TRY(sink.append(events::event_of(events::Kind::kTrustChecked, answer.error(), name)));
+    MLXGUARD_TRY(sink.append(record::event_of(record::Kind::kTrustChecked, answer.error(), name)));
     return answer;
   }
   MLXGUARD_TRY(put_on_record(*answer, name, sink));

@@ -19,6 +19,6 @@ struct TrustAnswer {
 /// Hashes the files where they are. Its event is `trust.checked`. An Error means that it could not
 /// be found out.
 [[nodiscard]] Result<TrustAnswer> check_trust(const AdmitRequest& request, const Trust& trust,
-                                              events::Sink& sink, const Clock& clock);
+                                              record::Sink& sink, const Clock& clock);
 
 }  // namespace mlxguard::admission

@@ -16,8 +16,8 @@
 #include "base/os_error.h"
 #include "config/config.h"
 #include "crypto/random.h"
-#include "events/state_log.h"
 #include "inspect/inspector.h"
+#include "log/state_log.h"
 
 namespace mlxguard {
 namespace api {
@@ -145,7 +145,7 @@ struct Guard::Impl {
   std::function<void(std::uint64_t, std::uint64_t)> progress;
   pid_t process = ::getpid();
   api::Turns turns;
-  std::unique_ptr<events::EventLog> log;
+  std::unique_ptr<log::EventLog> log;
 
   /// Read anew for every model: a key that is revoked or a policy that changes meanwhile counts at
   /// once.
@@ -173,7 +173,7 @@ struct Guard::Impl {
     MLXGUARD_TRY_ASSIGN(config, api::read_config(options));
     progress = options.progress;
     MLXGUARD_TRY(api::make_state(config.state));
-    MLXGUARD_TRY_ASSIGN(log, events::open_state_log(config.state, "mlxguard-api", clock, random));
+    MLXGUARD_TRY_ASSIGN(log, log::open_state_log(config.state, "mlxguard-api", clock, random));
     return {};
   }
   /// Calls wait for each other, and for nothing in a process that is not the one that opened the

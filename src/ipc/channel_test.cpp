@@ -295,12 +295,12 @@ TEST_CASE("ipc: random and mutated fields never do more than fail") {
 }
 
 TEST_CASE("ipc: an event keeps its kind, code and fields over the wire") {
-  events::Event event{.kind = events::Kind::kRequestRefused, .outcome = events::Outcome::kRefused};
+  record::Event event{.kind = record::Kind::kRequestRefused, .outcome = record::Outcome::kRefused};
   event.model = "m";
   event.code = ErrorCode::kRequestShape;
   event.with("bytes", std::int64_t{12}).with("route", std::string("/v1/embeddings"));
   event.with("share", 0.5).with("kept", true);
-  const events::Event back = ReportEvent::of(9, event).to_event().value();
+  const record::Event back = ReportEvent::of(9, event).to_event().value();
   CHECK(back.kind == event.kind);
   CHECK(back.outcome == event.outcome);
   CHECK(back.code == event.code);

@@ -4,7 +4,7 @@
 namespace mlxguard::ipc {
 namespace {
 
-WireField wire_field(const std::string& name, const events::FieldValue& value) {
+WireField wire_field(const std::string& name, const record::FieldValue& value) {
   struct Visitor {
     WireField& field;
     void operator()(const std::string& text) const { field.text = text; }
@@ -59,10 +59,10 @@ Result<validate::Tensor> WireTensor::to_tensor() && {
   return validate::Tensor{std::move(name), *type, std::move(shape), std::move(data)};
 }
 
-ReportEvent ReportEvent::of(std::uint64_t sequence, const events::Event& event) {
+ReportEvent ReportEvent::of(std::uint64_t sequence, const record::Event& event) {
   ReportEvent report;
   report.sequence = sequence;
-  report.kind = events::describe(event.kind).name;
+  report.kind = record::describe(event.kind).name;
   report.outcome = static_cast<std::uint8_t>(event.outcome);
   report.model = event.model;
   if (event.code) report.code = name_of(*event.code);
@@ -71,15 +71,15 @@ ReportEvent ReportEvent::of(std::uint64_t sequence, const events::Event& event) 
   return report;
 }
 
-Result<events::Event> ReportEvent::to_event() const {
-  const events::KindRow* row = events::find_kind(kind);
+Result<record::Event> ReportEvent::to_event() const {
+  const record::KindRow* row = record::find_kind(kind);
   const ErrorCodeRow* code_row = code.empty() ? nullptr : find_error_code(code);
-  if (row == nullptr || outcome > static_cast<std::uint8_t>(events::Outcome::kFailed) ||
+  if (row == nullptr || outcome > static_cast<std::uint8_t>(record::Outcome::kFailed) ||
       (!code.empty() && code_row == nullptr)) {
     return make_error(ErrorCode::kWorkerProtocol, "an event of an unknown kind, outcome or code");
   }
-  events::Event event{.kind = row->kind};
-  event.outcome = static_cast<events::Outcome>(outcome);
+  record::Event event{.kind = row->kind};
+  event.outcome = static_cast<record::Outcome>(outcome);
   event.model = model;
   if (code_row != nullptr) event.code = code_row->code;
   event.message = message;

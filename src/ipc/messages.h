@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "events/event.h"
 #include "ipc/wire.h"
+#include "record/event.h"
 #include "validate/tensor.h"
 
 namespace mlxguard::ipc {
@@ -283,9 +283,9 @@ struct ReportEvent {
     archive(sequence), archive(kind), archive(outcome), archive(model), archive(code),
         archive(message), archive(fields);
   }
-  [[nodiscard]] static ReportEvent of(std::uint64_t sequence, const events::Event& event);
+  [[nodiscard]] static ReportEvent of(std::uint64_t sequence, const record::Event& event);
   /// kWorkerProtocol for an unknown kind, outcome or code.
-  [[nodiscard]] Result<events::Event> to_event() const;
+  [[nodiscard]] Result<record::Event> to_event() const;
 };
 
 /// A worker still holds a request past its deadline: the supervisor kills it.

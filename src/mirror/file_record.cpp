@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/text.h"
-#include "events/files.h"
+#include "log/files.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -88,7 +88,7 @@ Result<std::vector<FileRecord>> read_records(const std::filesystem::path& mirror
        std::filesystem::directory_iterator(mirror_folder / "records", problem)) {
     if (entry.path().extension() != ".json") continue;
     MLXGUARD_TRY_ASSIGN(const std::string text,
-                        events::read_file(entry.path().string(), limits::kMirrorRecordBytesMax));
+                        log::read_file(entry.path().string(), limits::kMirrorRecordBytesMax));
     auto record = file_record_from(text);
     if (record) records.push_back(*std::move(record));
   }

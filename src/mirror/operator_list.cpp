@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "codec/json.h"
-#include "events/files.h"
+#include "log/files.h"
 #include "mirror/page_entries.h"
 #include "packaging/version.h"
 
@@ -109,7 +109,7 @@ std::filesystem::path OperatorList::file_in(const std::filesystem::path& mirror_
 
 Result<OperatorList> OperatorList::load(const std::filesystem::path& mirror_folder) {
   OperatorList list;
-  auto text = events::read_file(file_in(mirror_folder).string(), kListBytesMax);
+  auto text = log::read_file(file_in(mirror_folder).string(), kListBytesMax);
   if (!text && text.error().code == ErrorCode::kNotFound) return list;
   if (!text) return std::move(text).error();
   auto document = codec::JsonDocument::parse(*text);
@@ -131,11 +131,11 @@ Result<void> OperatorList::add(const std::filesystem::path& mirror_folder, Opera
   if (entry.reason.size() > kReasonBytesMax) {
     return make_error(ErrorCode::kUsage, "expected a reason of at most 1024 bytes");
   }
-  MLXGUARD_TRY(events::make_folders(mirror_folder.string()));
-  MLXGUARD_TRY_ASSIGN(events::FileLock lock,
-                      events::FileLock::open((mirror_folder / "operator.lock").string()));
+  MLXGUARD_TRY(log::make_folders(mirror_folder.string()));
+  MLXGUARD_TRY_ASSIGN(log::FileLock lock,
+                      log::FileLock::open((mirror_folder / "operator.lock").string()));
   MLXGUARD_TRY_ASSIGN(const auto guard,
-                      events::LockGuard::take(lock, events::FileLock::Mode::kExclusive));
+                      log::LockGuard::take(lock, log::FileLock::Mode::kExclusive));
   MLXGUARD_TRY_ASSIGN(OperatorList list, load(mirror_folder));
   std::erase_if(list.entries_, [&](const OperatorEntry& known) {
     return known.selector.text() == entry.selector.text();
@@ -144,7 +144,7 @@ Result<void> OperatorList::add(const std::filesystem::path& mirror_folder, Opera
     return make_error(ErrorCode::kTooLarge, "the operator's list is full");
   }
   list.entries_.push_back(std::move(entry));
-  return events::replace_file(file_in(mirror_folder).string(), to_json(list.entries_));
+  return log::replace_file(file_in(mirror_folder).string(), to_json(list.entries_));
 }
 
 const OperatorEntry* OperatorList::find(std::string_view project, const ProjectFile& file) const {

@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "events/files.h"
+#include "log/files.h"
 
 using namespace mlxguard;
 using namespace mlxguard::mirror;
@@ -220,7 +220,7 @@ TEST_CASE("policy: an operator's list that is damaged is an error, not an empty 
        {"{", "[]", "{}",
         R"({"entries":[{"action":"forget","selector":"a","reason":"","time_ms":1}]})",
         R"({"entries":[{"action":"release","selector":"../a","reason":"","time_ms":1}]})"}) {
-    REQUIRE(events::replace_file(OperatorList::file_in(said.folder).string(), damaged));
+    REQUIRE(log::replace_file(OperatorList::file_in(said.folder).string(), damaged));
     const auto list = OperatorList::load(said.folder);
     REQUIRE_FALSE(list);
     CHECK(list.error().code == ErrorCode::kConfig);

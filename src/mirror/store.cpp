@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "base/os_error.h"
 #include "codec/text.h"
-#include "events/files.h"
+#include "log/files.h"
 #include "mirror/file_record.h"
 #include "mirror/page_entries.h"
 
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 }  // namespace
 
 struct Store::Lock {
-  events::FileLock file;
+  log::FileLock file;
 };
 
 Incoming::Incoming(UniqueFd fd, std::string path, std::uint64_t bytes_max)
@@ -74,12 +74,12 @@ Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(fs::path mirror_folder, crypto::Random& random) {
   for (const char* name : {"files", "metadata", "pages", "records", "incoming"}) {
-    MLXGUARD_TRY(events::make_folders((mirror_folder / name).string()));
+    MLXGUARD_TRY(log::make_folders((mirror_folder / name).string()));
   }
-  MLXGUARD_TRY_ASSIGN(events::FileLock file,
-                      events::FileLock::open((mirror_folder / "lock").string()));
-  MLXGUARD_TRY_ASSIGN(const bool held, file.acquire(events::FileLock::Mode::kExclusive,
-                                                    events::FileLock::Wait::kTry));
+  MLXGUARD_TRY_ASSIGN(log::FileLock file,
+                      log::FileLock::open((mirror_folder / "lock").string()));
+  MLXGUARD_TRY_ASSIGN(const bool held, file.acquire(log::FileLock::Mode::kExclusive,
+                                                    log::FileLock::Wait::kTry));
   if (!held) {
     return make_error(ErrorCode::kAlreadyExists, "another mirror works with this folder")
         .about(mirror_folder.string())
@@ -95,7 +95,7 @@ Result<std::unique_ptr<Store>> Store::open(fs::path mirror_folder, crypto::Rando
 
 std::optional<ProjectPage> Store::page(std::string_view project) const {
   const fs::path path = folder_ / "pages" / (std::string(project) + ".json");
-  const auto text = events::read_file(path.string(), limits::kMirrorPageBytesMax);
+  const auto text = log::read_file(path.string(), limits::kMirrorPageBytesMax);
   if (!text) return std::nullopt;
   auto page = from_record(*text);
   if (!page || page->project != project) return std::nullopt;
@@ -104,7 +104,7 @@ std::optional<ProjectPage> Store::page(std::string_view project) const {
 
 Result<void> Store::put_page(const ProjectPage& page) {
   const fs::path path = folder_ / "pages" / (page.project + ".json");
-  return events::replace_file(path.string(), to_record(page));
+  return log::replace_file(path.string(), to_record(page));
 }
 
 std::vector<std::string> Store::projects() const {
@@ -189,7 +189,7 @@ Result<void> Store::commit(BlobKind kind, Incoming incoming, const std::string& 
   // Not synced: a killed process loses nothing that is written, and after a loss of power the
   // digest, which is computed before a later process uses the file, tells.
   const fs::path path = blob_path(kind, sha256);
-  MLXGUARD_TRY(events::make_folders(path.parent_path().string()));
+  MLXGUARD_TRY(log::make_folders(path.parent_path().string()));
   if (::rename(incoming.path_.c_str(), path.c_str()) != 0) return os_error("name", sha256);
   struct stat status {};
   if (::fstat(incoming.fd_.get(), &status) == 0) {
@@ -203,7 +203,7 @@ Result<void> Store::commit(BlobKind kind, Incoming incoming, const std::string& 
 }
 
 std::optional<FileRecord> Store::record(const std::string& id) const {
-  const auto text = events::read_file((folder_ / "records" / (id + ".json")).string(),
+  const auto text = log::read_file((folder_ / "records" / (id + ".json")).string(),
                                       limits::kMirrorRecordBytesMax);
   if (!text) return std::nullopt;
   auto record = file_record_from(*text);
@@ -216,7 +216,7 @@ Result<void> Store::put_record(const FileRecord& record) {
   file.sha256 = record.sha256;
   file.filename = record.filename;
   const std::string id = record_id(record.project, file);
-  return events::replace_file((folder_ / "records" / (id + ".json")).string(), to_json(record));
+  return log::replace_file((folder_ / "records" / (id + ".json")).string(), to_json(record));
 }
 
 }  // namespace mlxguard::mirror

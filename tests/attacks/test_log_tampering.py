@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("MLXGUARD_BIN_DIR", ROOT / "build/bin"))
-TARGET = BIN / "tests/events_target"
+TARGET = BIN / "tests/log_target"
 SIZE = 700
 
 

@@ -119,7 +119,7 @@ def schema():
 
 
 def samples():
-    target = BIN / "tests/events_target"
+    target = BIN / "tests/log_target"
     if not SCHEMA.is_dir():
         return []
     lines = subprocess.run([str(target), "kinds"], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -132,7 +132,7 @@ def records():
 
 
 def test_every_kind_has_a_sample(records):
-    kinds = subprocess.run([str(BIN / "tests/events_target"), "table"], capture_output=True, text=True,
+    kinds = subprocess.run([str(BIN / "tests/log_target"), "table"], capture_output=True, text=True,
                            check=True).stdout
     names = re.findall(r"^\| `([a-z_.]+)`", kinds, re.MULTILINE)
     assert [record["unmapped"]["kind"] for record in records] == names and len(names) >= 25

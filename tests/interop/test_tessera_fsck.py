@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("MLXGUARD_BIN_DIR", ROOT / "build/bin"))
-TARGET = BIN / "tests/events_target"
+TARGET = BIN / "tests/log_target"
 GOBIN = ROOT / "build/gobin"
 MODULE = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 # The exit code says nothing in this version: only this line does.

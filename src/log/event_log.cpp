@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "log/event_log.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/limits.h"
+#include "log/files.h"
+#include "log/journal.h"
+#include "log/layout.h"
+#include "log/ocsf.h"
+
+namespace mlxguard::log {
+namespace {
+
+constexpr std::chrono::milliseconds kRetryAfter{500};
+constexpr std::chrono::milliseconds kLookForOthers{200};
+/// What is in the newest journal file is read at each open, whether or not it is in the tree.
+constexpr std::uint64_t kRotateAtCloseBytes = 32u << 10;
+
+/// An event on its way: written and hashed in the caller's thread.
+struct Pending {
+  std::string line;
+  Hash leaf{};
+  EventLog::Done done;
+};
+
+Error not_durable(const Error& error) {
+  Error out =
+      make_error(ErrorCode::kLogWrite, "an event could not be made durable: " + error.message +
+                                           " [" + std::string(name_of(error.code)) + "]");
+  out.subject = error.subject;
+  out.hint = error.hint;
+  return out;
+}
+
+/// Lets a caller wait for the commit thread's answers.
+class Waiter {
+ public:
+  explicit Waiter(std::size_t answers) : open_(answers) {}
+  void answer(Result<void> result) {
+    const std::lock_guard lock(mutex_);
+    if (!result.has_value() && result_.has_value()) result_ = std::move(result);
+    if (--open_ == 0) answered_.notify_one();
+  }
+  Result<void> wait() {
+    std::unique_lock lock(mutex_);
+    answered_.wait(lock, [this] { return open_ == 0; });
+    return result_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::size_t open_;
+  Result<void> result_;
+};
+
+}  // namespace
+
+struct EventLog::Impl {
+  Impl(LogOptions log_options, crypto::Ed25519Key log_key)
+      : options(std::move(log_options)), key(std::move(log_key)) {}
+
+  Result<void> open();
+  Result<void> recover_if_needed();
+  Result<void> recover();
+  Result<void> append_recovered_event();
+  void start();
+  void enqueue(std::vector<Pending>& items);
+  Pending make_pending(const record::Event& event, Done done);
+  std::vector<Pending> take_group();
+  Result<void> commit(const std::vector<Pending>& group);
+  void commit_loop();
+  void wait_for_integrator();
+  void integrate_loop();
+  /// A process that closes leaves a long backlog to those that stay, if it is not its own.
+  enum class Until : std::uint8_t { kAllDone, kOthersGoOn };
+  Result<void> integrate_now(Until until = Until::kAllDone);
+  Result<bool> others_are_alive();
+  bool others_appended();
+  void wait_until_committed();
+  Result<void> stop();
+
+  LogOptions options;
+  crypto::Ed25519Key key;
+  std::string dir;
+  std::string origin;
+  Recovery recovery;
+
+  // The commit thread's own.
+  std::optional<FileLock> append_lock;
+  std::optional<JournalWriter> journal;
+  std::optional<OcsfWriter> ocsf;  // thread-safe
+
+  std::mutex integrator_mutex;  // guards the three below
+  std::optional<FileLock> integrate_lock;
+  std::optional<FileLock> extent_lock;  // DIR/lock, opened a second time: flock is by open file
+  std::optional<Integrator> integrator;
+
+  std::atomic<std::uint64_t> size{0};        // durable events
+  std::atomic<std::uint64_t> integrated{0};  // of them in the tree
+  std::atomic<std::uint64_t> appended{0};    // by this process
+  std::optional<FileLock> users_lock;        // held shared as long as this lives
+
+  mutable std::mutex mutex;  // guards all below
+  std::condition_variable work;
+  std::condition_variable committed;
+  std::condition_variable integrate;
+  std::deque<Pending> queue;
+  std::size_t queue_bytes = 0;
+  bool committing = false;
+  bool stopping = false;
+  bool dirty = false;
+  JournalExtent::File seen{0, 0};  // the integrate thread's own
+  std::thread commit_thread;
+  std::thread integrate_thread;
+};
+
+Result<void> EventLog::Impl::open() {
+  dir = options.dir.string();
+  while (dir.size() > 1 && dir.back() == '/') dir.pop_back();
+  if (options.head_path.empty()) {
+    options.head_path = std::filesystem::path(dir).parent_path() / layout::kHead;
+  }
+  MLXGUARD_TRY(make_folders(dir));
+  MLXGUARD_TRY(make_folders(options.head_path.parent_path().string()));
+  const std::string lock_path = dir + "/" + layout::kAppendLock;
+  MLXGUARD_TRY_ASSIGN(append_lock, FileLock::open(lock_path));
+  MLXGUARD_TRY_ASSIGN(extent_lock, FileLock::open(lock_path));
+  MLXGUARD_TRY_ASSIGN(integrate_lock, FileLock::open(dir + "/" + layout::kIntegrateLock));
+  MLXGUARD_TRY_ASSIGN(users_lock, FileLock::open(dir + "/" + layout::kUsersLock));
+  {
+    MLXGUARD_TRY_ASSIGN(const LockGuard lock,
+                        LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
+    MLXGUARD_TRY_ASSIGN(integrator,
+                        Integrator::open({dir, options.head_path.string(), options.origin, &key}));
+    origin = integrator->checkpoint().origin;
+    OcsfSource source = OcsfSource::of_this_process(options.process_name);
+    source.log_name = origin;
+    ocsf.emplace(std::move(source), *options.random);
+    MLXGUARD_TRY(recover_if_needed());
+  }
+  size = journal->next_index();
+  integrated = integrator->checkpoint().size;
+  start();
+  return recovery.any() ? append_recovered_event() : Result<void>();
+}
+
+Result<void> EventLog::Impl::recover_if_needed() {
+  MLXGUARD_TRY_ASSIGN(const bool alone,
+                      users_lock->acquire(FileLock::Mode::kExclusive, FileLock::Wait::kTry));
+  {
+    MLXGUARD_TRY_ASSIGN(const LockGuard lock,
+                        LockGuard::take(*append_lock, FileLock::Mode::kExclusive));
+    // With others alive, events that are not integrated yet are theirs to integrate, not a sign of
+    // an unclean stop; damage is damage in either case.
+    if (alone) MLXGUARD_TRY(recover());
+    auto writer = JournalWriter::open(dir, integrator->checkpoint().size, key.seed());
+    if (!alone && !writer.has_value() && writer.error().code == ErrorCode::kLogJournal) {
+      MLXGUARD_TRY(recover());
+      writer = JournalWriter::open(dir, integrator->checkpoint().size, key.seed());
+    }
+    if (!writer.has_value()) return std::move(writer).error();
+    journal.emplace(*std::move(writer));
+  }
+  // One's own exclusive lock is turned into a shared one at once; another's is only held for a
+  // moment.
+  const auto wait = alone ? FileLock::Wait::kTry : FileLock::Wait::kBlock;
+  MLXGUARD_TRY_ASSIGN([[maybe_unused]] const bool held,
+                      users_lock->acquire(FileLock::Mode::kShared, wait));
+  return {};
+}
+
+Result<void> EventLog::Impl::recover() {
+  record::Event lost{.kind = record::Kind::kLogRecovered, .outcome = record::Outcome::kFailed};
+  lost.code = ErrorCode::kLogJournal;
+  lost.message = "an event that stood here was damaged in the journal, and is lost";
+  lost.time = options.clock->now();
+  MLXGUARD_TRY_ASSIGN(recovery, integrator->recover(ocsf->write(lost)));
+  return {};
+}
+
+Result<void> EventLog::Impl::append_recovered_event() {
+  record::Event event{.kind = record::Kind::kLogRecovered};
+  event.message = "the event log was recovered after an unclean stop";
+  if (recovery.found_damage()) {
+    event.outcome = record::Outcome::kFailed;
+    event.code = ErrorCode::kLogJournal;
+    event.message += "; parts of its journal were damaged";
+  }
+  event.with("pending_events", static_cast<std::int64_t>(recovery.pending_events))
+      .with("torn_bytes", static_cast<std::int64_t>(recovery.torn_bytes))
+      .with("lost_events", static_cast<std::int64_t>(recovery.lost_events))
+      .with("damaged_files", static_cast<std::int64_t>(recovery.damaged_files));
+  Waiter waiter(1);
+  std::vector<Pending> items;
+  items.push_back(
+      make_pending(event, [&](Result<void> result) { waiter.answer(std::move(result)); }));
+  enqueue(items);
+  return waiter.wait();
+}
+
+void EventLog::Impl::start() {
+  commit_thread = std::thread([this] { commit_loop(); });
+  integrate_thread = std::thread([this] { integrate_loop(); });
+}
+
+Pending EventLog::Impl::make_pending(const record::Event& event, Done done) {
+  Pending item;
+  if (event.time.has_value()) {
+    item.line = ocsf->write(event);
+  } else {
+    record::Event timed = event;
+    timed.time = options.clock->now();
+    item.line = ocsf->write(timed);
+  }
+  item.leaf = leaf_hash(as_bytes(item.line));
+  item.done = std::move(done);
+  return item;
+}
+
+void EventLog::Impl::enqueue(std::vector<Pending>& items) {
+  std::size_t bytes = 0;
+  for (const Pending& item : items) bytes += item.line.size();
+  {
+    const std::lock_guard lock(mutex);
+    if (!stopping && (queue.empty() || queue_bytes + bytes <= limits::kLogQueueBytesMax)) {
+      const bool idle = queue.empty();
+      queue_bytes += bytes;
+      for (Pending& item : items) queue.push_back(std::move(item));
+      items.clear();
+      if (idle && !committing) work.notify_one();
+      return;
+    }
+  }
+  for (const Pending& item : items) {
+    item.done(make_error(ErrorCode::kLogWrite, "the log's queue is full or closed"));
+  }
+}
+
+std::vector<Pending> EventLog::Impl::take_group() {
+  std::vector<Pending> group;
+  std::size_t bytes = 0;
+  while (!queue.empty() && group.size() < limits::kLogGroupEventsMax &&
+         bytes < limits::kLogGroupBytesMax) {
+    bytes += queue.front().line.size();
+    group.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+  queue_bytes -= bytes;
+  return group;
+}
+
+Result<void> EventLog::Impl::commit(const std::vector<Pending>& group) {
+  std::vector<JournalRecord> records;
+  records.reserve(group.size());
+  for (const Pending& item : group) records.push_back({as_bytes(item.line), item.leaf});
+  MLXGUARD_TRY_ASSIGN(const LockGuard lock,
+                      LockGuard::take(*append_lock, FileLock::Mode::kExclusive));
+  MLXGUARD_TRY(journal->refresh());
+  return journal->append(records);
+}
+
+void EventLog::Impl::commit_loop() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    work.wait(lock, [this] { return stopping || !queue.empty(); });
+    if (queue.empty()) return;
+    const std::vector<Pending> group = take_group();
+    committing = true;
+    lock.unlock();
+    wait_for_integrator();
+    Result<void> result = commit(group);
+    if (result.has_value()) {
+      appended += group.size();
+      size = journal->next_index();  // before the answers: who got one sees its event counted
+    } else {
+      result = not_durable(result.error());
+    }
+    for (const Pending& item : group) item.done(result);
+    lock.lock();
+    committing = false;
+    if (result.has_value() && !dirty) {
+      dirty = true;
+      integrate.notify_one();
+    }
+    committed.notify_all();
+  }
+}
+
+/// The journal may run ahead of the tree, but not without bound: callers feel it as a slower log.
+/// An integrator that cannot go on (a full disk) slows them too, but does not stop them.
+void EventLog::Impl::wait_for_integrator() {
+  constexpr std::chrono::milliseconds kStep{5};
+  constexpr int kStepsMax = 200;
+  for (int step = 0; step < kStepsMax && size > integrated + limits::kLogBacklogEventsMax; ++step) {
+    std::this_thread::sleep_for(kStep);
+  }
+}
+
+void EventLog::Impl::integrate_loop() {
+  std::unique_lock lock(mutex);
+  std::chrono::milliseconds delay = options.integrate_after;
+  while (true) {
+    integrate.wait_for(lock, kLookForOthers, [this] { return stopping || dirty; });
+    if (stopping) return;  // stop() integrates what is left
+    if (!dirty && !others_appended()) continue;
+    integrate.wait_for(lock, delay, [this] { return stopping; });
+    if (stopping) return;
+    dirty = false;
+    lock.unlock();
+    const Result<void> done = integrate_now();
+    lock.lock();
+    delay = done.has_value() ? options.integrate_after : kRetryAfter;
+    if (!done.has_value()) dirty = true;
+  }
+}
+
+Result<void> EventLog::Impl::integrate_now(Until until) {
+  const std::lock_guard lock(integrator_mutex);
+  const std::uint64_t target = size;  // what comes while this runs is for the next call
+  while (true) {
+    MLXGUARD_TRY_ASSIGN(const LockGuard held,
+                        LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
+    MLXGUARD_TRY_ASSIGN(const Integrator::Progress progress, integrator->run(*extent_lock));
+    integrated = integrator->checkpoint().size;
+    if (progress == Integrator::Progress::kAllDone || integrated >= target) return {};
+    if (until == Until::kOthersGoOn && appended < limits::kLogIntegrationEventsMax) {
+      MLXGUARD_TRY_ASSIGN(const bool others, others_are_alive());
+      if (others) return {};
+    }
+  }
+}
+
+/// Only asks: the lock is held shared afterwards as before, for who opens the log next waits for it
+/// while holding DIR/lock.integrate.
+Result<bool> EventLog::Impl::others_are_alive() {
+  MLXGUARD_TRY_ASSIGN(const bool alone,
+                      users_lock->acquire(FileLock::Mode::kExclusive, FileLock::Wait::kTry));
+  MLXGUARD_TRY_ASSIGN([[maybe_unused]] const bool held,
+                      users_lock->acquire(FileLock::Mode::kShared, FileLock::Wait::kTry));
+  return !alone;
+}
+
+/// What a process that is gone again left in the journal is this one's to integrate.
+bool EventLog::Impl::others_appended() {
+  const auto extent = journal_extent(dir);
+  if (!extent.has_value() || extent->files.empty()) return false;
+  const JournalExtent::File& newest = extent->files.back();
+  const bool moved = newest.segment != seen.segment || newest.bytes != seen.bytes;
+  seen = newest;
+  return moved;
+}
+
+void EventLog::Impl::wait_until_committed() {
+  std::unique_lock lock(mutex);
+  committed.wait(lock, [this] { return queue.empty() && !committing; });
+}
+
+Result<void> EventLog::Impl::stop() {
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping) return {};
+    stopping = true;
+  }
+  work.notify_all();
+  integrate.notify_all();
+  commit_thread.join();
+  integrate_thread.join();
+  MLXGUARD_TRY(integrate_now(Until::kOthersGoOn));
+  {
+    // The next process that opens the log need not read what the tree has.
+    MLXGUARD_TRY_ASSIGN(const LockGuard lock,
+                        LockGuard::take(*append_lock, FileLock::Mode::kExclusive));
+    MLXGUARD_TRY(journal->refresh());
+    MLXGUARD_TRY(journal->rotate(kRotateAtCloseBytes));
+  }
+  MLXGUARD_TRY(integrate_now(Until::kOthersGoOn));
+  users_lock->release();
+  return {};
+}
+
+EventLog::EventLog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+EventLog::~EventLog() { (void)close(); }
+
+Result<std::unique_ptr<EventLog>> EventLog::open(LogOptions options, crypto::Ed25519Key key) {
+  MLXGUARD_CHECK(options.clock != nullptr && options.random != nullptr && !options.dir.empty());
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(key));
+  Result<void> opened = impl->open();
+  if (!opened.has_value()) {
+    if (impl->commit_thread.joinable()) (void)impl->stop();
+    return std::move(opened).error().with("opening the event log", impl->dir);
+  }
+  return std::unique_ptr<EventLog>(new EventLog(std::move(impl)));
+}
+
+Result<void> EventLog::append(const record::Event& event) { return append_all({&event, 1}); }
+
+Result<void> EventLog::append_all(std::span<const record::Event> events) {
+  if (events.empty()) return {};
+  Waiter waiter(events.size());
+  std::vector<Pending> items;
+  items.reserve(events.size());
+  for (const record::Event& event : events) {
+    items.push_back(impl_->make_pending(
+        event, [&waiter](Result<void> result) { waiter.answer(std::move(result)); }));
+  }
+  impl_->enqueue(items);
+  return waiter.wait();
+}
+
+void EventLog::submit(const record::Event& event, Done done) {
+  std::vector<Pending> items;
+  items.push_back(impl_->make_pending(event, std::move(done)));
+  impl_->enqueue(items);
+}
+
+Result<void> EventLog::flush() {
+  impl_->wait_until_committed();
+  return impl_->integrate_now();
+}
+
+Result<void> EventLog::close() { return impl_->stop(); }
+
+std::uint64_t EventLog::size() const { return impl_->size; }
+
+const std::string& EventLog::origin() const { return impl_->origin; }
+const Recovery& EventLog::recovery() const { return impl_->recovery; }
+
+}  // namespace mlxguard::log

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// An Event as one line of OCSF 1.8 JSON: what the log stores and exporters send. Values of an event
+// may come from an attacker: they are escaped, cut to bounds, and can never make an event fail.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "crypto/random.h"
+#include "record/event.h"
+
+namespace mlxguard::log {
+
+/// What every record of this process says about where it comes from.
+struct OcsfSource {
+  std::string process_name = "mlxguard";
+  std::int64_t process_id = 0;
+  std::string host_name;
+  std::string log_name;  ///< the log's origin
+
+  /// Of the running process and machine.
+  [[nodiscard]] static OcsfSource of_this_process(std::string process_name);
+};
+
+/// Writes records. Thread-safe.
+///
+/// Field names that also fill an OCSF attribute of the event's class: `file` or `subject`
+/// (file.name), `path` (file.path), `process`, `pid` (process), `operation` (api), `client_ip`,
+/// `client_port` (src_endpoint), `user` (user.name), `ai_provider` (ai_model), `model_digest`
+/// (ai_model.uid). All fields stand in `unmapped` as they are, beside kind, outcome, code and
+/// model.
+class OcsfWriter {
+ public:
+  OcsfWriter(OcsfSource source, crypto::Random& random);
+  /// At most limits::kEventBytesMax bytes, valid JSON, no line end. `event.time` must be set. What
+  /// was cut is named in `unmapped.truncated`.
+  [[nodiscard]] std::string write(const record::Event& event);
+
+ private:
+  [[nodiscard]] std::string next_uid();
+
+  OcsfSource source_;
+  std::uint64_t uid_prefix_ = 0;
+  std::uint16_t uid_middle_ = 0;
+  std::atomic<std::uint64_t> counter_{0};
+};
+
+}  // namespace mlxguard::log
