@@ -11,6 +11,8 @@ namespace {
 
 using namespace mlxguard;
 using namespace mlxguard::ipc;
+using wire::Decoder;
+using wire::Encoder;
 
 template <class M>
 void decode(Bytes bytes) {

@@ -12,6 +12,7 @@
 #include "base/os_error.h"
 #include "codec/json.h"
 #include "commands.h"
+#include "ipc/messages.h"
 #include "judgement_output.h"
 #include "launch/inspector_program.h"
 #include "launch/worker_process.h"
@@ -82,8 +83,8 @@ Result<launch::WorkerProcess> start_worker(std::shared_ptr<const signature::Veri
 }
 
 /// The worker's answer, or why there is none: its own error, its death, or the deadline.
-Result<ipc::Received> ask(launch::WorkerProcess& worker, ipc::Channel& data,
-                          const ipc::Packet& packet, steady_clock::time_point deadline) {
+Result<wire::Received> ask(launch::WorkerProcess& worker, wire::Channel& data,
+                          const wire::Packet& packet, steady_clock::time_point deadline) {
   MLXGUARD_TRY(data.send(packet));
   // A little later than the worker's own deadline, so that its answer comes first.
   auto received = data.receive(deadline + milliseconds(500));
@@ -115,10 +116,11 @@ Result<std::string> run_function(launch::WorkerProcess& worker, const std::strin
   for (validate::Tensor& tensor : std::move(inputs).take()) {
     request.inputs.push_back(ipc::WireTensor::of(std::move(tensor)));
   }
-  MLXGUARD_TRY_ASSIGN(auto data, worker.open_data_channel());
-  MLXGUARD_TRY_ASSIGN(const ipc::Packet packet, ipc::pack(request));
-  MLXGUARD_TRY_ASSIGN(const ipc::Received received, ask(worker, data, packet, deadline));
-  if (received.type == ipc::RequestFailed::kType) {
+  MLXGUARD_TRY_ASSIGN(UniqueFd socket, worker.open_data_channel());
+  wire::Channel data(std::move(socket), ipc::kDataChannel);
+  MLXGUARD_TRY_ASSIGN(const wire::Packet packet, wire::pack(request));
+  MLXGUARD_TRY_ASSIGN(const wire::Received received, ask(worker, data, packet, deadline));
+  if (received.is<ipc::RequestFailed>()) {
     MLXGUARD_TRY_ASSIGN(const auto failed, received.as<ipc::RequestFailed>());
     return failed.error.to_error();
   }
@@ -151,10 +153,11 @@ Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::stri
   const std::size_t count = texts.texts().size();
   auto request = timed<ipc::EmbedRequest>(deadline);
   request.texts = std::move(texts).take();
-  MLXGUARD_TRY_ASSIGN(auto data, worker.open_data_channel());
-  MLXGUARD_TRY_ASSIGN(const ipc::Packet packet, ipc::pack(request));
-  MLXGUARD_TRY_ASSIGN(const ipc::Received received, ask(worker, data, packet, deadline));
-  if (received.type == ipc::RequestFailed::kType) {
+  MLXGUARD_TRY_ASSIGN(UniqueFd socket, worker.open_data_channel());
+  wire::Channel data(std::move(socket), ipc::kDataChannel);
+  MLXGUARD_TRY_ASSIGN(const wire::Packet packet, wire::pack(request));
+  MLXGUARD_TRY_ASSIGN(const wire::Received received, ask(worker, data, packet, deadline));
+  if (received.is<ipc::RequestFailed>()) {
     MLXGUARD_TRY_ASSIGN(const auto failed, received.as<ipc::RequestFailed>());
     return failed.error.to_error();
   }

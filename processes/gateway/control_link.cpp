@@ -5,7 +5,7 @@
 
 namespace mlxguard::gateway {
 
-ControlLink::ControlLink(Executor executor, ipc::Channel channel)
+ControlLink::ControlLink(Executor executor, wire::Channel channel)
     : executor_(executor), channel_(std::move(channel)), descriptor_(executor, channel_.fd()) {}
 
 ControlLink::~ControlLink() { descriptor_.release(); }
@@ -16,20 +16,20 @@ void ControlLink::start(ControlHandlers handlers) {
 }
 
 void ControlLink::ready(std::string isolation, std::uint32_t mechanisms) {
-  send(ipc::pack(ipc::GatewayReady{std::move(isolation), mechanisms}));
+  send(wire::pack(ipc::GatewayReady{std::move(isolation), mechanisms}));
 }
 
 std::uint64_t ControlLink::report(const record::Event& event) {
   const std::uint64_t sequence = next_sequence_++;
-  send(ipc::pack(ipc::ReportEvent::of(sequence, event)));
+  send(wire::pack(ipc::ReportEvent::of(sequence, event)));
   return sequence;
 }
 
 void ControlLink::report_overdue(const std::string& model, std::uint64_t generation) {
-  send(ipc::pack(ipc::WorkerOverdue{model, generation}));
+  send(wire::pack(ipc::WorkerOverdue{model, generation}));
 }
 
-void ControlLink::send(Result<ipc::Packet> packet) {
+void ControlLink::send(Result<wire::Packet> packet) {
   // Only memory can be lacking here; without its events the gateway must not go on.
   if (!packet) return handlers_.lost(std::move(packet).error());
   outgoing_.push_back(*std::move(packet));
@@ -40,7 +40,7 @@ void ControlLink::flush() {
   while (!blocked_ && !outgoing_.empty()) {
     const auto sent = channel_.try_send(outgoing_.front());
     if (!sent) return handlers_.lost(sent.error());
-    if (*sent == ipc::SendStatus::kWouldBlock) {
+    if (*sent == wire::SendStatus::kWouldBlock) {
       blocked_ = true;
       asio::co_spawn(executor_, [this] { return wait_for_room(); }, asio::detached);
       return;
@@ -96,8 +96,8 @@ Task<void> ControlLink::receive() {
   }
 }
 
-Result<void> ControlLink::dispatch(ipc::Received received) {
-  switch (received.type) {
+Result<void> ControlLink::dispatch(wire::Received received) {
+  switch (static_cast<ipc::MessageType>(received.type)) {
     case ipc::MessageType::kEventAck: {
       MLXGUARD_TRY_ASSIGN(const ipc::EventAck ack, received.as<ipc::EventAck>());
       acknowledge(ack.sequence);

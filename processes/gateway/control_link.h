@@ -9,9 +9,10 @@
 #include <functional>
 #include <memory>
 
-#include "ipc/channel.h"
+#include "ipc/messages.h"
 #include "net.h"
 #include "record/event.h"
+#include "wire/channel.h"
 
 namespace mlxguard::gateway {
 
@@ -27,7 +28,7 @@ class ControlLink {
   /// Events that may wait for their acknowledgement before requests are shed.
   static constexpr std::uint64_t kUnacknowledgedMax = 4096;
 
-  ControlLink(Executor executor, ipc::Channel channel);
+  ControlLink(Executor executor, wire::Channel channel);
   ~ControlLink();
   ControlLink(const ControlLink&) = delete;
   ControlLink& operator=(const ControlLink&) = delete;
@@ -51,16 +52,16 @@ class ControlLink {
   };
   Task<void> receive();
   Task<void> wait_for_room();
-  [[nodiscard]] Result<void> dispatch(ipc::Received received);
+  [[nodiscard]] Result<void> dispatch(wire::Received received);
   void acknowledge(std::uint64_t sequence);
-  void send(Result<ipc::Packet> packet);
+  void send(Result<wire::Packet> packet);
   void flush();
 
   Executor executor_;
-  ipc::Channel channel_;
+  wire::Channel channel_;
   Descriptor descriptor_;  ///< the channel's descriptor, for waiting; the channel owns it
   ControlHandlers handlers_;
-  std::deque<ipc::Packet> outgoing_;
+  std::deque<wire::Packet> outgoing_;
   bool blocked_ = false;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t acknowledged_ = 0;

@@ -8,6 +8,7 @@
 #include "control_link.h"
 #include "crypto/secret.h"
 #include "http_session.h"
+#include "ipc/messages.h"
 #include "models.h"
 #include "request_line.h"
 
@@ -28,8 +29,8 @@ void wipe(std::string& secret) {
   secret.clear();
 }
 
-Result<Start> receive_config(ipc::Channel& control) {
-  MLXGUARD_TRY_ASSIGN(ipc::Received received,
+Result<Start> receive_config(wire::Channel& control) {
+  MLXGUARD_TRY_ASSIGN(wire::Received received,
                       control.receive(std::chrono::steady_clock::now() + kConfigWait));
   auto config = received.as<ipc::GatewayConfig>();
   received.payload.wipe();
@@ -89,7 +90,7 @@ std::uint64_t random_number(crypto::Random& random) {
 }  // namespace
 
 struct Gateway::Impl {
-  Impl(ipc::Channel control_channel, const ipc::GatewayConfig& config, Authenticator authenticator,
+  Impl(wire::Channel control_channel, const ipc::GatewayConfig& config, Authenticator authenticator,
        std::optional<TlsContext> tls, const Clock& clock, crypto::Random& random)
       : models(config.models),
         control(io.get_executor(), std::move(control_channel)),
@@ -142,11 +143,11 @@ void Gateway::Impl::model_up(ipc::ModelUp up, UniqueFd channel) {
   model.signer = std::move(up.signer);
   model.created_seconds = up.created_seconds;
   model.retry_after_seconds = 1;
-  model.link = std::make_shared<WorkerLink>(io.get_executor(), ipc::Channel(std::move(channel)),
-                                            link_options,
-                                            [this, name = up.name, generation = up.generation] {
-                                              control.report_overdue(name, generation);
-                                            });
+  model.link = std::make_shared<WorkerLink>(
+      io.get_executor(), wire::Channel(std::move(channel), ipc::kDataChannel), link_options,
+      [this, name = up.name, generation = up.generation] {
+        control.report_overdue(name, generation);
+      });
   model.link->start();
 }
 
@@ -172,7 +173,7 @@ void Gateway::Impl::drain(std::chrono::milliseconds grace) {
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Gateway::~Gateway() = default;
 
-Result<std::unique_ptr<Gateway>> Gateway::create(ipc::Channel control, const Clock& clock,
+Result<std::unique_ptr<Gateway>> Gateway::create(wire::Channel control, const Clock& clock,
                                                  crypto::Random& random) {
   MLXGUARD_TRY_ASSIGN(Start start, receive_config(control));
   MLXGUARD_TRY_ASSIGN(std::optional<TlsContext> tls, take_tls(start.config));

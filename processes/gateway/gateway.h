@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "crypto/random.h"
-#include "ipc/channel.h"
+#include "wire/channel.h"
 
 namespace mlxguard::gateway {
 
@@ -19,7 +19,7 @@ class Gateway {
  public:
   /// Receives the configuration from the supervisor and prepares everything. Errors:
   /// kWorkerProtocol for a configuration that no supervisor sends, kTlsMaterial, kListen.
-  [[nodiscard]] static Result<std::unique_ptr<Gateway>> create(ipc::Channel control,
+  [[nodiscard]] static Result<std::unique_ptr<Gateway>> create(wire::Channel control,
                                                                const Clock& clock,
                                                                crypto::Random& random);
   ~Gateway();

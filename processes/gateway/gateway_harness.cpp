@@ -32,7 +32,8 @@
 
 #include "codec/json.h"
 #include "crypto/digest.h"
-#include "ipc/channel.h"
+#include "ipc/messages.h"
+#include "wire/channel.h"
 #include "validate/schema.h"
 
 extern char** environ;
@@ -61,14 +62,14 @@ void say(const codec::JsonWriter& writer) {
 
 struct Late {
   Clock::time_point when;
-  ipc::Packet packet;
+  wire::Packet packet;
 };
 
 struct FakeModel {
   std::string name{};
   validate::ModelSchema schema{};
   std::uint64_t generation = 0;
-  ipc::Channel channel{};
+  wire::Channel channel{};
   std::chrono::milliseconds delay{0};
   std::string evil{};
   std::vector<Late> late{};
@@ -129,27 +130,27 @@ ipc::RequestFailed failed(std::uint64_t id, const std::string& code) {
   return failure;
 }
 
-ipc::Packet answer_texts(const std::string& evil, const ipc::EmbedRequest& request) {
+wire::Packet answer_texts(const std::string& evil, const ipc::EmbedRequest& request) {
   auto answer = embed(request);
   if (evil == "nan") answer.vectors[0] = std::numeric_limits<float>::quiet_NaN();
   if (evil == "dimension") answer.dimension = 4;
   if (evil == "count") answer.vectors.resize(answer.vectors.size() - 8);
   if (evil == "id") answer.id += 1000;
-  if (evil == "kind") return must(ipc::pack(ipc::InferAnswer{answer.id, 0, {}}));
-  if (evil.starts_with("fail:")) return must(ipc::pack(failed(answer.id, evil.substr(5))));
-  return must(ipc::pack(answer));
+  if (evil == "kind") return must(wire::pack(ipc::InferAnswer{answer.id, 0, {}}));
+  if (evil.starts_with("fail:")) return must(wire::pack(failed(answer.id, evil.substr(5))));
+  return must(wire::pack(answer));
 }
 
-ipc::Packet answer_tensors(const std::string& evil, ipc::InferRequest request) {
+wire::Packet answer_tensors(const std::string& evil, ipc::InferRequest request) {
   auto answer = twice(std::move(request));
   if (evil == "nan") std::memset(answer.outputs[0].data.data(), 0xff, 4);
   if (evil == "shape") answer.outputs[0].shape = {7, 16};
   if (evil == "count") answer.outputs[0].data.resize(4);
   if (evil == "id") answer.id += 1000;
   if (evil == "dtype") answer.outputs[0].dtype = "WHAT";
-  if (evil == "kind") return must(ipc::pack(ipc::EmbedAnswer{answer.id, 0, 1, {}, {}}));
-  if (evil.starts_with("fail:")) return must(ipc::pack(failed(answer.id, evil.substr(5))));
-  return must(ipc::pack(answer));
+  if (evil == "kind") return must(wire::pack(ipc::EmbedAnswer{answer.id, 0, 1, {}, {}}));
+  if (evil.starts_with("fail:")) return must(wire::pack(failed(answer.id, evil.substr(5))));
+  return must(wire::pack(answer));
 }
 
 [[nodiscard]] bool set_number(ipc::GatewayConfig& config, const std::string& key,
@@ -168,7 +169,7 @@ class Harness {
   void configure(ipc::GatewayConfig& config);
   void bring_up(FakeModel& model);
   void work(FakeModel& model);
-  void answer(FakeModel& model, const ipc::Received& received);
+  void answer(FakeModel& model, const wire::Received& received);
   void send_late(FakeModel& model);
   void hear_gateway();
   void report(const ipc::ReportEvent& event);
@@ -177,7 +178,7 @@ class Harness {
 
   std::vector<std::string> arguments_;
   std::map<std::string, FakeModel> models_;
-  ipc::Channel control_;
+  wire::Channel control_;
   pid_t gateway_ = -1;
   std::uint64_t last_event_ = 0;
   bool stalled_ = false;
@@ -257,9 +258,9 @@ void Harness::start() {
       ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     die("no listening socket");
   }
-  auto [mine, theirs] = must(ipc::Channel::pair());
-  control_ = std::move(mine);
-  UniqueFd child_end(::fcntl(theirs.fd(), F_DUPFD_CLOEXEC, 10));
+  auto [mine, theirs] = must(wire::Channel::socket_pair());
+  control_ = wire::Channel(std::move(mine), ipc::kFromGateway);
+  UniqueFd child_end(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 10));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, child_end.get(), 3);
@@ -269,7 +270,7 @@ void Harness::start() {
     die("the gateway could not be started");
   }
   posix_spawn_file_actions_destroy(&actions);
-  theirs.close();
+  theirs.reset();
   child_end.reset();
   ipc::GatewayConfig config;
   configure(config);
@@ -286,8 +287,8 @@ void Harness::start() {
 }
 
 void Harness::bring_up(FakeModel& model) {
-  auto [mine, theirs] = must(ipc::Channel::pair());
-  model.channel = std::move(mine);
+  auto [mine, theirs] = must(wire::Channel::socket_pair());
+  model.channel = wire::Channel(std::move(mine), ipc::kDataChannel);
   model.late.clear();
   ipc::ModelUp up;
   up.name = model.name;
@@ -296,16 +297,16 @@ void Harness::bring_up(FakeModel& model) {
   up.root_digest = "sha256:00";
   up.signer = "tester";
   up.created_seconds = 1'700'000'000;
-  const std::array fds{theirs.fd()};
+  const std::array fds{theirs.get()};
   must(control_.send(up, fds));
 }
 
-void Harness::answer(FakeModel& model, const ipc::Received& received) {
-  ipc::Packet packet = received.type == ipc::MessageType::kEmbedRequest
+void Harness::answer(FakeModel& model, const wire::Received& received) {
+  wire::Packet packet = received.is<ipc::EmbedRequest>()
                            ? answer_texts(model.evil, must(received.as<ipc::EmbedRequest>()))
                            : answer_tensors(model.evil, must(received.as<ipc::InferRequest>()));
-  if (model.evil == "garbage") packet = must(ipc::pack(ipc::MessageType::kInferAnswer, {1, 2, 3}));
-  if (model.evil == "type") packet = must(ipc::pack(ipc::EventAck{999'999}));
+  if (model.evil == "garbage") packet = must(wire::pack(std::uint16_t{100}, {1, 2, 3}));
+  if (model.evil == "type") packet = must(wire::pack(ipc::EventAck{999'999}));
   if (model.delay.count() == 0) {
     (void)model.channel.send(packet);
   } else {
@@ -363,7 +364,7 @@ void Harness::hear_gateway() {
       std::exit(0);
     }
     if (!received->has_value()) break;
-    if ((*received)->type == ipc::MessageType::kWorkerOverdue) {
+    if ((*received)->is<ipc::WorkerOverdue>()) {
       const auto overdue = must((*received)->as<ipc::WorkerOverdue>());
       codec::JsonWriter writer;
       writer.begin_object().field("overdue", overdue.model);

@@ -10,7 +10,8 @@
 #include "crypto/random.h"
 #include "gateway.h"
 #include "gateway_sandbox.h"
-#include "ipc/channel.h"
+#include "ipc/messages.h"
+#include "wire/channel.h"
 #include "sandbox/verdict.h"
 
 namespace {
@@ -46,7 +47,8 @@ int main() {
   std::signal(SIGPIPE, SIG_IGN);
   const SystemClock clock;
   crypto::SystemRandom random;
-  auto gateway = gateway::Gateway::create(ipc::Channel(UniqueFd(kControlFd)), clock, random);
+  auto gateway = gateway::Gateway::create(
+      wire::Channel(UniqueFd(kControlFd), ipc::kFromSupervisor), clock, random);
   if (!gateway) return fail(gateway.error());
   const auto locked = gateway::lock_this_gateway({.control_fd = kControlFd});
   if (!locked) {

@@ -18,12 +18,12 @@ struct WorkerLink::Slot {
   Timer timer;
   Kind kind;
   std::uint64_t id = 0;
-  ipc::Packet packet;
+  wire::Packet packet;
   std::optional<Result<Reply>> result;
   bool given_up = false;  ///< past its deadline; the worker may still answer
 };
 
-WorkerLink::WorkerLink(Executor executor, ipc::Channel channel, WorkerLinkOptions options,
+WorkerLink::WorkerLink(Executor executor, wire::Channel channel, WorkerLinkOptions options,
                        std::function<void()> on_overdue)
     : executor_(executor),
       channel_(std::move(channel)),
@@ -52,18 +52,18 @@ Result<void> WorkerLink::has_room() const {
   return {};
 }
 
-Result<ipc::Packet> WorkerLink::packet_of(Work work, std::uint64_t id, SteadyTime deadline) const {
+Result<wire::Packet> WorkerLink::packet_of(Work work, std::uint64_t id, SteadyTime deadline) const {
   const std::int64_t deadline_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
   if (auto* texts = std::get_if<validate::ValidatedTexts>(&work)) {
     ipc::EmbedRequest request{id, deadline_ns, std::move(*texts).take()};
-    return ipc::pack(request);
+    return wire::pack(request);
   }
   ipc::InferRequest request{id, deadline_ns, {}};
   for (validate::Tensor& tensor : std::get<validate::ValidatedInputs>(std::move(work)).take()) {
     request.inputs.push_back(ipc::WireTensor::of(std::move(tensor)));
   }
-  return ipc::pack(request);
+  return wire::pack(request);
 }
 
 Task<Result<Reply>> WorkerLink::ask(Work work, SteadyTime deadline) {
@@ -97,7 +97,7 @@ void WorkerLink::pump() {
     const std::shared_ptr<Slot> slot = waiting_.front();
     const auto sent = channel_.try_send(slot->packet);
     if (!sent) return hang_up(sent.error());
-    if (*sent == ipc::SendStatus::kWouldBlock) {
+    if (*sent == wire::SendStatus::kWouldBlock) {
       blocked_ = true;
       asio::co_spawn(
           executor_, [self = shared_from_this()] { return self->wait_for_room(); }, asio::detached);
@@ -142,16 +142,16 @@ Task<void> WorkerLink::receive() {
 }
 
 template <class Answer>
-bool WorkerLink::deliver_answer(const ipc::Received& received, Kind kind) {
+bool WorkerLink::deliver_answer(const wire::Received& received, Kind kind) {
   auto answer = received.as<Answer>();
   if (!answer) return false;
   const std::uint64_t id = answer->id;
   return settle(id, kind, Result<Reply>(Reply(std::move(*answer))));
 }
 
-bool WorkerLink::deliver(const ipc::Received& received) {
+bool WorkerLink::deliver(const wire::Received& received) {
   if (!received.descriptors.empty()) return false;
-  switch (received.type) {
+  switch (static_cast<ipc::MessageType>(received.type)) {
     case ipc::MessageType::kInferAnswer:
       return deliver_answer<ipc::InferAnswer>(received, Kind::kInfer);
     case ipc::MessageType::kEmbedAnswer:

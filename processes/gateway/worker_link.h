@@ -12,10 +12,11 @@
 #include <memory>
 #include <variant>
 
-#include "ipc/channel.h"
+#include "ipc/messages.h"
 #include "net.h"
 #include "validate/check.h"
 #include "validate/text_rules.h"
+#include "wire/channel.h"
 
 namespace mlxguard::gateway {
 
@@ -34,7 +35,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
  public:
   /// `on_overdue` is called at most once: the worker has answered nothing for a whole request
   /// timeout while it held a request, or broke the protocol. It is to be killed.
-  WorkerLink(Executor executor, ipc::Channel channel, WorkerLinkOptions options,
+  WorkerLink(Executor executor, wire::Channel channel, WorkerLinkOptions options,
              std::function<void()> on_overdue);
   ~WorkerLink();
   WorkerLink(const WorkerLink&) = delete;
@@ -62,18 +63,18 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   Task<void> end_without_reason();
   void pump();
   /// False if the message breaks the protocol.
-  [[nodiscard]] bool deliver(const ipc::Received& received);
+  [[nodiscard]] bool deliver(const wire::Received& received);
   template <class Answer>
-  [[nodiscard]] bool deliver_answer(const ipc::Received& received, Kind kind);
+  [[nodiscard]] bool deliver_answer(const wire::Received& received, Kind kind);
   [[nodiscard]] bool settle(std::uint64_t id, std::optional<Kind> kind, Result<Reply> result);
   void hang_up(const Error& why);
   void report_overdue();
   void give_up(const std::shared_ptr<Slot>& slot);
-  [[nodiscard]] Result<ipc::Packet> packet_of(Work work, std::uint64_t id,
+  [[nodiscard]] Result<wire::Packet> packet_of(Work work, std::uint64_t id,
                                               SteadyTime deadline) const;
 
   Executor executor_;
-  ipc::Channel channel_;
+  wire::Channel channel_;
   Descriptor descriptor_;  ///< the channel's descriptor, for waiting; the channel owns it
   WorkerLinkOptions options_;
   std::function<void()> on_overdue_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "inspector_sandbox.h"
+#include "ipc/inspect_messages.h"
 #include "sandbox/verdict.h"
 #include "serve.h"
 
@@ -44,7 +45,8 @@ int main() {
   let_fatal_signals_kill();
   const auto isolation = inspector::lock_this_inspector({.control_fd = kControlFd});
   if (!isolation) return complain(isolation.error(), sandbox::kStartFailedExitStatus);
-  const auto served = inspector::serve(ipc::Channel(UniqueFd(kControlFd)), *isolation);
+  const auto served = inspector::serve(
+      wire::Channel(UniqueFd(kControlFd), ipc::kToInspector), *isolation);
   if (!served && served.error().code != ErrorCode::kWorkerUnavailable) {
     return complain(served.error(), 1);
   }

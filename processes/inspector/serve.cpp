@@ -30,13 +30,13 @@ ipc::FileInspected to_wire(std::uint64_t id, const inspect::FileReport& report) 
 
 }  // namespace
 
-Result<void> serve(ipc::Channel control, const sandbox::IsolationReport& isolation) {
+Result<void> serve(wire::Channel control, const sandbox::IsolationReport& isolation) {
   ipc::InspectorLocked locked;
   locked.mechanisms = isolation.bits();
   MLXGUARD_TRY(control.send(locked));
   inspect::LocalInspector inspector;
   for (;;) {
-    MLXGUARD_TRY_ASSIGN(const ipc::Received received, control.receive());
+    MLXGUARD_TRY_ASSIGN(const wire::Received received, control.receive());
     MLXGUARD_TRY_ASSIGN(const auto request, received.as<ipc::InspectFile>());
     if (received.descriptors.size() != 1) {
       return make_error(ErrorCode::kWorkerProtocol, "expected one descriptor with a file");

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "base/result.h"
-#include "ipc/channel.h"
+#include "wire/channel.h"
 #include "sandbox/isolation.h"
 
 namespace mlxguard::inspector {
 
 /// Ends with kWorkerUnavailable when the parent has closed the channel; anything else is a failure.
-[[nodiscard]] Result<void> serve(ipc::Channel control, const sandbox::IsolationReport& isolation);
+[[nodiscard]] Result<void> serve(wire::Channel control, const sandbox::IsolationReport& isolation);
 
 }  // namespace mlxguard::inspector

@@ -210,7 +210,7 @@ Result<void> Supervisor::run(int signal_fd) {
 void Supervisor::drain(int signal_fd) {
   const auto until = steady_clock::now() + kDrainGrace;
   if (gateway_) {
-    if (auto packet = ipc::pack(ipc::Drain{kDrainGrace.count()}))
+    if (auto packet = wire::pack(ipc::Drain{kDrainGrace.count()}))
       send_to_gateway(*std::move(packet));
   }
   // The gateway finishes what it holds and ends; its last events are acknowledged on the way. A

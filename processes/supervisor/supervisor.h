@@ -18,7 +18,6 @@
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "event_relay.h"
-#include "ipc/channel.h"
 #include "launch/worker_process.h"
 #include "limits/restart_policy.h"
 #include "listener.h"
@@ -26,6 +25,7 @@
 #include "sandbox/host.h"
 #include "sandbox/spawn.h"
 #include "signature/verified_model.h"
+#include "wire/channel.h"
 
 namespace mlxguard::supervisor {
 
@@ -69,8 +69,8 @@ class Supervisor {
   void drop_gateway();
   void handle_worker(Model& model);
   void handle_gateway();
-  [[nodiscard]] Result<void> handle_gateway_message(const ipc::Received& received);
-  void send_to_gateway(ipc::Packet packet, std::vector<UniqueFd> descriptors = {});
+  [[nodiscard]] Result<void> handle_gateway_message(const wire::Received& received);
+  void send_to_gateway(wire::Packet packet, std::vector<UniqueFd> descriptors = {});
   void flush_gateway();
   void acknowledge_events();
   void do_what_is_due(Time now);

@@ -18,17 +18,17 @@ constexpr std::size_t kGatewayBacklogMax = 4096;
 }  // namespace
 
 Result<void> Supervisor::start_gateway() {
-  MLXGUARD_TRY_ASSIGN(auto ends, ipc::Channel::pair());
+  MLXGUARD_TRY_ASSIGN(auto ends, wire::Channel::socket_pair());
   sandbox::SpawnPlan plan;
   plan.binary_fd = parts_.gateway_program.get();
   plan.name = "mlxguard-gateway";
   plan.environment = {"LC_ALL=C.UTF-8"};
-  plan.descriptors = {ends.second.fd()};
+  plan.descriptors = {ends.second.get()};
   plan.limits = limits::gateway_limits(static_cast<std::uint64_t>(parts_.config.connections_max));
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*parts_.host, plan));
   MLXGUARD_TRY_ASSIGN(auto relay, EventRelay::create(*parts_.log));
   gateway_ = std::make_unique<Gateway>(Gateway{std::move(child),
-                                               std::move(ends.first),
+                                               {std::move(ends.first), ipc::kFromGateway},
                                                std::move(relay),
                                                false,
                                                steady_clock::now() + kGatewayStart,
@@ -55,7 +55,7 @@ Result<void> Supervisor::start_gateway() {
   return gateway_->control.send(config, sockets);
 }
 
-void Supervisor::send_to_gateway(ipc::Packet packet, std::vector<UniqueFd> descriptors) {
+void Supervisor::send_to_gateway(wire::Packet packet, std::vector<UniqueFd> descriptors) {
   if (!gateway_) return;  // a new gateway is told everything when it is ready
   gateway_->backlog.push_back({std::move(packet), std::move(descriptors)});
   flush_gateway();
@@ -65,7 +65,7 @@ void Supervisor::flush_gateway() {
   while (!gateway_->backlog.empty()) {
     auto sent = gateway_->control.try_send(gateway_->backlog.front().packet);
     if (!sent) return gateway_->backlog.clear();  // its pidfd will tell that it is gone
-    if (*sent == ipc::SendStatus::kWouldBlock) break;
+    if (*sent == wire::SendStatus::kWouldBlock) break;
     gateway_->backlog.pop_front();
   }
   if (gateway_->backlog.size() > kGatewayBacklogMax) drop_gateway();
@@ -73,8 +73,8 @@ void Supervisor::flush_gateway() {
 
 void Supervisor::drop_gateway() { gateway_->child.kill(sandbox::KillReason::kOverdue); }
 
-Result<void> Supervisor::handle_gateway_message(const ipc::Received& received) {
-  switch (received.type) {
+Result<void> Supervisor::handle_gateway_message(const wire::Received& received) {
+  switch (static_cast<ipc::MessageType>(received.type)) {
     case ipc::MessageType::kGatewayReady: {
       MLXGUARD_TRY_ASSIGN(const auto ready, received.as<ipc::GatewayReady>());
       sandbox::IsolationReport achieved = sandbox::IsolationReport::from_bits(ready.mechanisms);
@@ -152,7 +152,7 @@ void Supervisor::gateway_ended() {
 void Supervisor::acknowledge_events() {
   if (!gateway_) return;
   if (const auto sequence = gateway_->relay->take_acknowledged()) {
-    if (auto packet = ipc::pack(ipc::EventAck{*sequence})) send_to_gateway(*std::move(packet));
+    if (auto packet = wire::pack(ipc::EventAck{*sequence})) send_to_gateway(*std::move(packet));
   }
 }
 

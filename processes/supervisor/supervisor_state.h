@@ -3,6 +3,7 @@
 // process is judged and recorded. Private to the supervisor.
 #pragma once
 
+#include "ipc/messages.h"
 #include "supervisor.h"
 
 namespace mlxguard::supervisor {
@@ -20,12 +21,12 @@ struct Supervisor::Model {
 
 struct Supervisor::Gateway {
   sandbox::Child child;
-  ipc::Channel control;
+  wire::Channel control;
   std::unique_ptr<EventRelay> relay;
   bool ready = false;
   Time start_until;
   struct Waiting {
-    ipc::Packet packet;
+    wire::Packet packet;
     std::vector<UniqueFd> descriptors;
   };
   std::deque<Waiting> backlog;

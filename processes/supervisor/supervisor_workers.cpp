@@ -74,7 +74,7 @@ void Supervisor::worker_ready(Model& model) {
 }
 
 Result<void> Supervisor::announce(Model& model) {
-  MLXGUARD_TRY_ASSIGN(ipc::Channel data, model.worker->open_data_channel());
+  MLXGUARD_TRY_ASSIGN(UniqueFd data, model.worker->open_data_channel());
   ipc::ModelUp up;
   up.name = model.verified->name();
   up.generation = model.generation;
@@ -83,9 +83,9 @@ Result<void> Supervisor::announce(Model& model) {
   up.signer = model.verified->signer();
   up.created_seconds = model.created_seconds;
   std::vector<UniqueFd> descriptors;
-  descriptors.push_back(std::move(data).release());
+  descriptors.push_back(std::move(data));
   const std::array<int, 1> borrowed{descriptors.front().get()};
-  MLXGUARD_TRY_ASSIGN(ipc::Packet packet, ipc::pack(up, borrowed));
+  MLXGUARD_TRY_ASSIGN(wire::Packet packet, wire::pack(up, borrowed));
   send_to_gateway(std::move(packet), std::move(descriptors));
   model.announced = true;
   return {};
@@ -130,7 +130,7 @@ void Supervisor::worker_ended(Model& model) {
   down.reason = ipc::WireError::of(error);
   down.retry_after_ms =
       std::max<std::int64_t>(1000, std::chrono::ceil<milliseconds>(decision.delay).count());
-  if (auto packet = ipc::pack(down)) send_to_gateway(*std::move(packet));
+  if (auto packet = wire::pack(down)) send_to_gateway(*std::move(packet));
 
   record::Event died = record::event_of(record::Kind::kWorkerDied, error, model.verified->name());
   died.outcome = record::Outcome::kFailed;

@@ -8,6 +8,7 @@
 
 #include "engine/open_gate.h"
 #include "engine/runtime.h"
+#include "ipc/messages.h"
 #include "sandbox/verdict.h"
 #include "serve.h"
 #include "worker_sandbox.h"
@@ -53,7 +54,8 @@ int main() {
   engine::refuse_other_paths();
 
   const SystemClock clock;
-  const auto served = worker::serve(ipc::Channel(UniqueFd(kControlFd)), *isolation, clock);
+  const auto served = worker::serve(
+      wire::Channel(UniqueFd(kControlFd), ipc::kFromSupervisor), *isolation, clock);
   if (!served && served.error().code != ErrorCode::kWorkerUnavailable) {
     return complain(served.error(), 1);
   }

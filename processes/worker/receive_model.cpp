@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "ipc/messages.h"
 
 namespace mlxguard::worker {
 namespace {
@@ -28,7 +29,7 @@ Result<artifact::SnapshotFile> file_of(const ipc::ModelFile& announced, UniqueFd
 
 }  // namespace
 
-Result<ReceivedModel> receive_model(ipc::Channel& control) {
+Result<ReceivedModel> receive_model(wire::Channel& control) {
   MLXGUARD_TRY_ASSIGN(const auto first, control.receive());
   MLXGUARD_TRY_ASSIGN(const auto load, first.as<ipc::LoadModel>());
   if (load.file_count > limits::kModelFilesMax || load.threads < 1 || load.threads > kThreadsMax) {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "ipc/channel.h"
+#include "wire/channel.h"
 #include "signature/verified_model.h"
 
 namespace mlxguard::worker {
@@ -16,6 +16,6 @@ struct ReceivedModel {
 
 /// Waits for LoadModel and all of its ModelFiles. Errors: kWorkerProtocol, kWorkerSeals,
 /// kWorkerUnavailable when the supervisor is gone.
-[[nodiscard]] Result<ReceivedModel> receive_model(ipc::Channel& control);
+[[nodiscard]] Result<ReceivedModel> receive_model(wire::Channel& control);
 
 }  // namespace mlxguard::worker

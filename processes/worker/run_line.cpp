@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run_line.h"
 
+#include "ipc/messages.h"
 #include "validate/check.h"
 #include "validate/text_rules.h"
 
@@ -64,17 +65,17 @@ Result<ipc::EmbedAnswer> embed(engine::Model& model, ipc::EmbedRequest request,
 
 /// The answer's packet, or one that says why there is none (also when it is too large to send).
 template <class Answer>
-Result<ipc::Packet> answer_packet(std::uint64_t id, const Result<Answer>& answer) {
-  auto packet = answer ? ipc::pack(*answer) : Result<ipc::Packet>(answer.error());
+Result<wire::Packet> answer_packet(std::uint64_t id, const Result<Answer>& answer) {
+  auto packet = answer ? wire::pack(*answer) : Result<wire::Packet>(answer.error());
   if (packet) return packet;
-  return ipc::pack(ipc::RequestFailed{.id = id, .error = ipc::WireError::of(packet.error())});
+  return wire::pack(ipc::RequestFailed{.id = id, .error = ipc::WireError::of(packet.error())});
 }
 
 }  // namespace
 
-Result<ipc::Packet> run_line(engine::Model& model, const ipc::Received& received,
+Result<wire::Packet> run_line(engine::Model& model, const wire::Received& received,
                              const Clock& clock) {
-  if (received.type == ipc::InferRequest::kType) {
+  if (received.is<ipc::InferRequest>()) {
     MLXGUARD_TRY_ASSIGN(auto request, received.as<ipc::InferRequest>());
     const std::uint64_t id = request.id;
     return answer_packet(id, infer(model, std::move(request), clock));

@@ -7,13 +7,13 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/engine.h"
-#include "ipc/channel.h"
+#include "wire/channel.h"
 
 namespace mlxguard::worker {
 
 /// Never an error for what a client could cause: that is a RequestFailed packet.
 /// Errors: kWorkerProtocol for a message that is no request (the gateway's channel is then closed).
-[[nodiscard]] Result<ipc::Packet> run_line(engine::Model& model, const ipc::Received& received,
+[[nodiscard]] Result<wire::Packet> run_line(engine::Model& model, const wire::Received& received,
                                            const Clock& clock);
 
 }  // namespace mlxguard::worker

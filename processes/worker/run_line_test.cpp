@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "ipc/messages.h"
+
 using namespace mlxguard;
 
 namespace {
@@ -66,15 +68,15 @@ struct Line {
   TestClock clock;
   Doubler model{clock};
 
-  static ipc::Received as_received(const ipc::Packet& packet) {
-    if (!packet.memory.is_open()) return {packet.type, ipc::Payload(packet.bytes), {}};
-    auto mapped = ipc::Payload::map(packet.memory, packet.memory_size);
+  static wire::Received as_received(const wire::Packet& packet) {
+    if (!packet.memory.is_open()) return {packet.type, wire::Payload(packet.bytes), {}};
+    auto mapped = wire::Payload::map(packet.memory, packet.memory_size);
     REQUIRE(mapped.has_value());
     return {packet.type, std::move(mapped).value(), {}};
   }
   template <class M>
-  Result<ipc::Packet> send(const M& message) {
-    const auto packet = ipc::pack(message);
+  Result<wire::Packet> send(const M& message) {
+    const auto packet = wire::pack(message);
     REQUIRE(packet.has_value());
     return worker::run_line(model, as_received(*packet), clock);
   }
@@ -82,7 +84,7 @@ struct Line {
   Answer answer_to(const M& message) {
     const auto packet = send(message);
     REQUIRE(packet.has_value());
-    const ipc::Received received = as_received(*packet);
+    const wire::Received received = as_received(*packet);
     const auto answer = received.template as<Answer>();
     REQUIRE(answer.has_value());
     return *answer;
@@ -190,8 +192,9 @@ TEST_CASE("run line: a message that is no request breaks the protocol") {
   const auto wrong = line.send(ipc::WorkerLocked{});
   REQUIRE(!wrong.has_value());
   CHECK(wrong.error().code == ErrorCode::kWorkerProtocol);
-  const auto cut = worker::run_line(
-      line.model, {ipc::InferRequest::kType, ipc::Payload({1, 2, 3}), {}}, line.clock);
+  const auto type = static_cast<wire::MessageNumber>(ipc::InferRequest::kType);
+  const auto cut =
+      worker::run_line(line.model, {type, wire::Payload({1, 2, 3}), {}}, line.clock);
   REQUIRE(!cut.has_value());
   CHECK(cut.error().code == ErrorCode::kWorkerProtocol);
 }

@@ -8,6 +8,7 @@
 #include "base/os_error.h"
 #include "engine/engine.h"
 #include "engine/runtime.h"
+#include "ipc/messages.h"
 #include "receive_model.h"
 #include "run_line.h"
 
@@ -35,7 +36,7 @@ Result<std::unique_ptr<engine::Model>> load(const ReceivedModel& received) {
 /// Answers requests of the data channel, which the supervisor may replace at any time.
 class Server {
  public:
-  Server(ipc::Channel control, engine::Model& model, const Clock& clock)
+  Server(wire::Channel control, engine::Model& model, const Clock& clock)
       : control_(std::move(control)), model_(model), clock_(clock) {}
 
   Result<void> run() {
@@ -63,26 +64,26 @@ class Server {
     if (received->descriptors.size() != 1) {
       return make_error(ErrorCode::kWorkerProtocol, "a channel to serve without its descriptor");
     }
-    data_ = ipc::Channel(std::move(received->descriptors[0]));
+    data_ = wire::Channel(std::move(received->descriptors[0]), ipc::kDataChannel);
     return {};
   }
 
   Result<void> answer_one() {
     MLXGUARD_TRY_ASSIGN(const auto received, data_.try_receive());
     if (!received) return {};
-    MLXGUARD_TRY_ASSIGN(const ipc::Packet answer, run_line(model_, *received, clock_));
+    MLXGUARD_TRY_ASSIGN(const wire::Packet answer, run_line(model_, *received, clock_));
     return data_.send(answer);
   }
 
-  ipc::Channel control_;
-  ipc::Channel data_;
+  wire::Channel control_;
+  wire::Channel data_;
   engine::Model& model_;
   const Clock& clock_;
 };
 
 }  // namespace
 
-Result<void> serve(ipc::Channel control, const sandbox::IsolationReport& isolation,
+Result<void> serve(wire::Channel control, const sandbox::IsolationReport& isolation,
                    const Clock& clock) {
   MLXGUARD_TRY(control.send(
       ipc::WorkerLocked{.isolation = to_json(isolation), .mechanisms = isolation.bits()}));

@@ -10,7 +10,8 @@
 #include <cstdlib>
 
 #include "engine/tiny_bert.h"
-#include "ipc/channel.h"
+#include "ipc/messages.h"
+#include "wire/channel.h"
 #include "validate/schema.h"
 
 using namespace mlxguard;
@@ -36,12 +37,12 @@ ipc::LoadModel announcing(std::uint32_t file_count) {
 class Worker {
  public:
   Worker() {
-    auto ends = ipc::Channel::pair();
+    auto ends = wire::Channel::socket_pair();
     REQUIRE(ends.has_value());
     pid_ = ::fork();
     REQUIRE(pid_ >= 0);
-    if (pid_ == 0) run(ends->second.fd());
-    control = std::move(ends->first);
+    if (pid_ == 0) run(ends->second.get());
+    control = wire::Channel(std::move(ends->first), ipc::kFromWorker);
   }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -53,7 +54,7 @@ class Worker {
   }
 
   template <class M>
-  M expect(ipc::Channel& channel) {
+  M expect(wire::Channel& channel) {
     auto received = channel.receive(soon());
     REQUIRE(received.has_value());
     auto message = received->as<M>();
@@ -80,12 +81,12 @@ class Worker {
     for (const auto& [name, bytes] : model) files.push_back(sealed_file(name, bytes));
     send_files(files);
   }
-  ipc::Channel open_data() {
-    auto ends = ipc::Channel::pair();
+  wire::Channel open_data() {
+    auto ends = wire::Channel::socket_pair();
     REQUIRE(ends.has_value());
-    const int fd = ends->second.fd();
+    const int fd = ends->second.get();
     REQUIRE(control.send(ipc::ServeChannel{}, {&fd, 1}).has_value());
-    return std::move(ends->first);
+    return wire::Channel(std::move(ends->first), ipc::kDataChannel);
   }
   /// Exit status, or minus the signal.
   int wait() {
@@ -94,7 +95,7 @@ class Worker {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
 
-  ipc::Channel control;
+  wire::Channel control;
 
  private:
   [[noreturn]] static void run(int control_fd) {

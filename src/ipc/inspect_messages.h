@@ -14,6 +14,9 @@
 
 namespace mlxguard::ipc {
 
+inline constexpr wire::ReceiveBounds kFromInspector{16u << 20, 0};
+inline constexpr wire::ReceiveBounds kToInspector{limits::kIpcPayloadBytesMax, 1};
+
 inline constexpr auto kInspectorLockedType = static_cast<MessageType>(200);
 inline constexpr auto kInspectFileType = static_cast<MessageType>(201);
 inline constexpr auto kFileInspectedType = static_cast<MessageType>(202);

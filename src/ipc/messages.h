@@ -12,9 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "ipc/wire.h"
+#include "base/limits.h"
 #include "record/event.h"
 #include "validate/tensor.h"
+#include "wire/channel.h"
 
 namespace mlxguard::ipc {
 
@@ -45,6 +46,12 @@ enum class MessageType : std::uint16_t {
   kEmbedAnswer = 101,
   kRequestFailed = 102,
 };
+
+// What each receiver accepts in one message: no sender is believed about its sizes.
+inline constexpr wire::ReceiveBounds kFromSupervisor{64u << 20, limits::kIpcDescriptorsMax};
+inline constexpr wire::ReceiveBounds kFromWorker{16u << 20, 0};   ///< control
+inline constexpr wire::ReceiveBounds kFromGateway{1u << 20, 0};   ///< control
+inline constexpr wire::ReceiveBounds kDataChannel{limits::kIpcPayloadBytesMax, 0};
 
 /// An Error without its source line.
 struct WireError {

@@ -49,20 +49,21 @@ Result<inspect::FileReport> from_wire(const ipc::FileInspected& answer) {
 Result<void> InspectorProcess::ensure_running() {
   if (child_) return {};
   MLXGUARD_TRY(sandbox::require(plan_.host->report(), sandbox::IsolationLevel::kContainer));
-  MLXGUARD_TRY_ASSIGN(auto ends, ipc::Channel::pair());
+  MLXGUARD_TRY_ASSIGN(auto ends, wire::Channel::socket_pair());
   sandbox::SpawnPlan spawn_plan;
   spawn_plan.binary_fd = plan_.program_fd;
   spawn_plan.name = "mlxguard-inspector";
   spawn_plan.environment = worker_environment();
-  spawn_plan.descriptors = {ends.second.fd()};
+  spawn_plan.descriptors = {ends.second.get()};
   spawn_plan.limits.memory_bytes_max = plan_.memory_bytes_max;
   spawn_plan.limits.pids_max = 1;
   spawn_plan.limits.cpu_seconds_max = kCpuSecondsMax;
   spawn_plan.limits.file_bytes_max = limits::kIpcPayloadBytesMax;
   spawn_plan.cgroup_join = sandbox::CgroupJoin::kWhileLinking;
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*plan_.host, spawn_plan));
-  ends.second.close();
-  auto received = ends.first.receive(steady_clock::now() + kStartTime);
+  ends.second.reset();
+  wire::Channel channel(std::move(ends.first), ipc::kFromInspector);
+  auto received = channel.receive(steady_clock::now() + kStartTime);
   if (!received) {
     child.kill(sandbox::KillReason::kOverdue);
     MLXGUARD_TRY_ASSIGN(const sandbox::ExitVerdict verdict, child.wait());
@@ -75,7 +76,7 @@ Result<void> InspectorProcess::ensure_running() {
   achieved.merge(child.isolation());
   MLXGUARD_TRY(sandbox::confirm(plan_.host->report(), achieved));
   child_.emplace(std::move(child));
-  control_ = std::move(ends.first);
+  control_ = std::move(channel);
   return {};
 }
 
@@ -89,7 +90,7 @@ Result<inspect::FileReport> InspectorProcess::ask(int fd, std::uint64_t size_byt
   const std::array<int, 1> descriptors{fd};
   MLXGUARD_TRY(control_.send(request, descriptors));
   const auto share = milliseconds(size_bytes / (plan_.bytes_per_second_min / 1000 + 1));
-  MLXGUARD_TRY_ASSIGN(const ipc::Received received,
+  MLXGUARD_TRY_ASSIGN(const wire::Received received,
                       control_.receive(steady_clock::now() + plan_.file_time_max + share));
   MLXGUARD_TRY_ASSIGN(const auto answer, received.as<ipc::FileInspected>());
   if (answer.id != request.id) {

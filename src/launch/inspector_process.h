@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 #include "inspect/inspector.h"
-#include "ipc/channel.h"
+#include "wire/channel.h"
 #include "sandbox/host.h"
 #include "sandbox/spawn.h"
 
@@ -45,7 +45,7 @@ class InspectorProcess final : public inspect::Inspector {
 
   InspectorPlan plan_;
   std::optional<sandbox::Child> child_;
-  ipc::Channel control_;
+  wire::Channel control_;
   std::uint64_t next_id_ = 1;
   std::size_t crashes_ = 0;
 };

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ipc/messages.h"
+
 namespace mlxguard::launch {
 namespace {
 
@@ -21,7 +23,7 @@ const std::vector<std::string>& worker_environment() {
 }
 
 WorkerProcess::WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model,
-                             sandbox::Child child, ipc::Channel control, std::uint32_t threads,
+                             sandbox::Child child, wire::Channel control, std::uint32_t threads,
                              sandbox::IsolationReport promised)
     : model_(std::move(model)),
       child_(std::move(child)),
@@ -31,17 +33,18 @@ WorkerProcess::WorkerProcess(std::shared_ptr<const signature::VerifiedModel> mod
 
 Result<WorkerProcess> WorkerProcess::start(std::shared_ptr<const signature::VerifiedModel> model,
                                            const WorkerPlan& plan) {
-  MLXGUARD_TRY_ASSIGN(auto ends, ipc::Channel::pair());
+  MLXGUARD_TRY_ASSIGN(auto ends, wire::Channel::socket_pair());
   sandbox::SpawnPlan spawn_plan;
   spawn_plan.binary_fd = plan.program_fd;
   spawn_plan.name = "mlxguard-worker";
   spawn_plan.arguments = {model->name()};  // for people who read a process list
   spawn_plan.environment = worker_environment();
-  spawn_plan.descriptors = {ends.second.fd()};
+  spawn_plan.descriptors = {ends.second.get()};
   spawn_plan.limits = plan.limits;
   spawn_plan.cgroup_join = sandbox::CgroupJoin::kWhileLinking;
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*plan.host, spawn_plan));
-  return WorkerProcess(std::move(model), std::move(child), std::move(ends.first), plan.threads,
+  return WorkerProcess(std::move(model), std::move(child),
+                       wire::Channel(std::move(ends.first), ipc::kFromWorker), plan.threads,
                        plan.host->report());
 }
 
@@ -66,8 +69,8 @@ Result<void> WorkerProcess::send_model() {
   return {};
 }
 
-Result<void> WorkerProcess::handle(const ipc::Received& received) {
-  if (received.type == ipc::WorkerLocked::kType && stage_ == Stage::kStarting) {
+Result<void> WorkerProcess::handle(const wire::Received& received) {
+  if (received.is<ipc::WorkerLocked>() && stage_ == Stage::kStarting) {
     MLXGUARD_TRY_ASSIGN(const auto locked, received.as<ipc::WorkerLocked>());
     isolation_ = locked.isolation;
     // What the probe promised must have been done by spawn and lock together: a layer that was lost
@@ -79,7 +82,7 @@ Result<void> WorkerProcess::handle(const ipc::Received& received) {
     stage_ = Stage::kLoading;
     return {};
   }
-  if (received.type == ipc::WorkerReady::kType && stage_ == Stage::kLoading) {
+  if (received.is<ipc::WorkerReady>() && stage_ == Stage::kLoading) {
     MLXGUARD_TRY_ASSIGN(const auto ready, received.as<ipc::WorkerReady>());
     schema_ = ready.schema;
     runtime_ = ready.runtime;
@@ -87,7 +90,7 @@ Result<void> WorkerProcess::handle(const ipc::Received& received) {
     stage_ = Stage::kReady;
     return {};
   }
-  if (received.type == ipc::WorkerLoadFailed::kType && stage_ <= Stage::kLoading) {
+  if (received.is<ipc::WorkerLoadFailed>() && stage_ <= Stage::kLoading) {
     MLXGUARD_TRY_ASSIGN(const auto failed, received.as<ipc::WorkerLoadFailed>());
     failure_ = failed.error.to_error();
     stage_ = Stage::kFailed;
@@ -127,9 +130,9 @@ Result<void> WorkerProcess::wait_until_ready(std::chrono::steady_clock::time_poi
   return {};
 }
 
-Result<ipc::Channel> WorkerProcess::open_data_channel() {
-  MLXGUARD_TRY_ASSIGN(auto ends, ipc::Channel::pair());
-  const std::array<int, 1> descriptor{ends.second.fd()};
+Result<UniqueFd> WorkerProcess::open_data_channel() {
+  MLXGUARD_TRY_ASSIGN(auto ends, wire::Channel::socket_pair());
+  const std::array<int, 1> descriptor{ends.second.get()};
   MLXGUARD_TRY(control_.send(ipc::ServeChannel{}, descriptor));
   return std::move(ends.first);
 }

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "ipc/channel.h"
+#include "wire/channel.h"
 #include "sandbox/resource_limits.h"
 #include "sandbox/spawn.h"
 #include "sandbox/verdict.h"
@@ -48,8 +48,8 @@ class WorkerProcess {
   /// Blocks until kReady or kFailed; kDeadline if neither comes in time, kWorkerStart if it died.
   [[nodiscard]] Result<void> wait_until_ready(std::chrono::steady_clock::time_point deadline);
 
-  /// Makes a data channel: the worker serves one end, the other is returned.
-  [[nodiscard]] Result<ipc::Channel> open_data_channel();
+  /// Makes a data channel: the worker serves one end, the other is returned unread.
+  [[nodiscard]] Result<UniqueFd> open_data_channel();
 
   [[nodiscard]] Stage stage() const { return stage_; }
   [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
@@ -71,13 +71,13 @@ class WorkerProcess {
 
  private:
   WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model, sandbox::Child child,
-                ipc::Channel control, std::uint32_t threads, sandbox::IsolationReport promised);
-  [[nodiscard]] Result<void> handle(const ipc::Received& received);
+                wire::Channel control, std::uint32_t threads, sandbox::IsolationReport promised);
+  [[nodiscard]] Result<void> handle(const wire::Received& received);
   [[nodiscard]] Result<void> send_model();
 
   std::shared_ptr<const signature::VerifiedModel> model_;
   sandbox::Child child_;
-  ipc::Channel control_;
+  wire::Channel control_;
   std::uint32_t threads_;
   sandbox::IsolationReport promised_;  ///< by the probe of this machine
   Stage stage_ = Stage::kStarting;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Channel: one end of a SOCK_SEQPACKET pair between two of our processes. A message is one packet:
 // a 16-byte header, then its fields. Fields beyond kIpcInlineBytesMax travel in a memfd sealed
-// against any change, so the receiver reads bytes that the sender can no longer alter. Input:
-// whatever the peer sends; the peer may be compromised.
+// against any change, so the receiver reads bytes that the sender can no longer alter. What the
+// messages mean is the business of those who use it. Input: whatever the peer sends; the peer may
+// be compromised, so how much it may send at once is decided by the receiver.
 #pragma once
 
 #include <chrono>
@@ -16,10 +17,19 @@
 #include "base/byte_reader.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "ipc/messages.h"
-#include "ipc/wire.h"
+#include "wire/encoding.h"
 
-namespace mlxguard::ipc {
+namespace mlxguard::wire {
+
+/// Tells messages of one channel apart. Each protocol numbers its own.
+using MessageNumber = std::uint16_t;
+
+/// What a receiver accepts in one message; anything more is a breach of the protocol. There is no
+/// default: whoever makes a Channel knows who is at the other end.
+struct ReceiveBounds {
+  std::uint64_t message_bytes_max;  ///< at most limits::kIpcPayloadBytesMax counts
+  std::size_t descriptors_max;      ///< at most limits::kIpcDescriptorsMax counts
+};
 
 /// A read-only view of a message's fields: copied, or mapped from a sealed memfd.
 class Payload {
@@ -47,17 +57,21 @@ class Payload {
 };
 
 struct Received {
-  MessageType type{};
+  MessageNumber type = 0;
   Payload payload;
   std::vector<UniqueFd> descriptors;
 
+  template <class M>
+  [[nodiscard]] bool is() const {
+    return type == static_cast<MessageNumber>(M::kType);
+  }
   /// The message, if it is an `M` whose fields are all well-formed; else kWorkerProtocol.
   template <class M>
   [[nodiscard]] Result<M> as() const {
-    if (type != M::kType) {
+    if (!is<M>()) {
       return make_error(ErrorCode::kWorkerProtocol,
                         "expected message " + std::to_string(static_cast<int>(M::kType)) +
-                            ", received " + std::to_string(static_cast<int>(type)));
+                            ", received " + std::to_string(type));
     }
     M message;
     Decoder decoder(payload.bytes());
@@ -69,7 +83,7 @@ struct Received {
 
 /// A message ready to be sent; it keeps the descriptors it carries open until it dies.
 struct Packet {
-  MessageType type{};
+  MessageNumber type = 0;
   std::vector<std::uint8_t> bytes;  ///< inline fields, or empty when `memory` holds them
   UniqueFd memory;
   std::uint64_t memory_size = 0;
@@ -77,14 +91,14 @@ struct Packet {
 };
 
 /// Lays a message out. Errors: kTooLarge beyond kIpcPayloadBytesMax, kIo.
-[[nodiscard]] Result<Packet> pack(MessageType type, std::vector<std::uint8_t> fields,
+[[nodiscard]] Result<Packet> pack(MessageNumber type, std::vector<std::uint8_t> fields,
                                   std::span<const int> descriptors = {});
 
 template <class M>
 [[nodiscard]] Result<Packet> pack(const M& message, std::span<const int> descriptors = {}) {
   Encoder encoder;
   const_cast<M&>(message).visit(encoder);  // the Encoder only reads
-  return pack(M::kType, std::move(encoder).take(), descriptors);
+  return pack(static_cast<MessageNumber>(M::kType), std::move(encoder).take(), descriptors);
 }
 
 enum class SendStatus : std::uint8_t { kSent, kWouldBlock };
@@ -93,10 +107,13 @@ enum class SendStatus : std::uint8_t { kSent, kWouldBlock };
 class Channel {
  public:
   Channel() = default;
-  explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
+  Channel(UniqueFd socket, ReceiveBounds bounds) : socket_(std::move(socket)), bounds_(bounds) {}
 
-  /// Two connected ends, close-on-exec, blocking.
-  [[nodiscard]] static Result<std::pair<Channel, Channel>> pair();
+  /// Two connected sockets, close-on-exec, blocking.
+  [[nodiscard]] static Result<std::pair<UniqueFd, UniqueFd>> socket_pair();
+  /// Both as Channels, for two ends in one process.
+  [[nodiscard]] static Result<std::pair<Channel, Channel>> pair(ReceiveBounds first,
+                                                                ReceiveBounds second);
 
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
   [[nodiscard]] int fd() const { return socket_.get(); }
@@ -114,7 +131,7 @@ class Channel {
   }
 
   /// A message, or nothing if none is there now. Errors: kWorkerUnavailable when the peer is gone,
-  /// kWorkerProtocol for a malformed packet, kWorkerSeals.
+  /// kWorkerProtocol for a malformed packet or one beyond the bounds, kWorkerSeals.
   [[nodiscard]] Result<std::optional<Received>> try_receive();
   /// Waits for a message until `deadline`; kDeadline after it.
   [[nodiscard]] Result<Received> receive(
@@ -128,7 +145,8 @@ class Channel {
   enum class Wait : std::uint8_t { kNo, kYes };
   [[nodiscard]] Result<std::optional<Received>> receive_packet(Wait wait);
   UniqueFd socket_;
+  ReceiveBounds bounds_{};
   std::unique_ptr<std::uint8_t[]> buffer_;  ///< made at the first receive, used for every later one
 };
 
-}  // namespace mlxguard::ipc
+}  // namespace mlxguard::wire

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ipc/channel.h"
+#include "wire/channel.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -14,15 +14,52 @@
 #include "base/limits.h"
 
 using namespace mlxguard;
-using namespace mlxguard::ipc;
+using namespace mlxguard::wire;
 
 namespace {
+
+/// A message with every kind of field that the encoding knows.
+struct Item {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::vector<std::uint8_t> data;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(shape), archive(data);
+  }
+};
+struct Order {
+  static constexpr MessageNumber kType = 7;
+  std::uint64_t id = 0;
+  std::int64_t time = 0;
+  bool urgent = false;
+  std::vector<Item> items;
+  std::vector<std::string> texts;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(id), archive(time), archive(urgent), archive(items), archive(texts);
+  }
+};
+struct Tick {
+  static constexpr MessageNumber kType = 8;
+  std::uint64_t count = 0;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(count);
+  }
+};
+
+constexpr ReceiveBounds kAny{limits::kIpcPayloadBytesMax, limits::kIpcDescriptorsMax};
+
+std::pair<Channel, Channel> pair_of(ReceiveBounds second = kAny) {
+  return Channel::pair(kAny, second).value();
+}
 
 constexpr std::uint32_t kMagic = 0x316D'676D;
 
 struct RawHeader {
   std::uint32_t magic = kMagic;
-  std::uint16_t type = static_cast<std::uint16_t>(MessageType::kEventAck);
+  std::uint16_t type = Tick::kType;
   std::uint16_t in_memory = 0;
   std::uint64_t size = 0;
 };
@@ -81,54 +118,54 @@ ErrorCode refusal(Channel& end) {
   return received.error().code;
 }
 
-InferRequest infer_request(std::size_t data_bytes) {
-  InferRequest request;
-  request.id = 7;
-  request.deadline_ns = -5;
-  request.inputs.push_back(
-      WireTensor{"x", "FP32", {2, -1}, std::vector<std::uint8_t>(data_bytes, 0xab)});
-  return request;
+Order order(std::size_t data_bytes) {
+  Order order;
+  order.id = 7;
+  order.time = -5;
+  order.items.push_back({"x", {2, -1}, std::vector<std::uint8_t>(data_bytes, 0xab)});
+  order.texts = {"", "two"};
+  return order;
 }
 
 }  // namespace
 
-TEST_CASE("ipc: a small message arrives as it was sent") {
-  auto [a, b] = Channel::pair().value();
-  REQUIRE(a.send(infer_request(12)).has_value());
-  const InferRequest back = b.receive().value().as<InferRequest>().value();
+TEST_CASE("wire: a small message arrives as it was sent") {
+  auto [a, b] = pair_of();
+  REQUIRE(a.send(order(12)).has_value());
+  const Order back = b.receive().value().as<Order>().value();
   CHECK(back.id == 7);
-  CHECK(back.deadline_ns == -5);
-  REQUIRE(back.inputs.size() == 1);
-  CHECK(back.inputs[0].name == "x");
-  CHECK(back.inputs[0].shape == std::vector<std::int64_t>{2, -1});
-  CHECK(back.inputs[0].data == std::vector<std::uint8_t>(12, 0xab));
+  CHECK(back.time == -5);
+  REQUIRE(back.items.size() == 1);
+  CHECK(back.items[0].name == "x");
+  CHECK(back.items[0].shape == std::vector<std::int64_t>{2, -1});
+  CHECK(back.items[0].data == std::vector<std::uint8_t>(12, 0xab));
 }
 
-TEST_CASE("ipc: sizes around the inline bound arrive whole") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: sizes around the inline bound arrive whole") {
+  auto [a, b] = pair_of();
   for (const std::size_t size :
        {std::size_t{0}, limits::kIpcInlineBytesMax - 200, limits::kIpcInlineBytesMax - 60,
         limits::kIpcInlineBytesMax, limits::kIpcInlineBytesMax + 1, std::size_t{3} << 20}) {
-    REQUIRE(a.send(infer_request(size)).has_value());
-    const InferRequest back = b.receive().value().as<InferRequest>().value();
-    CHECK(back.inputs[0].data.size() == size);
+    REQUIRE(a.send(order(size)).has_value());
+    const Order back = b.receive().value().as<Order>().value();
+    CHECK(back.items[0].data.size() == size);
   }
 }
 
-TEST_CASE("ipc: a message beyond the bound is not sent") {
-  EmbedRequest request;
+TEST_CASE("wire: a message beyond the bound is not sent") {
+  Order request;
   request.texts.emplace_back(limits::kIpcPayloadBytesMax, 'x');
   CHECK(pack(request).error().code == ErrorCode::kTooLarge);
 }
 
-TEST_CASE("ipc: descriptors travel with a message and close with it") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: descriptors travel with a message and close with it") {
+  auto [a, b] = pair_of();
   const std::size_t before = open_descriptors();
   {
     const UniqueFd one = memory_of(5, 0);
     const UniqueFd two = memory_of(6, 0);
     const std::array fds{one.get(), two.get()};
-    REQUIRE(a.send(ServeChannel{}, fds).has_value());
+    REQUIRE(a.send(Tick{}, fds).has_value());
     Received received = b.receive().value();
     REQUIRE(received.descriptors.size() == 2);
     CHECK(::lseek(received.descriptors[0].get(), 0, SEEK_END) == 5);
@@ -138,39 +175,39 @@ TEST_CASE("ipc: descriptors travel with a message and close with it") {
   CHECK(open_descriptors() == before);
 }
 
-TEST_CASE("ipc: a large message carries its own memory beside other descriptors") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: a large message carries its own memory beside other descriptors") {
+  auto [a, b] = pair_of();
   const UniqueFd extra = memory_of(5, 0);
   const std::array fds{extra.get()};
-  REQUIRE(a.send(infer_request(1 << 20), fds).has_value());
+  REQUIRE(a.send(order(1 << 20), fds).has_value());
   Received received = b.receive().value();
-  CHECK(received.as<InferRequest>().value().inputs[0].data.size() == 1 << 20);
+  CHECK(received.as<Order>().value().items[0].data.size() == 1 << 20);
   REQUIRE(received.descriptors.size() == 1);
   CHECK(::lseek(received.descriptors[0].get(), 0, SEEK_END) == 5);
 }
 
-TEST_CASE("ipc: nothing there is no message, a closed peer is an error") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: nothing there is no message, a closed peer is an error") {
+  auto [a, b] = pair_of();
   CHECK(!b.try_receive().value().has_value());
   CHECK(b.receive(std::chrono::steady_clock::now()).error().code == ErrorCode::kDeadline);
   a.close();
   CHECK(refusal(b) == ErrorCode::kWorkerUnavailable);
-  const auto sent = b.send(EventAck{1});
+  const auto sent = b.send(Tick{1});
   REQUIRE(!sent.has_value());
   CHECK(sent.error().code == ErrorCode::kWorkerUnavailable);
 }
 
-TEST_CASE("ipc: a full channel says so instead of blocking") {
-  auto [a, b] = Channel::pair().value();
-  const Packet packet = pack(infer_request(30'000)).value();
+TEST_CASE("wire: a full channel says so instead of blocking") {
+  auto [a, b] = pair_of();
+  const Packet packet = pack(order(30'000)).value();
   int sent = 0;
   while (a.try_send(packet).value() == SendStatus::kSent) REQUIRE(++sent < 10'000);
   CHECK(sent > 0);
   REQUIRE(b.receive().has_value());
 }
 
-TEST_CASE("ipc: a peer's malformed packets are refused, each with its code") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: a peer's malformed packets are refused, each with its code") {
+  auto [a, b] = pair_of();
   send_raw(a, {1, 2, 3});
   CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
   send_raw(a, packet_of({.magic = 1, .size = 8}, 8));
@@ -188,12 +225,12 @@ TEST_CASE("ipc: a peer's malformed packets are refused, each with its code") {
   send_raw(a, packet_of({.size = limits::kIpcInlineBytesMax + 9}, limits::kIpcInlineBytesMax + 9));
   CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
   // The channel itself survives all of these.
-  REQUIRE(a.send(EventAck{3}).has_value());
-  CHECK(b.receive().value().as<EventAck>().value().sequence == 3);
+  REQUIRE(a.send(Tick{3}).has_value());
+  CHECK(b.receive().value().as<Tick>().value().count == 3);
 }
 
-TEST_CASE("ipc: memory is mapped only with every seal and its exact size") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: memory is mapped only with every seal and its exact size") {
+  auto [a, b] = pair_of();
   const std::size_t before = open_descriptors();
   const auto announce = [&a](const UniqueFd& memory, std::uint64_t size) {
     send_raw(a, header_bytes({.in_memory = 1, .size = size}), {memory.get()});
@@ -217,13 +254,13 @@ TEST_CASE("ipc: memory is mapped only with every seal and its exact size") {
     CHECK(refusal(b) == ErrorCode::kWorkerSeals);
   }
   announce(memory_of(8, kAllSeals), 8);
-  CHECK(b.try_receive().value()->as<EventAck>().value().sequence == 0);
+  CHECK(b.try_receive().value()->as<Tick>().value().count == 0);
   // No refused packet left a descriptor behind.
   CHECK(open_descriptors() == before);
 }
 
-TEST_CASE("ipc: more descriptors than a message may carry are refused and closed") {
-  auto [a, b] = Channel::pair().value();
+TEST_CASE("wire: more descriptors than a message may carry are refused and closed") {
+  auto [a, b] = pair_of();
   const UniqueFd memory = memory_of(8, 0);
   const std::size_t before = open_descriptors();
   const std::vector<int> many(limits::kIpcDescriptorsMax + 2, memory.get());
@@ -232,46 +269,72 @@ TEST_CASE("ipc: more descriptors than a message may carry are refused and closed
   CHECK(open_descriptors() == before);
 }
 
-TEST_CASE("ipc: a message of another type is refused") {
-  auto [a, b] = Channel::pair().value();
-  REQUIRE(a.send(EventAck{3}).has_value());
-  CHECK(b.receive().value().as<Drain>().error().code == ErrorCode::kWorkerProtocol);
+TEST_CASE("wire: a message of another type is refused") {
+  auto [a, b] = pair_of();
+  REQUIRE(a.send(Tick{3}).has_value());
+  CHECK(b.receive().value().as<Order>().error().code == ErrorCode::kWorkerProtocol);
 }
 
-TEST_CASE("ipc: fields that are cut short or followed by more are refused") {
+TEST_CASE("wire: fields that are cut short or followed by more are refused") {
   Encoder encoder;
-  infer_request(12).visit(encoder);
+  order(12).visit(encoder);
   const std::vector<std::uint8_t> whole = std::move(encoder).take();
   for (std::size_t size = 0; size < whole.size(); ++size) {
     Decoder decoder(Bytes{whole}.first(size));
-    InferRequest request;
+    Order request;
     request.visit(decoder);
     CHECK(decoder.finish().error().code == ErrorCode::kWorkerProtocol);
   }
   std::vector<std::uint8_t> longer = whole;
   longer.push_back(0);
   Decoder decoder(longer);
-  InferRequest request;
+  Order request;
   request.visit(decoder);
   CHECK(decoder.finish().error().code == ErrorCode::kWorkerProtocol);
 }
 
-TEST_CASE("ipc: a count larger than the message allocates nothing") {
-  // A list of texts that claims four thousand million of them in twenty bytes.
-  std::vector<std::uint8_t> bytes(16 + 4 + 4);
+TEST_CASE("wire: a count larger than the message allocates nothing") {
+  // A list that claims four thousand million items in a few bytes.
+  std::vector<std::uint8_t> bytes(8 + 8 + 1 + 4);
   const std::uint32_t count = 0xffff'ffff;
-  std::memcpy(bytes.data() + 16, &count, sizeof(count));
+  std::memcpy(bytes.data() + 17, &count, sizeof(count));
   Decoder decoder(bytes);
-  EmbedRequest request;
+  Order request;
   request.visit(decoder);
   CHECK(decoder.finish().error().code == ErrorCode::kWorkerProtocol);
-  CHECK(request.texts.empty());
+  CHECK(request.items.empty());
 }
 
-TEST_CASE("ipc: random and mutated fields never do more than fail") {
+TEST_CASE("wire: a receiver refuses a message beyond its bounds, inline or in memory") {
+  auto [a, b] = pair_of({.message_bytes_max = 100'000, .descriptors_max = 1});
+  REQUIRE(a.send(order(30'000)).has_value());
+  CHECK(b.receive().value().as<Order>().has_value());
+  REQUIRE(a.send(order(99'000)).has_value());
+  CHECK(b.receive().value().as<Order>().has_value());
+  REQUIRE(a.send(order(101'000)).has_value());
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  const UniqueFd memory = memory_of(8, 0);
+  const std::array fds{memory.get(), memory.get()};
+  REQUIRE(a.send(Tick{}, std::span(fds).first(1)).has_value());
+  CHECK(b.receive().value().descriptors.size() == 1);
+  const std::size_t before = open_descriptors();
+  REQUIRE(a.send(Tick{}, fds).has_value());
+  CHECK(refusal(b) == ErrorCode::kWorkerProtocol);
+  CHECK(open_descriptors() == before);
+
+  auto [c, d] = pair_of({.message_bytes_max = 8, .descriptors_max = 0});
+  REQUIRE(c.send(Tick{1}).has_value());
+  CHECK(d.receive().value().as<Tick>().value().count == 1);
+  REQUIRE(c.send(order(1)).has_value());
+  CHECK(refusal(d) == ErrorCode::kWorkerProtocol);
+  REQUIRE(c.send(Tick{}, std::span(fds).first(1)).has_value());
+  CHECK(refusal(d) == ErrorCode::kWorkerProtocol);
+}
+
+TEST_CASE("wire: random and mutated fields never do more than fail") {
   std::mt19937 random(20'240'901);
   Encoder encoder;
-  infer_request(12).visit(encoder);
+  order(12).visit(encoder);
   const std::vector<std::uint8_t> whole = std::move(encoder).take();
   for (int round = 0; round < 20'000; ++round) {
     std::vector<std::uint8_t> bytes = whole;
@@ -279,51 +342,9 @@ TEST_CASE("ipc: random and mutated fields never do more than fail") {
       bytes[random() % bytes.size()] = static_cast<std::uint8_t>(random());
     }
     bytes.resize(random() % (bytes.size() + 1));
-    Decoder infer(bytes);
-    InferRequest request;
-    request.visit(infer);
-    (void)infer.finish();
-    Decoder report(bytes);
-    ReportEvent event;
-    event.visit(report);
-    if (report.finish()) (void)event.to_event();
-    Decoder embed(bytes);
-    EmbedAnswer answer;
-    answer.visit(embed);
-    (void)embed.finish();
+    Decoder decoder(bytes);
+    Order request;
+    request.visit(decoder);
+    (void)decoder.finish();
   }
-}
-
-TEST_CASE("ipc: an event keeps its kind, code and fields over the wire") {
-  record::Event event{.kind = record::Kind::kRequestRefused, .outcome = record::Outcome::kRefused};
-  event.model = "m";
-  event.code = ErrorCode::kRequestShape;
-  event.with("bytes", std::int64_t{12}).with("route", std::string("/v1/embeddings"));
-  event.with("share", 0.5).with("kept", true);
-  const record::Event back = ReportEvent::of(9, event).to_event().value();
-  CHECK(back.kind == event.kind);
-  CHECK(back.outcome == event.outcome);
-  CHECK(back.code == event.code);
-  CHECK(back.fields == event.fields);
-
-  ReportEvent unknown = ReportEvent::of(9, event);
-  unknown.kind = "no.such";
-  CHECK(unknown.to_event().error().code == ErrorCode::kWorkerProtocol);
-  ReportEvent outcome = ReportEvent::of(9, event);
-  outcome.outcome = 9;
-  CHECK(outcome.to_event().error().code == ErrorCode::kWorkerProtocol);
-  ReportEvent code = ReportEvent::of(9, event);
-  code.code = "no.such";
-  CHECK(code.to_event().error().code == ErrorCode::kWorkerProtocol);
-}
-
-TEST_CASE("ipc: an error keeps its code over the wire, an unknown one becomes internal") {
-  const Error error = make_error(ErrorCode::kEngineRun, "m").about("s").compared("e", "a");
-  const Error back = WireError::of(error).to_error();
-  CHECK(back.code == ErrorCode::kEngineRun);
-  CHECK(back.subject == "s");
-  CHECK(back.expected == "e");
-  WireError unknown = WireError::of(error);
-  unknown.code = "no.such";
-  CHECK(unknown.to_error().code == ErrorCode::kInternal);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ipc/channel.h"
+#include "wire/channel.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 #include "base/limits.h"
 #include "base/os_error.h"
 
-namespace mlxguard::ipc {
+namespace mlxguard::wire {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x316D'676D;  // "mgm1"
@@ -104,7 +104,7 @@ Payload::~Payload() {
   if (mapped_ != nullptr) ::munmap(const_cast<std::uint8_t*>(mapped_), mapped_size_);
 }
 
-Result<Packet> pack(MessageType type, std::vector<std::uint8_t> fields,
+Result<Packet> pack(MessageNumber type, std::vector<std::uint8_t> fields,
                     std::span<const int> descriptors) {
   if (fields.size() > limits::kIpcPayloadBytesMax) {
     return make_error(ErrorCode::kTooLarge, "a message of " + std::to_string(fields.size()) +
@@ -123,17 +123,22 @@ Result<Packet> pack(MessageType type, std::vector<std::uint8_t> fields,
   return packet;
 }
 
-Result<std::pair<Channel, Channel>> Channel::pair() {
+Result<std::pair<UniqueFd, UniqueFd>> Channel::socket_pair() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return os_error("socketpair");
   }
-  return std::pair{Channel(UniqueFd(ends[0])), Channel(UniqueFd(ends[1]))};
+  return std::pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Result<std::pair<Channel, Channel>> Channel::pair(ReceiveBounds first, ReceiveBounds second) {
+  MLXGUARD_TRY_ASSIGN(auto ends, socket_pair());
+  return std::pair{Channel(std::move(ends.first), first), Channel(std::move(ends.second), second)};
 }
 
 Result<SendStatus> Channel::try_send(const Packet& packet) {
   Header header;
-  header.type = static_cast<std::uint16_t>(packet.type);
+  header.type = packet.type;
   header.in_memory = packet.memory.is_open() ? 1 : 0;
   header.size = packet.memory.is_open() ? packet.memory_size : packet.bytes.size();
 
@@ -208,10 +213,14 @@ Result<std::optional<Received>> Channel::receive_packet(Wait wait) {
   if (static_cast<std::size_t>(count) < sizeof(header) || header.magic != kMagic) {
     return malformed("a packet without a header");
   }
+  if (header.size > std::min<std::uint64_t>(bounds_.message_bytes_max,
+                                            limits::kIpcPayloadBytesMax)) {
+    return malformed("a message beyond the bound of its receiver");
+  }
   Received received;
-  received.type = static_cast<MessageType>(header.type);
+  received.type = header.type;
   if (header.in_memory == 1) {
-    if (descriptors.empty() || header.size > limits::kIpcPayloadBytesMax) {
+    if (descriptors.empty()) {
       return malformed("a packet that announces memory it does not carry");
     }
     MLXGUARD_TRY_ASSIGN(received.payload, Payload::map(descriptors.front(), header.size));
@@ -223,7 +232,9 @@ Result<std::optional<Received>> Channel::receive_packet(Wait wait) {
     received.payload = Payload({buffer_.get(), buffer_.get() + header.size});
   }
   // The control buffer's padding has room for one more than it was made for.
-  if (descriptors.size() > limits::kIpcDescriptorsMax) return malformed("too many descriptors");
+  if (descriptors.size() > std::min(bounds_.descriptors_max, limits::kIpcDescriptorsMax)) {
+    return malformed("more descriptors than its receiver accepts");
+  }
   received.descriptors = std::move(descriptors);
   return std::optional<Received>(std::move(received));
 }
@@ -253,4 +264,4 @@ Result<Received> Channel::receive(std::optional<std::chrono::steady_clock::time_
   }
 }
 
-}  // namespace mlxguard::ipc
+}  // namespace mlxguard::wire

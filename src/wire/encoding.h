@@ -14,7 +14,7 @@
 #include "base/byte_reader.h"
 #include "base/result.h"
 
-namespace mlxguard::ipc {
+namespace mlxguard::wire {
 
 class Encoder {
  public:
@@ -144,4 +144,4 @@ class Decoder {
   bool ok_ = true;
 };
 
-}  // namespace mlxguard::ipc
+}  // namespace mlxguard::wire
