@@ -159,7 +159,7 @@ enum class ExitClass : std::uint8_t {
   X(823, kRequestTimeout,        "request.timeout",             kRefused, "the client did not send its request in time") \
   X(824, kLengthRequired,        "request.length_required",     kRefused, "a request that takes a body came without one") \
   X(825, kMemoryFull,            "overload.memory",             kRefused, "too many bytes of requests are held at once") \
-  X(826, kClientGone,            "request.client_gone",         kFailed,  "the client went away before its answer was complete") \
+  X(826, kClientGone,            "client.gone",                 kFailed,  "the client went away before its answer was complete") \
   /* 9xx: sandbox and workers */                                                                         \
   X(900, kSandbox,               "sandbox.failed",              kFailed,  "a sandbox mechanism could not be put in place") \
   X(901, kSandboxLevel,          "sandbox.level",               kFailed,  "the isolation level is below the operator's minimum") \

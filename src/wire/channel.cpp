@@ -30,15 +30,18 @@ struct Header {
 };
 static_assert(sizeof(Header) == 16);
 
-Result<UniqueFd> sealed_memory(Bytes bytes) {
+Result<UniqueFd> sealed_memory(Bytes fields, Bytes body) {
+  const std::size_t size = fields.size() + body.size();
   UniqueFd memory(::memfd_create("mlxguard-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.is_open()) return os_error("memfd_create");
-  if (::ftruncate(memory.get(), static_cast<off_t>(bytes.size())) != 0)
-    return os_error("ftruncate");
-  void* mapped = ::mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0) return os_error("ftruncate");
+  void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (mapped == MAP_FAILED) return os_error("mmap");
-  std::memcpy(mapped, bytes.data(), bytes.size());
-  ::munmap(mapped, bytes.size());
+  if (!fields.empty()) std::memcpy(mapped, fields.data(), fields.size());
+  if (!body.empty()) {
+    std::memcpy(static_cast<std::uint8_t*>(mapped) + fields.size(), body.data(), body.size());
+  }
+  ::munmap(mapped, size);
   if (::fcntl(memory.get(), F_ADD_SEALS, kAllSeals) != 0) return os_error("seal");
   return memory;
 }
@@ -105,20 +108,22 @@ Payload::~Payload() {
 }
 
 Result<Packet> pack(MessageNumber type, std::vector<std::uint8_t> fields,
-                    std::span<const int> descriptors) {
-  if (fields.size() > limits::kIpcPayloadBytesMax) {
-    return make_error(ErrorCode::kTooLarge, "a message of " + std::to_string(fields.size()) +
+                    std::span<const int> descriptors, Bytes body) {
+  const std::size_t size = fields.size() + body.size();
+  if (size > limits::kIpcPayloadBytesMax) {
+    return make_error(ErrorCode::kTooLarge, "a message of " + std::to_string(size) +
                                                 " bytes, more than may pass between processes");
   }
   MLXGUARD_CHECK(descriptors.size() <= limits::kIpcDescriptorsMax);
   Packet packet;
   packet.type = type;
   packet.descriptors.assign(descriptors.begin(), descriptors.end());
-  if (fields.size() > limits::kIpcInlineBytesMax) {
-    MLXGUARD_TRY_ASSIGN(packet.memory, sealed_memory(fields));
-    packet.memory_size = fields.size();
+  if (size > limits::kIpcInlineBytesMax) {
+    MLXGUARD_TRY_ASSIGN(packet.memory, sealed_memory(fields, body));
+    packet.memory_size = size;
   } else {
     packet.bytes = std::move(fields);
+    packet.bytes.insert(packet.bytes.end(), body.begin(), body.end());
   }
   return packet;
 }

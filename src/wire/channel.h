@@ -68,6 +68,13 @@ struct Received {
   /// The message, if it is an `M` whose fields are all well-formed; else kWorkerProtocol.
   template <class M>
   [[nodiscard]] Result<M> as() const {
+    MLXGUARD_TRY_ASSIGN(auto read, with_body<M>());
+    if (read.second.empty()) return std::move(read.first);
+    return make_error(ErrorCode::kWorkerProtocol, "message is longer than its fields");
+  }
+  /// The same for a message that was packed with a body. The body lives as long as `payload`.
+  template <class M>
+  [[nodiscard]] Result<std::pair<M, Bytes>> with_body() const {
     if (!is<M>()) {
       return make_error(ErrorCode::kWorkerProtocol,
                         "expected message " + std::to_string(static_cast<int>(M::kType)) +
@@ -76,8 +83,9 @@ struct Received {
     M message;
     Decoder decoder(payload.bytes());
     message.visit(decoder);
+    const Bytes body = decoder.take_rest();
     MLXGUARD_TRY(decoder.finish());
-    return message;
+    return std::pair<M, Bytes>(std::move(message), body);
   }
 };
 
@@ -90,15 +98,23 @@ struct Packet {
   std::vector<int> descriptors;  ///< borrowed
 };
 
-/// Lays a message out. Errors: kTooLarge beyond kIpcPayloadBytesMax, kIo.
+/// Lays a message out: its fields, and behind them a body that the fields do not know. Errors:
+/// kTooLarge beyond kIpcPayloadBytesMax, kIo.
 [[nodiscard]] Result<Packet> pack(MessageNumber type, std::vector<std::uint8_t> fields,
-                                  std::span<const int> descriptors = {});
+                                  std::span<const int> descriptors = {}, Bytes body = {});
 
 template <class M>
 [[nodiscard]] Result<Packet> pack(const M& message, std::span<const int> descriptors = {}) {
   Encoder encoder;
   const_cast<M&>(message).visit(encoder);  // the Encoder only reads
   return pack(static_cast<MessageNumber>(M::kType), std::move(encoder).take(), descriptors);
+}
+
+template <class M>
+[[nodiscard]] Result<Packet> pack_with_body(const M& message, Bytes body) {
+  Encoder encoder;
+  const_cast<M&>(message).visit(encoder);  // the Encoder only reads
+  return pack(static_cast<MessageNumber>(M::kType), std::move(encoder).take(), {}, body);
 }
 
 enum class SendStatus : std::uint8_t { kSent, kWouldBlock };

@@ -71,6 +71,12 @@ class Decoder {
   void operator()(T& value) {
     if (ok_) get(value);
   }
+  /// Everything after the fields read so far, for messages that carry a body of another's making.
+  [[nodiscard]] Bytes take_rest() {
+    if (!ok_) return {};
+    auto rest = reader_.take(reader_.remaining());
+    return rest ? *rest : Bytes{};
+  }
   [[nodiscard]] Result<void> finish() const {
     if (ok_ && reader_.at_end()) return {};
     return make_error(ErrorCode::kWorkerProtocol,
