@@ -100,11 +100,11 @@ double raw(const std::filesystem::path& folder, std::size_t group) {
 Event event_of_1_kb() {
   Event event{.kind = Kind::kInferenceDone, .model = "minilm"};
   event.message = std::string(150, 'm');
-  event.with("client_ip", "127.0.0.1").with("client_port", std::int64_t{45678});
-  event.with("operation", "POST /v1/embeddings").with("duration_us", std::int64_t{1234});
-  event.with("request_id", std::string(32, 'r')).with("key_id", std::string(16, 'k'));
-  event.with("tokens", std::int64_t{12}).with("bytes_in", std::int64_t{345});
-  event.with("input_hash", std::string(64, 'h'));
+  event.set(Attr::kClientIp, "127.0.0.1").set(Attr::kClientPort, 45678);
+  event.set(Attr::kRoute, "POST /v1/embeddings").set(Attr::kDurationUs, 1234);
+  event.set(Attr::kRequest, std::string(32, 'r')).set(Attr::kKey, std::string(16, 'k'));
+  event.set(Attr::kTokens, 12).set(Attr::kBytesIn, 345);
+  event.set(Attr::kRootDigest, std::string(64, 'h'));
   return event;
 }
 

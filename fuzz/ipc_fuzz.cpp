@@ -24,7 +24,7 @@ void decode(Bytes bytes) {
   message.visit(encoder);
   const auto again = std::move(encoder).take();
   MLXGUARD_CHECK(std::equal(again.begin(), again.end(), bytes.begin(), bytes.end()));
-  if constexpr (std::is_same_v<M, ReportEvent>) (void)message.to_event();
+  if constexpr (std::is_same_v<M, ReportEvent>) (void)std::move(message).to_event();
   if constexpr (std::is_same_v<M, RequestFailed>) (void)message.error.to_error();
   if constexpr (std::is_same_v<M, InferAnswer>) {
     for (WireTensor& tensor : message.outputs) (void)std::move(tensor).to_tensor();

@@ -16,6 +16,8 @@
 #include "signature/sign.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 constexpr std::string_view kPrivate[] = {"EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PRIVATE KEY"};
@@ -145,7 +147,7 @@ Result<signature::SignedModel> sign(const Session& session, const CompatOptions&
   if (!key) {
     record::Event refused =
         record::event_of(record::Kind::kKeyRefused, key.error(), folder.base_name());
-    MLXGUARD_TRY(log.append(refused.with("key", key_name)));
+    MLXGUARD_TRY(log.append(refused.set(Attr::kKey, key_name)));
     return std::move(key).error();
   }
   MLXGUARD_TRY(log_use(log, key_name, (*key)->public_key(), "sign a model"));
@@ -158,11 +160,11 @@ Result<signature::SignedModel> sign(const Session& session, const CompatOptions&
   record::Event done{.kind = record::Kind::kModelSigned};
   done.model = folder.base_name();
   done.message = "signed";
-  done.with("root_digest", model->root_digest)
-      .with("signer", (*key)->public_key().fingerprint())
-      .with("key", key_name)
-      .with("files", static_cast<std::int64_t>(model->files))
-      .with("bytes", static_cast<std::int64_t>(model->bytes));
+  done.set(Attr::kRootDigest, model->root_digest)
+      .set(Attr::kSigner, (*key)->public_key().fingerprint())
+      .set(Attr::kKey, key_name)
+      .set(Attr::kFiles, model->files)
+      .set(Attr::kBytes, model->bytes);
   MLXGUARD_TRY(log.append(done));
   MLXGUARD_TRY(signature::put_bundle_at(options.signature, model->bundle));
   return model;

@@ -18,6 +18,8 @@
 #include "sandbox/host.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 using inspect::Report;
@@ -109,16 +111,19 @@ Result<void> write_event(Session& session, const Report& report) {
   if (!report.complete()) event.code = ErrorCode::kInspectIncomplete;
   event.model = std::filesystem::path(report.model).filename().string();
   event.message = "a model was inspected: " + std::string(inspect::status_of(report));
-  event.with("files", static_cast<std::int64_t>(report.files.size()))
-      .with("bytes", static_cast<std::int64_t>(report.bytes))
-      .with("not_inspected", static_cast<std::int64_t>(report.not_inspected.size()));
+  event.set(Attr::kFiles, report.files.size())
+      .set(Attr::kBytes, report.bytes)
+      .set(Attr::kNotInspected, report.not_inspected.size());
+  std::string by_severity;
   for (int level = 0; level <= static_cast<int>(Severity::kLast); ++level) {
     const auto severity = static_cast<Severity>(level);
-    event.with(std::string(inspect::name_of(severity)),
-               static_cast<std::int64_t>(report.count(severity)));
+    if (report.count(severity) == 0) continue;
+    by_severity += (by_severity.empty() ? "" : " ") + std::string(inspect::name_of(severity)) +
+                   "=" + std::to_string(report.count(severity));
   }
+  event.set(Attr::kFindings, report.findings.size()).set(Attr::kBySeverity, by_severity);
   if (!report.findings.empty()) {
-    event.with("worst", std::string(inspect::describe(report.findings.front().rule).id));
+    event.set(Attr::kWorst, std::string(inspect::describe(report.findings.front().rule).id));
   }
   MLXGUARD_TRY(log->append(event));
   return {};

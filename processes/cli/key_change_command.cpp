@@ -10,6 +10,8 @@
 #include "key_options.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 struct RotateOptions {
@@ -106,10 +108,10 @@ Result<int> rotate_keys(Session& session, const RotateOptions& options, record::
   const auto on_record = [&](const crypto::EcPublicKey& new_key) {
     record::Event rotated{.kind = record::Kind::kKeyRotated};
     rotated.message = "signing key replaced by another";
-    rotated.with("key", options.old_name).with("fingerprint", old_public.fingerprint());
-    rotated.with("successor", options.new_name);
-    rotated.with("successor_fingerprint", new_key.fingerprint());
-    if (until) rotated.with("old_valid_until", date_text(*until));
+    rotated.set(Attr::kKey, options.old_name).set(Attr::kFingerprint, old_public.fingerprint());
+    rotated.set(Attr::kSuccessor, options.new_name);
+    rotated.set(Attr::kSuccessorFingerprint, new_key.fingerprint());
+    if (until) rotated.set(Attr::kOldValidUntil, date_text(*until));
     return log.append(rotated);
   };
   if (store.public_key(options.new_name)) {
@@ -132,7 +134,7 @@ Result<int> rotate_keys(Session& session, const RotateOptions& options, record::
   const auto created_and_rotated = [&](const crypto::EcPublicKey& key) -> Result<void> {
     record::Event created{.kind = record::Kind::kKeyCreated};
     created.message = "signing key made";
-    created.with("key", options.new_name).with("fingerprint", key.fingerprint());
+    created.set(Attr::kKey, options.new_name).set(Attr::kFingerprint, key.fingerprint());
     MLXGUARD_TRY(log.append(created));
     return on_record(key);
   };
@@ -193,9 +195,9 @@ Result<int> revoke_one(Session& session, const RevokeOptions& options, record::S
   const auto on_record = [&]() -> Result<void> {
     record::Event revoked{.kind = record::Kind::kKeyRevoked};
     revoked.message = "key revoked";
-    revoked.with("key", known != nullptr ? known->name : options.key);
-    revoked.with("fingerprint", fingerprint).with("reason", options.reason);
-    revoked.with("signer", signer_print);
+    revoked.set(Attr::kKey, known != nullptr ? known->name : options.key);
+    revoked.set(Attr::kFingerprint, fingerprint).set(Attr::kReason, options.reason);
+    revoked.set(Attr::kSigner, signer_print);
     return log.append(revoked);
   };
   MLXGUARD_TRY_ASSIGN(const trust::RevocationList list,
@@ -224,9 +226,9 @@ Result<int> accept_list(Session& session, const config::ServeConfig& config, std
       const trust::RingKey* known = before.find(one.fingerprint);
       record::Event revoked{.kind = record::Kind::kKeyRevoked};
       revoked.message = "key revoked by a list that was accepted";
-      revoked.with("key", known != nullptr ? known->name : one.fingerprint);
-      revoked.with("fingerprint", one.fingerprint).with("reason", one.reason);
-      revoked.with("signer", one.signer);
+      revoked.set(Attr::kKey, known != nullptr ? known->name : one.fingerprint);
+      revoked.set(Attr::kFingerprint, one.fingerprint).set(Attr::kReason, one.reason);
+      revoked.set(Attr::kSigner, one.signer);
       MLXGUARD_TRY(log.append(revoked));
     }
     return {};
@@ -250,8 +252,8 @@ Result<int> accept_rotated(Session& session, const config::ServeConfig& config,
     name = old_name;
     record::Event rotated{.kind = record::Kind::kKeyRotated};
     rotated.message = "rotation accepted";
-    rotated.with("key", old_name).with("fingerprint", rotation.old_key.fingerprint());
-    rotated.with("successor_fingerprint", rotation.new_key.fingerprint());
+    rotated.set(Attr::kKey, old_name).set(Attr::kFingerprint, rotation.old_key.fingerprint());
+    rotated.set(Attr::kSuccessorFingerprint, rotation.new_key.fingerprint());
     return log.append(rotated);
   };
   MLXGUARD_TRY_ASSIGN(

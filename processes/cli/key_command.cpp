@@ -10,6 +10,8 @@
 #include "key_options.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 struct NewKeyOptions {
@@ -27,10 +29,10 @@ trust::OnRecord created_event(record::Sink& log, const trust::NewKey& made, trus
   return [&log, made, kind, how](const crypto::EcPublicKey& key) {
     record::Event created{.kind = record::Kind::kKeyCreated};
     created.message = "signing key " + std::string(how);
-    created.with("key", made.name).with("fingerprint", key.fingerprint());
-    created.with("curve", std::string(crypto::name_of(key.curve())));
-    created.with("kind", std::string(trust::name_of(kind)));
-    if (made.not_after) created.with("not_after", date_text(*made.not_after));
+    created.set(Attr::kKey, made.name).set(Attr::kFingerprint, key.fingerprint());
+    created.set(Attr::kCurve, std::string(crypto::name_of(key.curve())));
+    created.set(Attr::kKeyKind, std::string(trust::name_of(kind)));
+    if (made.not_after) created.set(Attr::kNotAfter, date_text(*made.not_after));
     return log.append(created);
   };
 }

@@ -25,6 +25,8 @@
 #include "validate/encode_tensor.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 using std::chrono::milliseconds;
@@ -214,8 +216,9 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   record::Event loaded{.kind = record::Kind::kModelLoaded};
   loaded.model = model->name();
   loaded.message = "mlx loaded the verified bytes";
-  loaded.with("runtime", worker.runtime())
-      .with("load_us", std::int64_t{worker.load_time().count()});
+  loaded.set(Attr::kRuntime, worker.runtime())
+      .set(Attr::kLoadUs, worker.load_time().count())
+      .set(Attr::kRootDigest, model->root_digest());
   MLXGUARD_TRY(log.append(loaded));
   MLXGUARD_TRY_ASSIGN(const auto schema, validate::ModelSchema::from_wire(worker.schema()));
   const auto deadline = steady_clock::now() + milliseconds(options.timeout_ms);
@@ -233,8 +236,9 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   record::Event done{.kind = record::Kind::kInferenceDone};
   done.model = model->name();
   done.message = "one inference by the command line";
-  done.with("request_bytes", static_cast<std::int64_t>(body.size()))
-      .with("answer_bytes", static_cast<std::int64_t>(answer->size()));
+  done.set(Attr::kRootDigest, model->root_digest())
+      .set(Attr::kBytesIn, body.size())
+      .set(Attr::kBytesOut, answer->size());
   MLXGUARD_TRY(log.append(done));
   return answer;
 }

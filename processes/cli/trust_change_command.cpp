@@ -13,6 +13,8 @@
 #include "trust_commands.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 namespace fs = std::filesystem;
@@ -174,10 +176,10 @@ Result<trust::ChangedPolicy> apply(Session& session, const trust::PolicyChange& 
   const auto on_record = [&](const trust::ChangedPolicy& changed) {
     record::Event event{.kind = record::Kind::kTrustChanged};
     event.message = "the trust policy changes";
-    event.with("change", std::string(what)).with("source", name);
-    event.with("policy", places.file().string());
-    event.with("version", static_cast<std::int64_t>(changed.version));
-    event.with("signed", static_cast<bool>(change.open_root_key));
+    event.set(Attr::kChange, std::string(what)).set(Attr::kSource, name);
+    event.set(Attr::kPolicy, places.file().string());
+    event.set(Attr::kPolicyVersion, changed.version);
+    event.set(Attr::kSigned, static_cast<bool>(change.open_root_key));
     return log.append(event);
   };
   return trust::change_policy(places, change, session.clock().now(), on_record);

@@ -7,6 +7,8 @@
 #include "codec/text.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 using std::chrono::milliseconds;
@@ -95,7 +97,7 @@ Result<trust::NewKey> WindowOptions::make(std::string name, crypto::Curve curve,
 Result<int> or_refused(record::Sink& log, const std::string& key_name, Result<int> done) {
   if (done) return done;
   record::Event refused = record::event_of(record::Kind::kKeyRefused, done.error());
-  refused.with("key", key_name);
+  refused.set(Attr::kKey, key_name);
   MLXGUARD_TRY(log.append(refused));
   return done;
 }
@@ -104,8 +106,8 @@ Result<void> log_use(record::Sink& log, const std::string& key_name, const crypt
                      std::string_view what_for) {
   record::Event used{.kind = record::Kind::kKeyUsed};
   used.message = "opened to " + std::string(what_for);
-  used.with("key", key_name).with("fingerprint", key.fingerprint());
-  used.with("memory_locked", crypto::private_memory_is_locked());
+  used.set(Attr::kKey, key_name).set(Attr::kFingerprint, key.fingerprint());
+  used.set(Attr::kMemoryLocked, crypto::private_memory_is_locked());
   return log.append(used);
 }
 

@@ -23,6 +23,8 @@
 #include "record/event.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 namespace fs = std::filesystem;
@@ -94,10 +96,10 @@ Result<void> log_check(Session& session, const Options& options, const LockCheck
   } else {
     event.message = "as locked";
   }
-  event.with("lock", options.lock)
-      .with("root", options.target)
-      .with("packages", static_cast<std::int64_t>(check.packages))
-      .with("differences", static_cast<std::int64_t>(check.differences.size()));
+  event.set(Attr::kLock, options.lock)
+      .set(Attr::kRoot, options.target)
+      .set(Attr::kPackages, check.packages)
+      .set(Attr::kDifferences, check.differences.size());
   return log->append(event);
 }
 

@@ -20,6 +20,8 @@
 #include "record/event.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 namespace fs = std::filesystem;
@@ -56,11 +58,11 @@ void print_info(const Output& output, std::string_view what, const DatabaseInfo&
 Result<void> log_update(Session& session, std::string_view what, const DatabaseInfo& info) {
   MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   record::Event event{.kind = record::Kind::kAdvisoriesUpdated};
-  event.with("what", std::string(what))
-      .with("source", info.source)
-      .with("sha256", info.source_sha256);
-  event.with("newest", info.newest).with("records", static_cast<std::int64_t>(info.records));
-  event.with("skipped", static_cast<std::int64_t>(info.skipped)).with("digest", info.digest);
+  event.set(Attr::kWhat, std::string(what))
+      .set(Attr::kSource, info.source)
+      .set(Attr::kSha256, info.source_sha256);
+  event.set(Attr::kNewest, info.newest).set(Attr::kRecords, info.records);
+  event.set(Attr::kSkipped, info.skipped).set(Attr::kDigest, info.digest);
   return log->append(event);
 }
 

@@ -21,6 +21,8 @@
 #include "signature/trusted_keys.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 struct Options {
@@ -106,12 +108,12 @@ Result<void> log_inventory(Session& session, const inventory::Inventory& invento
   }
   record::Event event{.kind = record::Kind::kDepsInventoried};
   event.message = "listed";
-  event.with("root", inventory.root)
-      .with("source", inventory.source)
-      .with("components", static_cast<std::int64_t>(inventory.components.size()))
-      .with("packages", packages)
-      .with("native", natives)
-      .with("observations", static_cast<std::int64_t>(inventory.observations.size()));
+  event.set(Attr::kRoot, inventory.root)
+      .set(Attr::kSource, inventory.source)
+      .set(Attr::kComponents, inventory.components.size())
+      .set(Attr::kPackages, packages)
+      .set(Attr::kNative, natives)
+      .set(Attr::kObservations, inventory.observations.size());
   return log->append(event);
 }
 

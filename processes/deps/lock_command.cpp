@@ -26,6 +26,8 @@
 #include "resolver.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 namespace fs = std::filesystem;
@@ -173,10 +175,10 @@ Result<void> write(Session& session, const Options& options, const std::vector<L
   MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   record::Event event{.kind = record::Kind::kDepsLocked};
   event.message = "locked";
-  event.with("root", found.root)
-      .with("source", found.source)
-      .with("lock", options.out)
-      .with("packages", static_cast<std::int64_t>(entries.size()));
+  event.set(Attr::kRoot, found.root)
+      .set(Attr::kSource, found.source)
+      .set(Attr::kLock, options.out)
+      .set(Attr::kPackages, entries.size());
   return log->append(event);
 }
 

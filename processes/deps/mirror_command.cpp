@@ -14,6 +14,8 @@
 #include "record/event.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 struct ListOptions {
@@ -101,8 +103,8 @@ Result<int> say(Session& session, const SayOptions& options, mirror::OperatorAct
   record::Event event{.kind = record::Kind::kMirrorReleased};
   event.message = action == mirror::OperatorAction::kRelease ? "released by the operator"
                                                              : "quarantined by the operator";
-  event.with("action", std::string(name_of(action))).with("selector", entry.selector.text());
-  event.with("reason", entry.reason);
+  event.set(Attr::kAction, name_of(action)).set(Attr::kSelector, entry.selector.text());
+  event.set(Attr::kReason, entry.reason);
   MLXGUARD_TRY(log->append(event));
   const std::string selector = entry.selector.text();
   MLXGUARD_TRY(mirror::OperatorList::add(state / "mirror", std::move(entry)));

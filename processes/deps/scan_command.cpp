@@ -18,6 +18,8 @@
 #include "scan_output.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 using advisories::Report;
@@ -42,16 +44,16 @@ void add_findings(const advisories::ComponentReport& one, std::vector<record::Ev
     record::Event event = record::event_of(
         record::Kind::kDepsVulnerable,
         make_error(ErrorCode::kDepsVulnerable, "a dependency has a known vulnerability"));
-    event.with("advisory", finding.id).with("package", one.component->purl);
-    event.with("fixed_in", finding.fixed_in.empty() ? std::string() : finding.fixed_in.back());
-    event.with("exploited_since", finding.exploited_since);
+    event.set(Attr::kAdvisory, finding.id).set(Attr::kPackage, one.component->purl);
+    event.set(Attr::kFixedIn, finding.fixed_in.empty() ? std::string() : finding.fixed_in.back());
+    event.set(Attr::kExploitedSince, finding.exploited_since);
     out.push_back(std::move(event));
   }
   for (const advisories::Unknown& unknown : one.unknowns) {
     if (unknown.accepted) continue;
     record::Event event = record::event_of(record::Kind::kDepsUnknown,
                                            make_error(ErrorCode::kDepsUnknown, unknown.text));
-    event.with("package", one.component->purl).with("reason", std::string(name_of(unknown.reason)));
+    event.set(Attr::kPackage, one.component->purl).set(Attr::kReason, name_of(unknown.reason));
     out.push_back(std::move(event));
   }
 }
@@ -63,14 +65,14 @@ Result<void> log_scan(Session& session, const Options& options, const Report& re
   for (const advisories::ComponentReport& one : report.components) add_findings(one, events);
   record::Event event{.kind = record::Kind::kDepsScanned};
   event.message = "verdict: " + std::string(name_of(report.verdict));
-  event.with("root", options.target).with("verdict", std::string(name_of(report.verdict)));
-  event.with("components", static_cast<std::int64_t>(report.components.size()));
-  event.with("vulnerable", static_cast<std::int64_t>(report.count(Verdict::kVulnerable)));
-  event.with("could_not_tell", static_cast<std::int64_t>(report.count(Verdict::kCouldNotTell)));
-  event.with("database", knowledge.osv == nullptr ? std::string() : knowledge.osv->info().newest);
+  event.set(Attr::kRoot, options.target).set(Attr::kVerdict, std::string(name_of(report.verdict)));
+  event.set(Attr::kComponents, report.components.size());
+  event.set(Attr::kVulnerable, report.count(Verdict::kVulnerable));
+  event.set(Attr::kCouldNotTell, report.count(Verdict::kCouldNotTell));
+  if (knowledge.osv != nullptr) event.set(Attr::kDatabase, knowledge.osv->info().newest);
   std::string accepted;
   for (const std::string& name : options.accepted) accepted += (accepted.empty() ? "" : " ") + name;
-  event.with("accepted", accepted);
+  event.set(Attr::kAccepted, accepted);
   events.push_back(std::move(event));
   return log->append_all(events);
 }

@@ -26,6 +26,8 @@
 #include "record/event.h"
 
 namespace mlxguard::cli {
+
+using record::Attr;
 namespace {
 
 namespace fs = std::filesystem;
@@ -65,15 +67,15 @@ void gather(const ComponentReport& one, std::vector<Sighting>& all) {
     if (finding.suppressed) continue;
     auto event = event_of(record::Kind::kDepsVulnerable, ErrorCode::kDepsVulnerable,
                           "a dependency has a known vulnerability");
-    event.with("advisory", finding.id).with("package", purl);
-    event.with("fixed_in", finding.fixed_in.empty() ? std::string() : finding.fixed_in.front());
+    event.set(Attr::kAdvisory, finding.id).set(Attr::kPackage, purl);
+    event.set(Attr::kFixedIn, finding.fixed_in.empty() ? std::string() : finding.fixed_in.front());
     all.push_back({purl + "|" + finding.id, std::move(event), purl + ": " + finding.id});
   }
   for (const advisories::Unknown& unknown : one.unknowns) {
     if (unknown.accepted) continue;
     const std::string reason(name_of(unknown.reason));
     auto event = event_of(record::Kind::kDepsUnknown, ErrorCode::kDepsUnknown, unknown.text);
-    event.with("package", purl).with("reason", reason);
+    event.set(Attr::kPackage, purl).set(Attr::kReason, reason);
     all.push_back({purl + "|?" + reason, std::move(event), purl + ": could not tell, " + reason});
   }
 }
@@ -84,13 +86,13 @@ std::vector<Sighting> sightings_of(const Report& report) {
     if (unknown.accepted) continue;
     const std::string reason(name_of(unknown.reason));
     auto event = event_of(record::Kind::kDepsUnknown, ErrorCode::kDepsUnknown, unknown.text);
-    event.with("reason", reason);
+    event.set(Attr::kReason, reason);
     all.push_back({"|?" + reason, std::move(event), unknown.text});
   }
   for (const ComponentReport& one : report.components) gather(one, all);
   for (const inventory::Observation* one : report.observations) {
     auto event = record::event_of(record::Kind::kDepsUnknown, one->error);
-    event.with("package", one->component).with("file", one->where);
+    event.set(Attr::kPackage, one->component).set(Attr::kFile, one->where);
     all.push_back({one->component + "|!" + one->where + "|" + one->error.message, std::move(event),
                    one->where + ": " + one->error.message});
   }
@@ -165,7 +167,7 @@ Result<Round> watch_once(Session& session, const Options& options) {
     // A scan that cannot be made is a sighting too, and what was seen before is not forgotten for
     // it.
     auto event = record::event_of(record::Kind::kDepsUnknown, found.error());
-    event.with("root", options.target);
+    event.set(Attr::kRoot, options.target);
     const std::string key = "|!" + std::string(name_of(found.error().code));
     all.push_back({key, std::move(event), found.error().message});
   }
@@ -181,10 +183,10 @@ Result<Round> watch_once(Session& session, const Options& options) {
   if (found) {
     record::Event event{.kind = record::Kind::kDepsScanned};
     event.message = "watched";
-    event.with("root", options.target)
-        .with("new", static_cast<std::int64_t>(round.fresh.size()))
-        .with("gone", static_cast<std::int64_t>(round.gone))
-        .with("known", static_cast<std::int64_t>(round.seen.size()));
+    event.set(Attr::kRoot, options.target)
+        .set(Attr::kNew, round.fresh.size())
+        .set(Attr::kGone, round.gone)
+        .set(Attr::kKnown, round.seen.size());
     MLXGUARD_TRY(log->append(event));
   }
   MLXGUARD_TRY(session.close());  // the log is for others, until the next round

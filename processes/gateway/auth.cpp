@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "codec/text.h"
+
 namespace mlxguard::gateway {
 namespace {
 
@@ -24,7 +26,7 @@ std::optional<std::string_view> bearer(std::string_view authorization) {
 }  // namespace
 
 Result<Authenticator> Authenticator::create(const std::vector<ipc::ApiKeyHash>& keys,
-                                            Anonymous anonymous) {
+                                            Anonymous anonymous, Bytes event_hash_key) {
   std::vector<Key> out;
   for (const ipc::ApiKeyHash& key : keys) {
     Key entry{key.name, {}};
@@ -34,7 +36,7 @@ Result<Authenticator> Authenticator::create(const std::vector<ipc::ApiKeyHash>& 
     std::copy(key.sha256.begin(), key.sha256.end(), entry.hash.begin());
     out.push_back(std::move(entry));
   }
-  return Authenticator(std::move(out), anonymous);
+  return Authenticator(std::move(out), anonymous, crypto::Secret::copy_of(event_hash_key));
 }
 
 Result<Identity> Authenticator::authenticate(std::string_view authorization,
@@ -56,6 +58,15 @@ Result<Identity> Authenticator::authenticate(std::string_view authorization,
                       "expected an API key as Authorization: Bearer KEY, or as x-api-key");
   }
   return make_error(ErrorCode::kCredentialsInvalid, "the API key is not known");
+}
+
+std::string Authenticator::event_hash(std::string_view authorization,
+                                      std::string_view x_api_key) const {
+  std::string_view presented = x_api_key;
+  if (!authorization.empty()) presented = bearer(authorization).value_or(authorization);
+  if (presented.empty()) return {};
+  const auto hash = crypto::hmac_sha256(event_hash_key_.bytes(), as_bytes(presented));
+  return "hmac-sha256:" + codec::to_hex(hash);
 }
 
 }  // namespace mlxguard::gateway

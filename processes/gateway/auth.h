@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "crypto/digest.h"
+#include "crypto/secret.h"
 #include "ipc/messages.h"
 
 namespace mlxguard::gateway {
@@ -29,25 +30,33 @@ class Identity {
 
 class Authenticator {
  public:
-  /// Errors: kWorkerProtocol for a hash that is not a SHA-256.
+  /// `event_hash_key`: for event_hash(). Errors: kWorkerProtocol for a hash that is not a SHA-256.
   [[nodiscard]] static Result<Authenticator> create(const std::vector<ipc::ApiKeyHash>& keys,
-                                                    Anonymous anonymous);
+                                                    Anonymous anonymous, Bytes event_hash_key);
 
   /// `authorization` as "Bearer KEY" first, then `x_api_key`. Errors: kUnauthenticated when there
   /// is neither, kCredentialsInvalid.
   [[nodiscard]] Result<Identity> authenticate(std::string_view authorization,
                                               std::string_view x_api_key) const;
+  /// What the event of a failed authentication says about the credentials that were presented:
+  /// HMAC-SHA-256, so that equal guesses can be seen and none can be looked up. Empty if nothing
+  /// was presented.
+  [[nodiscard]] std::string event_hash(std::string_view authorization,
+                                       std::string_view x_api_key) const;
 
  private:
   struct Key {
     std::string name;
     crypto::Sha256Digest hash;
   };
-  Authenticator(std::vector<Key> keys, Anonymous anonymous)
-      : keys_(std::move(keys)), anonymous_(anonymous) {}
+  Authenticator(std::vector<Key> keys, Anonymous anonymous, crypto::Secret event_hash_key)
+      : keys_(std::move(keys)),
+        anonymous_(anonymous),
+        event_hash_key_(std::move(event_hash_key)) {}
 
   std::vector<Key> keys_;
   Anonymous anonymous_;
+  crypto::Secret event_hash_key_;
   std::string anonymous_name_ = "anonymous";
 };
 

@@ -14,7 +14,8 @@ ipc::ApiKeyHash key_of(const std::string& name, std::string_view key) {
 }
 
 Authenticator authenticator(Anonymous anonymous = Anonymous::kRefused) {
-  return Authenticator::create({key_of("alice", "key-a"), key_of("bob", "key-b")}, anonymous)
+  return Authenticator::create({key_of("alice", "key-a"), key_of("bob", "key-b")}, anonymous,
+                               as_bytes("secret"))
       .value();
 }
 
@@ -53,11 +54,11 @@ TEST_CASE("auth: anonymous access is allowed only when told so, and a key still 
   CHECK(open.authenticate("", "").value().name() == "anonymous");
   CHECK(open.authenticate("Bearer anything", "").value().name() == "anonymous");
   CHECK(open.authenticate("Bearer key-a", "").value().name() == "alice");
-  const Authenticator nobody = Authenticator::create({}, Anonymous::kRefused).value();
+  const Authenticator nobody = Authenticator::create({}, Anonymous::kRefused, {}).value();
   CHECK(nobody.authenticate("Bearer key-a", "").error().code == ErrorCode::kCredentialsInvalid);
 }
 
 TEST_CASE("auth: a hash of another length is an error of the protocol") {
-  CHECK(Authenticator::create({{"short", {1, 2, 3}}}, Anonymous::kRefused).error().code ==
+  CHECK(Authenticator::create({{"short", {1, 2, 3}}}, Anonymous::kRefused, {}).error().code ==
         ErrorCode::kWorkerProtocol);
 }

@@ -178,9 +178,10 @@ Result<std::unique_ptr<Gateway>> Gateway::create(wire::Channel control, const Cl
   MLXGUARD_TRY_ASSIGN(Start start, receive_config(control));
   MLXGUARD_TRY_ASSIGN(std::optional<TlsContext> tls, take_tls(start.config));
   MLXGUARD_TRY_ASSIGN(Authenticator authenticator,
-                      Authenticator::create(start.config.api_keys, start.config.anonymous_allowed
-                                                                       ? Anonymous::kAllowed
-                                                                       : Anonymous::kRefused));
+                      Authenticator::create(start.config.api_keys,
+                                            start.config.anonymous_allowed ? Anonymous::kAllowed
+                                                                           : Anonymous::kRefused,
+                                            start.config.event_hash_key));
   auto impl = std::make_unique<Impl>(std::move(control), start.config, std::move(authenticator),
                                      std::move(tls), clock, random);
   for (UniqueFd& socket : start.listening) MLXGUARD_TRY(impl->server.listen(std::move(socket)));

@@ -336,17 +336,18 @@ void Harness::send_late(FakeModel& model) {
 
 void Harness::report(const ipc::ReportEvent& event) {
   last_event_ = event.sequence;
-  if (!event.to_event()) die("the gateway sent a malformed event");
+  if (!ipc::ReportEvent(event).to_event()) die("the gateway sent a malformed event");
   codec::JsonWriter writer;
   writer.begin_object().key("event").begin_object();
   writer.field("sequence", static_cast<std::int64_t>(event.sequence)).field("kind", event.kind);
   writer.field("outcome", std::int64_t{event.outcome}).field("model", event.model);
   writer.field("error", event.code).field("message", event.message);
-  for (const ipc::WireField& field : event.fields) {
-    if (field.type == ipc::FieldType::kString)
-      writer.field(field.name, field.text);
+  for (const ipc::WireAttribute& attribute : event.attributes) {
+    const record::AttrRow& row = *record::find_attribute(attribute.number);
+    if (row.type == record::AttrType::kText)
+      writer.field(row.name, attribute.text);
     else
-      writer.field(field.name, field.integer);
+      writer.field(row.name, attribute.integer);
   }
   writer.end_object().end_object();
   say(writer);

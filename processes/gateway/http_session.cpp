@@ -40,8 +40,8 @@ class Session final : public Connected,
                       public IncomingRequest,
                       public std::enable_shared_from_this<Session<Stream>> {
  public:
-  Session(Stream stream, HttpServer& server, std::string client_address)
-      : stream_(std::move(stream)), server_(server), client_address_(std::move(client_address)) {
+  Session(Stream stream, HttpServer& server, Client client)
+      : stream_(std::move(stream)), server_(server), client_(std::move(client)) {
     server_.enter(*this);
   }
   ~Session() override {
@@ -74,7 +74,7 @@ class Session final : public Connected,
 
   // IncomingRequest
   [[nodiscard]] const RequestHead& head() const override { return parser_->head(); }
-  [[nodiscard]] std::string_view client_address() const override { return client_address_; }
+  [[nodiscard]] const Client& client() const override { return client_; }
   [[nodiscard]] Task<Result<std::string_view>> read_body() override;
 
  private:
@@ -101,7 +101,7 @@ class Session final : public Connected,
 
   Stream stream_;
   HttpServer& server_;
-  std::string client_address_;
+  Client client_;
   std::optional<HttpParser> parser_;
   std::vector<char> buffer_;  ///< [read_, filled_) is received and not yet parsed
   std::size_t read_ = 0;
@@ -239,7 +239,7 @@ Task<void> Session<Stream>::serve() {
     if (arrived) {
       answered = co_await server_.line().answer(*this);
     } else {
-      answered = co_await server_.line().refuse(client_address_, parser_->head(), arrived.error());
+      answered = co_await server_.line().refuse(client_, parser_->head(), arrived.error());
     }
     server_.let_go(std::exchange(held_, 0));
     // A body that was not read to its end cannot be told from the next request.
@@ -260,7 +260,7 @@ Task<void> Session<Stream>::turn_away() {
   const RequestHead no_head;
   Error full = make_error(ErrorCode::kConnectionsFull, "too many connections");
   const Answered answered =
-      co_await server_.line().refuse(client_address_, no_head, std::move(full));
+      co_await server_.line().refuse(client_, no_head, std::move(full));
   if (co_await respond(answered, Connection::kClose)) co_await linger();
 }
 
@@ -288,10 +288,11 @@ void Session<Stream>::close() {
   socket_of(stream_).close(ignored);
 }
 
-std::string address_of(const Socket& socket) {
+Client client_of(const Socket& socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
-  return error ? std::string() : endpoint.address().to_string();
+  if (error) return {};
+  return {endpoint.address().to_string(), endpoint.port()};
 }
 
 template <class Stream>
@@ -353,13 +354,13 @@ void HttpServer::admit(Socket socket) {
       connections_.size() < options_.connections_max ? Welcome::kServe : Welcome::kTurnAway;
   boost::system::error_code ignored;
   socket.set_option(Tcp::no_delay(true), ignored);
-  std::string address = address_of(socket);
+  Client client = client_of(socket);
   if (tls_) {
     TlsStream stream(std::move(socket), tls_->get());
-    start(std::make_shared<Session<TlsStream>>(std::move(stream), *this, std::move(address)), io_,
+    start(std::make_shared<Session<TlsStream>>(std::move(stream), *this, std::move(client)), io_,
           welcome);
   } else {
-    start(std::make_shared<Session<Socket>>(std::move(socket), *this, std::move(address)), io_,
+    start(std::make_shared<Session<Socket>>(std::move(socket), *this, std::move(client)), io_,
           welcome);
   }
 }

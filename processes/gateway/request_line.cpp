@@ -6,6 +6,8 @@
 
 namespace mlxguard::gateway {
 
+using record::Attr;
+
 using validate::ModelKind;
 
 /// The line. Everything else in this file is one of its stations.
@@ -23,7 +25,10 @@ Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& j
   // Authenticate, rate. What paths there are is also told only to those who have a key.
   if (!match || match->route->access == Access::kKeyed) {
     auto identity = authenticator_.authenticate(head.authorization, head.x_api_key);
-    if (!identity) co_return std::move(identity).error();
+    if (!identity) {
+      journey.key_hash = authenticator_.event_hash(head.authorization, head.x_api_key);
+      co_return std::move(identity).error();
+    }
     journey.identity = *identity;
     MLXGUARD_CO_TRY(rates_.take(identity->name()));
   }
@@ -148,10 +153,10 @@ std::string RequestLine::next_request_id() {
   return text;
 }
 
-RequestLine::Journey RequestLine::begin(std::string_view client_address, const RequestHead& head) {
+RequestLine::Journey RequestLine::begin(const Client& client, const RequestHead& head) {
   Journey journey;
   journey.request_id = next_request_id();
-  journey.client_address = client_address;
+  journey.client = &client;
   // Only methods that a route has are named: another is the client's own word.
   for (const Route& route : all_routes()) {
     if (route.method == head.method) journey.method = route.method;
@@ -163,14 +168,13 @@ RequestLine::Journey RequestLine::begin(std::string_view client_address, const R
 }
 
 Task<Answered> RequestLine::answer(IncomingRequest& request) {
-  Journey journey = begin(request.client_address(), request.head());
+  Journey journey = begin(request.client(), request.head());
   const Result<std::string> outcome = co_await walk(request, journey);
   co_return co_await end(journey, outcome);
 }
 
-Task<Answered> RequestLine::refuse(std::string_view client_address, const RequestHead& head,
-                                   Error error) {
-  Journey journey = begin(client_address, head);
+Task<Answered> RequestLine::refuse(const Client& client, const RequestHead& head, Error error) {
+  Journey journey = begin(client, head);
   const Result<std::string> outcome(std::move(error));
   co_return co_await end(journey, outcome);
 }
@@ -330,7 +334,7 @@ Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& out
     record::Event shed = record::event_of(
         record::Kind::kRequestShed,
         make_error(ErrorCode::kLogWrite, "requests were refused while no event could be reported"));
-    shed.with("count", std::exchange(unreported_, 0));
+    shed.set(Attr::kCount, std::exchange(unreported_, 0));
     control_.report(shed);
   }
   const std::uint64_t sequence = control_.report(*event);
@@ -353,20 +357,25 @@ std::optional<record::Event> RequestLine::event_of(const Journey& journey, const
   } else if (journey.model == nullptr) {
     return std::nullopt;  // a look at what is served
   }
-  if (journey.model != nullptr) event.model = journey.model->name;
-  event.with("request", journey.request_id);
-  event.with("client", std::string(journey.client_address));
-  if (journey.identity) event.with("key", journey.identity->name());
-  if (!journey.method.empty()) event.with("method", std::string(journey.method));
-  if (!journey.route.empty()) event.with("route", std::string(journey.route));
-  event.with("status", std::int64_t{response.status});
-  event.with("bytes_in", journey.bytes_in);
-  event.with("bytes_out", static_cast<std::int64_t>(response.body.size()));
-  event.with("duration_us", microseconds_since(journey.started, clock_.steady()));
+  if (journey.model != nullptr) {
+    event.model = journey.model->name;
+    event.set(Attr::kRootDigest, journey.model->root_digest);
+  }
+  event.set(Attr::kRequest, journey.request_id);
+  event.set(Attr::kClientIp, journey.client->address);
+  event.set(Attr::kClientPort, journey.client->port);
+  if (journey.identity) event.set(Attr::kKey, journey.identity->name());
+  if (!journey.key_hash.empty()) event.set(Attr::kKeyHash, journey.key_hash);
+  if (!journey.method.empty()) event.set(Attr::kMethod, journey.method);
+  if (!journey.route.empty()) event.set(Attr::kRoute, journey.route);
+  event.set(Attr::kStatus, response.status);
+  event.set(Attr::kBytesIn, journey.bytes_in);
+  event.set(Attr::kBytesOut, response.body.size());
+  event.set(Attr::kDurationUs, microseconds_since(journey.started, clock_.steady()));
   if (journey.sent) {
-    event.with("run_us", journey.run_us);
-    event.with("items", journey.items);
-    if (journey.tokens > 0) event.with("tokens", journey.tokens);
+    event.set(Attr::kRunUs, journey.run_us);
+    event.set(Attr::kItems, journey.items);
+    if (journey.tokens > 0) event.set(Attr::kTokens, journey.tokens);
   }
   return event;
 }

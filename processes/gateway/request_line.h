@@ -24,12 +24,18 @@
 
 namespace mlxguard::gateway {
 
+/// The other end of a connection.
+struct Client {
+  std::string address;
+  std::uint16_t port = 0;
+};
+
 /// A request whose head is parsed and whose body still has to be read. The session implements it.
 class IncomingRequest {
  public:
   virtual ~IncomingRequest() = default;
   [[nodiscard]] virtual const RequestHead& head() const = 0;
-  [[nodiscard]] virtual std::string_view client_address() const = 0;
+  [[nodiscard]] virtual const Client& client() const = 0;
   /// Reads the body, within its bounds of size and time; valid until the response is sent.
   [[nodiscard]] virtual Task<Result<std::string_view>> read_body() = 0;
 };
@@ -55,18 +61,18 @@ class RequestLine {
   [[nodiscard]] Task<Answered> answer(IncomingRequest& request);
   /// The response to what never became a request: not HTTP, too slow, too large, one connection too
   /// many.
-  [[nodiscard]] Task<Answered> refuse(std::string_view client_address, const RequestHead& head,
-                                      Error error);
+  [[nodiscard]] Task<Answered> refuse(const Client& client, const RequestHead& head, Error error);
 
  private:
   /// What the event of a request will say. No content, ever.
   struct Journey {
     std::string request_id;
-    std::string_view client_address;
+    const Client* client = nullptr;
     std::string_view method;
     std::string_view route;
     Protocol protocol = Protocol::kOpenAi;
     std::optional<Identity> identity;
+    std::string key_hash;  ///< of credentials that were refused
     Model* model = nullptr;
     SteadyTime started;
     SteadyTime deadline;
@@ -90,7 +96,7 @@ class RequestLine {
   using Job = std::variant<TextJob, TensorJob>;
 
   [[nodiscard]] Task<Result<std::string>> walk(IncomingRequest& request, Journey& journey);
-  [[nodiscard]] Journey begin(std::string_view client_address, const RequestHead& head);
+  [[nodiscard]] Journey begin(const Client& client, const RequestHead& head);
   [[nodiscard]] Result<void> check_body_head(const RequestHead& head) const;
   [[nodiscard]] Result<std::string> read_only(const Match& match);
   [[nodiscard]] Result<Job> decode(const Match& match, std::string_view body, Journey& journey);

@@ -4,6 +4,8 @@
 #include <memory>
 
 namespace mlxguard::mirror {
+
+using record::Attr;
 namespace {
 
 constexpr std::size_t kKeptMax = 100'000;
@@ -24,8 +26,9 @@ record::Kind kind_of(Action action) {
 record::Event about(record::Kind kind, const std::string& project, const ProjectFile& file,
                     const std::string& client) {
   record::Event event{.kind = kind};
-  event.with("project", project).with("version", file.version).with("file", file.filename);
-  event.with("sha256", file.sha256).with("client", client);
+  event.set(Attr::kProject, project);
+  event.set(Attr::kVersion, file.version).set(Attr::kFile, file.filename);
+  event.set(Attr::kSha256, file.sha256).set(Attr::kClientIp, client);
   return event;
 }
 
@@ -58,8 +61,8 @@ Task<Result<void>> Decisions::report(std::string project, const ProjectFile& fil
                                      const Decision& decision, std::string client) {
   record::Event event = about(kind_of(decision.action), project, file, client);
   event.message = decision.reason;
-  event.with("verdict", std::string(name_of(decision.verdict)));
-  event.with("by_operator", decision.by_operator);
+  event.set(Attr::kVerdict, std::string(name_of(decision.verdict)));
+  event.set(Attr::kByOperator, decision.by_operator);
   if (decision.action != Action::kServe) {
     event.outcome = record::Outcome::kRefused;
     event.code = decision.code;
@@ -68,7 +71,7 @@ Task<Result<void>> Decisions::report(std::string project, const ProjectFile& fil
   for (std::size_t i = 0; i < decision.findings.size() && i < kFindingsLogged; ++i) {
     findings += (i == 0 ? "" : " ") + decision.findings[i].code;
   }
-  event.with("findings", findings);
+  event.set(Attr::kFindingCodes, findings);
   keep(project, file, decision);
   co_return co_await append(std::move(event));
 }
@@ -79,7 +82,9 @@ Task<Result<void>> Decisions::report_failure(std::string project, const ProjectF
   event.outcome = record::Outcome::kFailed;
   event.code = error.code;
   event.message = error.message;
-  if (!error.expected.empty()) event.with("expected", error.expected).with("actual", error.actual);
+  if (!error.expected.empty()) {
+    event.set(Attr::kExpected, error.expected).set(Attr::kActual, error.actual);
+  }
   Decision decision;
   decision.action = Action::kBlock;
   decision.code = error.code;
@@ -92,7 +97,7 @@ Task<Result<void>> Decisions::report_metadata(std::string project, const Project
                                               std::string client) {
   record::Event event = about(record::Kind::kMirrorServed, project, file, client);
   event.message = "metadata of the file";
-  event.with("metadata_sha256", file.metadata_sha256);
+  event.set(Attr::kMetadataSha256, file.metadata_sha256);
   co_return co_await append(std::move(event));
 }
 
@@ -114,11 +119,11 @@ Task<Result<void>> Decisions::report_hidden(std::string project, Hidden hidden) 
                : hidden.not_allowed > 0 ? ErrorCode::kMirrorNotAllowed
                                         : ErrorCode::kMirrorPage;
   event.message = "files left out of a project's page";
-  event.with("project", project).with("too_new", static_cast<std::int64_t>(hidden.held));
-  event.with("not_allowed", static_cast<std::int64_t>(hidden.not_allowed));
-  event.with("newest", hidden.newest);
-  event.with("not_understood", static_cast<std::int64_t>(hidden.skipped));
-  event.with("not_understood_why", hidden.skipped_why);
+  event.set(Attr::kProject, project).set(Attr::kTooNew, hidden.held);
+  event.set(Attr::kNotAllowed, hidden.not_allowed);
+  event.set(Attr::kNewest, hidden.newest);
+  event.set(Attr::kNotUnderstood, hidden.skipped);
+  event.set(Attr::kNotUnderstoodWhy, hidden.skipped_why);
   co_return co_await append(std::move(event));
 }
 
@@ -128,7 +133,7 @@ Task<Result<void>> Decisions::report_page(std::string project, const Error& erro
   event.outcome = record::Outcome::kFailed;
   event.code = error.code;
   event.message = error.message;
-  event.with("project", project);
+  event.set(Attr::kProject, project);
   co_return co_await append(std::move(event));
 }
 
@@ -137,7 +142,7 @@ Task<Result<void>> Decisions::report_stranger(std::string client) {
   event.outcome = record::Outcome::kRefused;
   event.code = ErrorCode::kCredentialsInvalid;
   event.message = "a request to the mirror without a valid API key";
-  event.with("client", client);
+  event.set(Attr::kClientIp, client);
   co_return co_await append(std::move(event));
 }
 

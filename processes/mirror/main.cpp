@@ -26,6 +26,7 @@
 namespace {
 
 using namespace mlxguard;
+using record::Attr;
 using namespace mlxguard::mirror;
 namespace fs = std::filesystem;
 
@@ -98,16 +99,16 @@ record::Event start_event(const ServeOptions& options, const Scanner& scanner,
                           const std::string& url) {
   record::Event event{.kind = record::Kind::kServerStarted};
   event.message = "the mirror is ready";
-  event.with("process", std::string("mlxguard-mirror")).with("url", url);
-  event.with("upstream", options.upstream.text()).with("scanner", scanner.description());
-  event.with("cooldown_seconds", std::int64_t{options.cooldown.count() / 1000});
+  event.set(Attr::kProcess, std::string("mlxguard-mirror")).set(Attr::kUrl, url);
+  event.set(Attr::kUpstream, options.upstream.text()).set(Attr::kScanner, scanner.description());
+  event.set(Attr::kCooldownSeconds, options.cooldown.count() / 1000);
   std::string accepted;
   for (const Unknown unknown : options.accepted) {
     accepted += (accepted.empty() ? "" : " ") +
                 std::string(unknown_rows()[static_cast<std::size_t>(unknown)].name);
   }
-  event.with("accepted", accepted);
-  event.with("allow_list", options.allow_list.string());
+  event.set(Attr::kAccepted, accepted);
+  event.set(Attr::kAllowList, options.allow_list.string());
   return event;
 }
 

@@ -23,6 +23,7 @@
 namespace {
 
 using namespace mlxguard;
+using record::Attr;
 using namespace mlxguard::supervisor;
 namespace fs = std::filesystem;
 
@@ -127,9 +128,9 @@ void report_start(record::Sink& log, const Supervisor& supervisor, std::size_t m
                   const sandbox::Host& host) {
   record::Event started{.kind = record::Kind::kServerStarted};
   started.message = "serving";
-  started.with("url", supervisor.url())
-      .with("models", static_cast<std::int64_t>(models))
-      .with("isolation", std::string(sandbox::name_of(host.level())));
+  started.set(Attr::kUrl, supervisor.url())
+      .set(Attr::kModels, models)
+      .set(Attr::kIsolation, std::string(sandbox::name_of(host.level())));
   if (auto logged = log.append(started); !logged) {
     print(stderr, "mlxguard: error: an event could not be logged [log.write]");
   }
@@ -169,11 +170,13 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   }
   record::Event probed{.kind = record::Kind::kIsolationProbed};
   probed.message = "isolation level " + std::string(sandbox::name_of(host.level()));
+  std::string mechanisms;
   for (const auto& row : host.report().mechanisms()) {
-    probed.with(std::string(sandbox::name_of(row.mechanism)),
-                row.state == sandbox::MechanismState::kActive ? "active " + row.detail
-                                                              : "unavailable: " + row.detail);
+    const bool active = row.state == sandbox::MechanismState::kActive;
+    mechanisms += (mechanisms.empty() ? "" : "; ") + std::string(sandbox::name_of(row.mechanism)) +
+                  (active ? ": active " : ": unavailable: ") + row.detail;
   }
+  probed.set(Attr::kIsolation, sandbox::name_of(host.level())).set(Attr::kMechanisms, mechanisms);
   MLXGUARD_TRY(log->append(probed));
 
   MLXGUARD_TRY_ASSIGN(parts.worker_program, open_beside_self("mlxguard-worker"));

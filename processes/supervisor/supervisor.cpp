@@ -12,6 +12,8 @@
 #include "supervisor_state.h"
 
 namespace mlxguard::supervisor {
+
+using record::Attr;
 namespace {
 
 using std::chrono::milliseconds;
@@ -34,11 +36,11 @@ sandbox::ExitVerdict judged(Result<sandbox::ExitVerdict> verdict) {
 }
 
 void add_usage(record::Event& event, const sandbox::ExitVerdict& verdict) {
-  event.with("verdict", std::string(sandbox::name_of(verdict.reason)));
-  if (verdict.signal) event.with("signal", std::int64_t{*verdict.signal});
-  event.with("cpu_ms", std::int64_t{verdict.usage.cpu_time.count() / 1000});
+  event.set(Attr::kVerdict, std::string(sandbox::name_of(verdict.reason)));
+  if (verdict.signal) event.set(Attr::kSignal, *verdict.signal);
+  event.set(Attr::kCpuMs, verdict.usage.cpu_time.count() / 1000);
   if (verdict.usage.memory_bytes_peak) {
-    event.with("memory_bytes_peak", static_cast<std::int64_t>(*verdict.usage.memory_bytes_peak));
+    event.set(Attr::kMemoryBytesPeak, *verdict.usage.memory_bytes_peak);
   }
 }
 

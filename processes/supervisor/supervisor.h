@@ -77,6 +77,7 @@ class Supervisor {
   [[nodiscard]] int milliseconds_until_due(Time now) const;
   void drain(int signal_fd);
   void report(const record::Event& event);
+  [[nodiscard]] static record::Event worker_event(const Model& model, record::Event event);
 
   Parts parts_;
   std::vector<std::unique_ptr<Model>> models_;

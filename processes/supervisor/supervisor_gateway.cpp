@@ -6,6 +6,8 @@
 #include "supervisor_state.h"
 
 namespace mlxguard::supervisor {
+
+using record::Attr;
 namespace {
 
 using std::chrono::milliseconds;
@@ -51,6 +53,8 @@ Result<void> Supervisor::start_gateway() {
   config.idle_timeout_ms = from.idle_timeout_ms;
   config.request_timeout_ms = from.request_timeout_ms;
   config.answer_after_event_durable = from.answer_after_durable;
+  const Bytes hash_key = parts_.log->correlation_key();
+  config.event_hash_key.assign(hash_key.begin(), hash_key.end());
   const std::array<int, 1> sockets{parts_.listener.socket.get()};
   return gateway_->control.send(config, sockets);
 }
@@ -90,14 +94,15 @@ Result<void> Supervisor::handle_gateway_message(const wire::Received& received) 
       return {};
     }
     case ipc::MessageType::kReportEvent: {
-      MLXGUARD_TRY_ASSIGN(const auto message, received.as<ipc::ReportEvent>());
-      MLXGUARD_TRY_ASSIGN(record::Event event, message.to_event());
+      MLXGUARD_TRY_ASSIGN(auto message, received.as<ipc::ReportEvent>());
+      const std::uint64_t sequence = message.sequence;
+      MLXGUARD_TRY_ASSIGN(record::Event event, std::move(message).to_event());
       if (record::describe(event.kind).line != record::Line::kRequest) {
         return make_error(ErrorCode::kWorkerProtocol,
                           "the gateway reported an event that is not its own")
-            .about(message.kind);
+            .about(std::string(record::describe(event.kind).name));
       }
-      return gateway_->relay->submit(message.sequence, std::move(event));
+      return gateway_->relay->submit(sequence, std::move(event));
     }
     case ipc::MessageType::kWorkerOverdue: {
       MLXGUARD_TRY_ASSIGN(const auto overdue, received.as<ipc::WorkerOverdue>());
@@ -128,7 +133,8 @@ void Supervisor::handle_gateway() {
     }
     if (!handled) {
       // A gateway that breaks the protocol may be compromised: it is replaced, not argued with.
-      report(record::event_of(record::Kind::kWorkerDied, handled.error(), "gateway"));
+      record::Event broken = record::event_of(record::Kind::kWorkerDied, handled.error());
+      report(broken.set(Attr::kProcess, "gateway").set(Attr::kPid, gateway_->child.pid()));
       drop_gateway();
       return;
     }
@@ -136,16 +142,18 @@ void Supervisor::handle_gateway() {
 }
 
 void Supervisor::gateway_ended() {
+  const auto pid = gateway_->child.pid();
   const sandbox::ExitVerdict verdict = judged(gateway_->child.wait());
   gateway_.reset();
   for (const auto& model : models_) model->announced = false;
   const limits::RestartDecision decision = gateway_restarts_->on_death(steady_clock::now());
   gateway_restart_at_ = steady_clock::now() + decision.delay;
   record::Event died =
-      record::event_of(record::Kind::kWorkerDied, verdict_error(verdict, "gateway"), "gateway");
+      record::event_of(record::Kind::kWorkerDied, verdict_error(verdict, "gateway"));
+  died.set(Attr::kProcess, "gateway").set(Attr::kPid, pid);
   died.outcome = record::Outcome::kFailed;
   add_usage(died, verdict);
-  died.with("restart_in_ms", std::chrono::ceil<milliseconds>(decision.delay).count());
+  died.set(Attr::kRestartInMs, std::chrono::ceil<milliseconds>(decision.delay).count());
   report(died);
 }
 

@@ -7,6 +7,8 @@
 #include "supervisor_state.h"
 
 namespace mlxguard::supervisor {
+
+using record::Attr;
 namespace {
 
 using std::chrono::milliseconds;
@@ -45,9 +47,9 @@ Result<void> Supervisor::start_worker(Model& model) {
   record::Event passed{.kind = record::Kind::kModelPassed};
   passed.model = model.verified->name();
   passed.message = "verified descriptors handed to a worker";
-  passed.with("pid", std::int64_t{model.worker->pid()})
-      .with("root_digest", model.verified->root_digest())
-      .with("files", static_cast<std::int64_t>(model.verified->files().size()));
+  passed.set(Attr::kPid, model.worker->pid())
+      .set(Attr::kRootDigest, model.verified->root_digest())
+      .set(Attr::kFiles, model.verified->files().size());
   report(passed);
   return {};
 }
@@ -59,17 +61,19 @@ void Supervisor::worker_ready(Model& model) {
   record::Event loaded{.kind = record::Kind::kModelLoaded};
   loaded.model = model.verified->name();
   loaded.message = "mlx loaded the verified bytes";
-  loaded.with("runtime", model.worker->runtime())
-      .with("load_us", std::int64_t{model.worker->load_time().count()})
-      .with("root_digest", model.verified->root_digest());
+  loaded.set(Attr::kRuntime, model.worker->runtime())
+      .set(Attr::kLoadUs, model.worker->load_time().count())
+      .set(Attr::kRootDigest, model.verified->root_digest());
   report(loaded);
   record::Event started{.kind =
                             again ? record::Kind::kWorkerRestarted : record::Kind::kWorkerStarted};
   started.model = model.verified->name();
   started.message = "a locked worker is ready";
-  started.with("pid", std::int64_t{model.worker->pid()})
-      .with("generation", static_cast<std::int64_t>(model.generation))
-      .with("isolation", model.worker->isolation());
+  started.set(Attr::kProcess, "worker")
+      .set(Attr::kPid, model.worker->pid())
+      .set(Attr::kRootDigest, model.verified->root_digest())
+      .set(Attr::kGeneration, model.generation)
+      .set(Attr::kIsolation, model.worker->isolation());
   report(started);
 }
 
@@ -91,11 +95,19 @@ Result<void> Supervisor::announce(Model& model) {
   return {};
 }
 
+/// Names the worker's process, which is still there to be named.
+record::Event Supervisor::worker_event(const Model& model, record::Event event) {
+  event.model = model.verified->name();
+  event.set(Attr::kProcess, "worker").set(Attr::kPid, model.worker->pid());
+  event.set(Attr::kRootDigest, model.verified->root_digest());
+  return event;
+}
+
 void Supervisor::handle_worker(Model& model) {
   const launch::Stage before = model.worker->stage();
   auto advanced = model.worker->advance();
   if (!advanced) {
-    report(record::event_of(record::Kind::kWorkerDied, advanced.error(), model.verified->name()));
+    report(worker_event(model, record::event_of(record::Kind::kWorkerDied, advanced.error())));
     model.worker->kill(sandbox::KillReason::kShutdown);
     return;
   }
@@ -104,8 +116,7 @@ void Supervisor::handle_worker(Model& model) {
     worker_ready(model);
     if (gateway_ && gateway_->ready) {
       if (auto announced = announce(model); !announced) {
-        report(
-            record::event_of(record::Kind::kWorkerDied, announced.error(), model.verified->name()));
+        report(worker_event(model, record::event_of(record::Kind::kWorkerDied, announced.error())));
       }
     }
   } else if (model.worker->stage() == launch::Stage::kFailed) {
@@ -119,6 +130,7 @@ void Supervisor::worker_ended(Model& model) {
   const auto now = steady_clock::now();
   const limits::RestartDecision decision = model.restarts.on_death(now);
   const Error error = verdict_error(verdict, model.verified->name());
+  record::Event died = worker_event(model, record::event_of(record::Kind::kWorkerDied, error));
   model.worker.reset();
   model.start_until.reset();
   model.restart_at = now + decision.delay;
@@ -132,12 +144,11 @@ void Supervisor::worker_ended(Model& model) {
       std::max<std::int64_t>(1000, std::chrono::ceil<milliseconds>(decision.delay).count());
   if (auto packet = wire::pack(down)) send_to_gateway(*std::move(packet));
 
-  record::Event died = record::event_of(record::Kind::kWorkerDied, error, model.verified->name());
   died.outcome = record::Outcome::kFailed;
   add_usage(died, verdict);
-  died.with("generation", static_cast<std::int64_t>(model.generation))
-      .with("restart_in_ms", std::chrono::ceil<milliseconds>(decision.delay).count())
-      .with("breaker_open", decision.breaker_open);
+  died.set(Attr::kGeneration, model.generation)
+      .set(Attr::kRestartInMs, std::chrono::ceil<milliseconds>(decision.delay).count())
+      .set(Attr::kBreakerOpen, decision.breaker_open);
   report(died);
 }
 

@@ -32,8 +32,8 @@ struct Signed : test::ModelOnDisk {
 };
 
 std::string field(const record::Event& event, const std::string& name) {
-  for (const auto& [key, value] : event.fields) {
-    if (key != name) continue;
+  for (const auto& [id, value] : event.attributes) {
+    if (record::describe(id).name != name) continue;
     if (const auto* text = std::get_if<std::string>(&value)) return *text;
     if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
   }

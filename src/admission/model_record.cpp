@@ -7,6 +7,7 @@
 
 namespace mlxguard::admission {
 
+using record::Attr;
 using record::Event;
 using record::Kind;
 
@@ -15,9 +16,9 @@ namespace {
 /// Which rule decided.
 Event& with_judgement(Event& event, const trust::Judgement& judgement) {
   if (judgement.source.empty()) return event;
-  return event.with("source", judgement.source)
-      .with("match", judgement.match)
-      .with("mode", std::string(trust::name_of(judgement.mode)));
+  return event.set(Attr::kSource, judgement.source)
+      .set(Attr::kMatch, judgement.match)
+      .set(Attr::kMode, std::string(trust::name_of(judgement.mode)));
 }
 
 }  // namespace
@@ -32,15 +33,15 @@ Result<void> ModelRecord::append(Kind kind, std::string message,
   Event event{.kind = kind};
   event.model = model_;
   event.message = std::move(message);
-  event.with("root_digest", report.root_digest)
-      .with("signer", report.signer)
-      .with("signer_name", report.signer_name)
-      .with("files", static_cast<std::int64_t>(report.files))
-      .with("bytes", static_cast<std::int64_t>(report.bytes))
-      .with("duration_us", std::int64_t{elapsed.count()});
+  event.set(Attr::kRootDigest, report.root_digest)
+      .set(Attr::kSigner, report.signer)
+      .set(Attr::kSignerName, report.signer_name)
+      .set(Attr::kFiles, report.files)
+      .set(Attr::kBytes, report.bytes)
+      .set(Attr::kDurationUs, elapsed.count());
   if (kind == Kind::kModelVerified) {
-    event.with("basis", report.basis == signature::Basis::kDigests ? "digests" : "receipt");
-    event.with("hashed_bytes", report.basis == signature::Basis::kDigests
+    event.set(Attr::kBasis, report.basis == signature::Basis::kDigests ? "digests" : "receipt");
+    event.set(Attr::kHashedBytes, report.basis == signature::Basis::kDigests
                                    ? static_cast<std::int64_t>(report.bytes)
                                    : std::int64_t{0});
   }
@@ -66,10 +67,10 @@ Result<trust::Approval> ModelRecord::decide(PolicyStation& policy,
   Event event{.kind = Kind::kModelInspected};
   event.model = model_;
   event.message = report.complete() ? "inspected to its end" : "could not be inspected to its end";
-  event.with("root_digest", verifier.report().root_digest)
-      .with("findings", static_cast<std::int64_t>(report.findings.size()))
-      .with("not_inspected", static_cast<std::int64_t>(report.not_inspected.size()));
-  if (const auto worst = report.worst()) event.with("worst", std::string(inspect::name_of(*worst)));
+  event.set(Attr::kRootDigest, verifier.report().root_digest)
+      .set(Attr::kFindings, report.findings.size())
+      .set(Attr::kNotInspected, report.not_inspected.size());
+  if (const auto worst = report.worst()) event.set(Attr::kWorst, inspect::name_of(*worst));
   MLXGUARD_TRY(sink_.append(event));
   return decided;
 }
@@ -89,7 +90,7 @@ Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
     Event event =
         record::event_of(Kind::kModelWarned, trust::error_of(condition, judgement), model_);
     event.outcome = record::Outcome::kSuccess;  // the model passes
-    with_judgement(event, judgement).with("rule", condition.rule);
+    with_judgement(event, judgement).set(Attr::kRule, condition.rule);
     MLXGUARD_TRY(sink_.append(event));
   }
   return {};
@@ -97,12 +98,11 @@ Result<void> ModelRecord::warned(const trust::Judgement& judgement) {
 
 Error ModelRecord::refused(Error error, const Walked& walked) {
   Event event = record::event_of(Kind::kModelRefused, error, model_);
-  event.with("findings",
-             static_cast<std::int64_t>(walked.findings.empty() ? 1 : walked.findings.size()));
+  event.set(Attr::kFindings, walked.findings.empty() ? 1 : walked.findings.size());
   if (walked.judgement) {
     with_judgement(event, *walked.judgement);
     const trust::Condition* failed = walked.judgement->first_failed();
-    if (failed != nullptr && failed->code == error.code) event.with("rule", failed->rule);
+    if (failed != nullptr && failed->code == error.code) event.set(Attr::kRule, failed->rule);
   }
   if (auto logged = sink_.append(event); !logged) {
     return std::move(logged).error().with("recording a refusal", name_of(error.code));

@@ -10,6 +10,8 @@
 #include "crypto/random.h"
 
 namespace mlxguard::admission {
+
+using record::Attr;
 namespace {
 
 using artifact::Store;
@@ -107,10 +109,10 @@ Event stored_event(Kind kind, std::string message, const StoredModel& model) {
   Event event{.kind = kind};
   event.model = model.name;
   event.message = std::move(message);
-  event.with("root_digest", model.root_digest)
-      .with("signer", model.signer)
-      .with("files", static_cast<std::int64_t>(model.files.size()))
-      .with("bytes", static_cast<std::int64_t>(model.bytes));
+  event.set(Attr::kRootDigest, model.root_digest)
+      .set(Attr::kSigner, model.signer)
+      .set(Attr::kFiles, model.files.size())
+      .set(Attr::kBytes, model.bytes);
   return event;
 }
 

@@ -9,6 +9,8 @@
 #include "trust/key_actions.h"
 
 namespace mlxguard::admission {
+
+using record::Attr;
 namespace {
 
 using record::Event;
@@ -31,9 +33,9 @@ Event key_used(const SignRequest& request, const std::string& model, const crypt
   Event used{.kind = Kind::kKeyUsed};
   used.model = model;
   used.message = "opened to sign a model";
-  return used.with("key", request.key_name)
-      .with("fingerprint", key.public_key().fingerprint())
-      .with("memory_locked", crypto::private_memory_is_locked());
+  return used.set(Attr::kKey, request.key_name)
+      .set(Attr::kFingerprint, key.public_key().fingerprint())
+      .set(Attr::kMemoryLocked, crypto::private_memory_is_locked());
 }
 
 /// What the first signer's bundle lists. It is not believed: the files are hashed, and must be
@@ -98,13 +100,13 @@ Result<Signed> sign_and_put(const SignRequest& request, artifact::ModelFolder& f
   Event done{.kind = Kind::kModelSigned};
   done.model = folder.base_name();
   done.message = "signed";
-  done.with("root_digest", result.root_digest)
-      .with("signer", result.signer)
-      .with("key", request.key_name)
-      .with("files", static_cast<std::int64_t>(result.files))
-      .with("bytes", static_cast<std::int64_t>(result.bytes))
-      .with("hashed_bytes", static_cast<std::int64_t>(result.hashed_bytes))
-      .with("duration_us", std::int64_t{elapsed.count()});
+  done.set(Attr::kRootDigest, result.root_digest)
+      .set(Attr::kSigner, result.signer)
+      .set(Attr::kKey, request.key_name)
+      .set(Attr::kFiles, result.files)
+      .set(Attr::kBytes, result.bytes)
+      .set(Attr::kHashedBytes, result.hashed_bytes)
+      .set(Attr::kDurationUs, elapsed.count());
   MLXGUARD_TRY(sink.append(done));
   MLXGUARD_TRY_ASSIGN(
       result.signature_file,
@@ -125,7 +127,7 @@ Result<Signed> sign(const SignRequest& request, const crypto::KeyStore& keys, re
   auto key = open_key(request, keys, clock);
   if (!key) {
     Event refused = record::event_of(Kind::kKeyRefused, key.error(), folder.base_name());
-    MLXGUARD_TRY(sink.append(refused.with("key", request.key_name)));
+    MLXGUARD_TRY(sink.append(refused.set(Attr::kKey, request.key_name)));
     return std::move(key).error();
   }
   MLXGUARD_TRY(sink.append(key_used(request, folder.base_name(), **key)));

@@ -7,6 +7,8 @@
 #include "admission/model_store.h"
 
 namespace mlxguard::admission {
+
+using record::Attr;
 namespace {
 
 using signature::Verifier;
@@ -98,10 +100,10 @@ Result<void> put_on_record(const TrustAnswer& answer, const std::string& model,
   if (answer.refusal) event = record::event_of(record::Kind::kTrustChecked, *answer.refusal, model);
   event.model = model;
   if (!answer.refusal) event.message = "the trust policy allows it";
-  event.with("source", answer.judgement.source).with("match", answer.judgement.match);
-  event.with("mode", std::string(trust::name_of(answer.judgement.mode)));
+  event.set(Attr::kSource, answer.judgement.source).set(Attr::kMatch, answer.judgement.match);
+  event.set(Attr::kMode, std::string(trust::name_of(answer.judgement.mode)));
   const Condition* first = answer.judgement.first_failed();
-  if (first != nullptr) event.with("rule", first->rule);
+  if (first != nullptr) event.set(Attr::kRule, first->rule);
   return sink.append(event);
 }
 

@@ -99,6 +99,9 @@ class JsonDocument {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Appends `text` as a JSON string, quotes included, the way JsonWriter writes it.
+void append_json_string(std::string& out, std::string_view text);
+
 /// Writes compact JSON, one token after another; commas and escapes are its business. Misuse (a
 /// value without a key inside an object) is a broken invariant. Strings are written as valid UTF-8:
 /// invalid bytes become U+FFFD, control characters are escaped.

@@ -69,6 +69,23 @@ void append_number(std::string& out, T value) {
 
 }  // namespace
 
+void append_json_string(std::string& out, std::string_view text) {
+  out.push_back('"');
+  if (is_utf8(text)) {
+    append_utf8(out, text);
+  } else {
+    for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte >= 0x80) {
+        out += kReplacement;
+      } else {
+        append_escaped(out, byte);
+      }
+    }
+  }
+  out.push_back('"');
+}
+
 void JsonWriter::before_value() {
   if (after_key_) {
     after_key_ = false;
@@ -117,20 +134,7 @@ JsonWriter& JsonWriter::key(std::string_view name) {
 
 JsonWriter& JsonWriter::string(std::string_view text) {
   before_value();
-  out_.push_back('"');
-  if (is_utf8(text)) {
-    append_utf8(out_, text);
-  } else {
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= 0x80) {
-        out_ += kReplacement;
-      } else {
-        append_escaped(out_, byte);
-      }
-    }
-  }
-  out_.push_back('"');
+  append_json_string(out_, text);
   return *this;
 }
 

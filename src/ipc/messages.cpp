@@ -1,30 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipc/messages.h"
 
+#include "base/limits.h"
+
 namespace mlxguard::ipc {
 namespace {
 
-WireField wire_field(const std::string& name, const record::FieldValue& value) {
-  struct Visitor {
-    WireField& field;
-    void operator()(const std::string& text) const { field.text = text; }
-    void operator()(std::int64_t integer) const {
-      field.type = FieldType::kInteger;
-      field.integer = integer;
+/// At most so many bytes, cut between characters.
+std::string shortened(std::string_view text, std::size_t bytes_max) {
+  if (text.size() > bytes_max) {
+    while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0) == 0x80) {
+      --bytes_max;
     }
-    void operator()(double number) const {
-      field.type = FieldType::kNumber;
-      field.number = number;
-    }
-    void operator()(bool flag) const {
-      field.type = FieldType::kBool;
-      field.integer = flag ? 1 : 0;
-    }
-  };
-  WireField field;
-  field.name = name;
-  std::visit(Visitor{field}, value);
-  return field;
+  }
+  return std::string(text.substr(0, bytes_max));
+}
+
+WireAttribute wire_attribute(record::AttrId id, const record::AttrValue& value) {
+  WireAttribute wire;
+  wire.number = static_cast<std::uint16_t>(id);
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    wire.text = shortened(*text, record::describe(id).bytes_max);
+  } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    wire.integer = *integer;
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    wire.real = *real;
+  } else {
+    wire.integer = std::get<bool>(value) ? 1 : 0;
+  }
+  return wire;
+}
+
+record::AttrValue value_of(record::AttrType type, WireAttribute& wire) {
+  switch (type) {
+    case record::AttrType::kText:
+      return std::move(wire.text);
+    case record::AttrType::kInteger:
+      return wire.integer;
+    case record::AttrType::kNumber:
+      return wire.real;
+    case record::AttrType::kBool:
+      return wire.integer != 0;
+  }
+  MLXGUARD_CHECK(false);
+}
+
+Result<void> add_attribute(record::Event& event, WireAttribute& wire) {
+  const record::AttrRow* row = record::find_attribute(wire.number);
+  if (row == nullptr || event.find(row->id) != nullptr) {
+    return make_error(ErrorCode::kWorkerProtocol, "an event with an unknown or repeated attribute");
+  }
+  if (wire.text.size() > row->bytes_max) {
+    return make_error(ErrorCode::kWorkerProtocol, "an event's attribute is longer than its bound");
+  }
+  MLXGUARD_CHECK(event.set_untyped(row->id, value_of(row->type, wire)));
+  return {};
 }
 
 }  // namespace
@@ -66,12 +96,14 @@ ReportEvent ReportEvent::of(std::uint64_t sequence, const record::Event& event) 
   report.outcome = static_cast<std::uint8_t>(event.outcome);
   report.model = event.model;
   if (event.code) report.code = name_of(*event.code);
-  report.message = event.message;
-  for (const auto& [name, value] : event.fields) report.fields.push_back(wire_field(name, value));
+  report.message = shortened(event.message, limits::kEventFieldBytesMax);
+  for (const auto& [id, value] : event.attributes) {
+    report.attributes.push_back(wire_attribute(id, value));
+  }
   return report;
 }
 
-Result<record::Event> ReportEvent::to_event() const {
+Result<record::Event> ReportEvent::to_event() && {
   const record::KindRow* row = record::find_kind(kind);
   const ErrorCodeRow* code_row = code.empty() ? nullptr : find_error_code(code);
   if (row == nullptr || outcome > static_cast<std::uint8_t>(record::Outcome::kFailed) ||
@@ -80,25 +112,15 @@ Result<record::Event> ReportEvent::to_event() const {
   }
   record::Event event{.kind = row->kind};
   event.outcome = static_cast<record::Outcome>(outcome);
-  event.model = model;
-  if (code_row != nullptr) event.code = code_row->code;
-  event.message = message;
-  for (const WireField& field : fields) {
-    switch (field.type) {
-      case FieldType::kString:
-        event.with(field.name, field.text);
-        break;
-      case FieldType::kInteger:
-        event.with(field.name, field.integer);
-        break;
-      case FieldType::kNumber:
-        event.with(field.name, field.number);
-        break;
-      case FieldType::kBool:
-        event.with(field.name, field.integer != 0);
-        break;
-    }
+  if (message.size() > limits::kEventFieldBytesMax || model.size() > limits::kEventFieldBytesMax ||
+      attributes.size() > limits::kEventFieldsMax) {
+    return make_error(ErrorCode::kWorkerProtocol, "an event beyond its bounds");
   }
+  event.model = std::move(model);
+  if (code_row != nullptr) event.code = code_row->code;
+  event.message = std::move(message);
+  event.attributes.reserve(attributes.size());
+  for (WireAttribute& attribute : attributes) MLXGUARD_TRY(add_attribute(event, attribute));
   return event;
 }
 

@@ -189,6 +189,7 @@ struct GatewayConfig {
   std::int64_t request_timeout_ms = 0;
   bool answer_after_event_durable = true;
   std::uint32_t requests_per_second_max = 0;  ///< of one API key; 0: no bound
+  std::vector<std::uint8_t> event_hash_key;   ///< for the hash of a key that was refused
   template <class Archive>
   void visit(Archive& archive) {
     archive(api_keys), archive(anonymous_allowed), archive(tls_certificate_pem),
@@ -196,7 +197,8 @@ struct GatewayConfig {
         archive(header_bytes_max), archive(connections_max), archive(queue_max),
         archive(in_flight_max), archive(texts_max), archive(text_bytes_max),
         archive(header_timeout_ms), archive(idle_timeout_ms), archive(request_timeout_ms),
-        archive(answer_after_event_durable), archive(requests_per_second_max);
+        archive(answer_after_event_durable), archive(requests_per_second_max),
+        archive(event_hash_key);
   }
 };
 
@@ -261,17 +263,15 @@ struct GatewayReady {
   }
 };
 
-enum class FieldType : std::uint8_t { kString, kInteger, kNumber, kBool, kLast = kBool };
-
-struct WireField {
-  std::string name;
-  FieldType type = FieldType::kString;
+/// The attribute's number in record/attributes.h and its value; the row says which member holds it.
+struct WireAttribute {
+  std::uint16_t number = 0;
   std::string text;
-  std::int64_t integer = 0;
-  double number = 0;
+  std::int64_t integer = 0;  ///< of a bool too
+  double real = 0;
   template <class Archive>
   void visit(Archive& archive) {
-    archive(name), archive(type), archive(text), archive(integer), archive(number);
+    archive(number), archive(text), archive(integer), archive(real);
   }
 };
 
@@ -284,15 +284,16 @@ struct ReportEvent {
   std::string model;
   std::string code;
   std::string message;
-  std::vector<WireField> fields;
+  std::vector<WireAttribute> attributes;
   template <class Archive>
   void visit(Archive& archive) {
     archive(sequence), archive(kind), archive(outcome), archive(model), archive(code),
-        archive(message), archive(fields);
+        archive(message), archive(attributes);
   }
   [[nodiscard]] static ReportEvent of(std::uint64_t sequence, const record::Event& event);
-  /// kWorkerProtocol for an unknown kind, outcome or code.
-  [[nodiscard]] Result<record::Event> to_event() const;
+  /// kWorkerProtocol for an unknown kind, outcome, code or attribute, for one that comes twice, and
+  /// for texts and lists beyond their bounds.
+  [[nodiscard]] Result<record::Event> to_event() &&;
 };
 
 /// A worker still holds a request past its deadline: the supervisor kills it.

@@ -15,6 +15,8 @@
 #include "log/ocsf.h"
 
 namespace mlxguard::log {
+
+using record::Attr;
 namespace {
 
 constexpr std::chrono::milliseconds kRetryAfter{500};
@@ -90,6 +92,7 @@ struct EventLog::Impl {
   crypto::Ed25519Key key;
   std::string dir;
   std::string origin;
+  Hash correlation_key{};
   Recovery recovery;
 
   // The commit thread's own.
@@ -127,6 +130,8 @@ Result<void> EventLog::Impl::open() {
   if (options.head_path.empty()) {
     options.head_path = std::filesystem::path(dir).parent_path() / layout::kHead;
   }
+  correlation_key =
+      crypto::hmac_sha256(key.seed().bytes(), as_bytes("mlxguard event correlation v1"));
   MLXGUARD_TRY(make_folders(dir));
   MLXGUARD_TRY(make_folders(options.head_path.parent_path().string()));
   const std::string lock_path = dir + "/" + layout::kAppendLock;
@@ -193,10 +198,10 @@ Result<void> EventLog::Impl::append_recovered_event() {
     event.code = ErrorCode::kLogJournal;
     event.message += "; parts of its journal were damaged";
   }
-  event.with("pending_events", static_cast<std::int64_t>(recovery.pending_events))
-      .with("torn_bytes", static_cast<std::int64_t>(recovery.torn_bytes))
-      .with("lost_events", static_cast<std::int64_t>(recovery.lost_events))
-      .with("damaged_files", static_cast<std::int64_t>(recovery.damaged_files));
+  event.set(Attr::kPendingEvents, recovery.pending_events)
+      .set(Attr::kTornBytes, recovery.torn_bytes)
+      .set(Attr::kLostEvents, recovery.lost_events)
+      .set(Attr::kDamagedFiles, recovery.damaged_files);
   Waiter waiter(1);
   std::vector<Pending> items;
   items.push_back(
@@ -429,6 +434,8 @@ Result<void> EventLog::flush() {
 Result<void> EventLog::close() { return impl_->stop(); }
 
 std::uint64_t EventLog::size() const { return impl_->size; }
+
+Bytes EventLog::correlation_key() const { return impl_->correlation_key; }
 
 const std::string& EventLog::origin() const { return impl_->origin; }
 const Recovery& EventLog::recovery() const { return impl_->recovery; }

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "base/byte_reader.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "crypto/ed25519.h"
@@ -60,6 +61,9 @@ class EventLog final : public record::Sink {
   /// flush(), then no more events are taken.
   [[nodiscard]] Result<void> close();
 
+  /// For keyed hashes in events: equal inputs of one state folder have equal hashes, and nobody
+  /// without its log key can make them.
+  [[nodiscard]] Bytes correlation_key() const;
   /// Number of durable events that this process knows of.
   [[nodiscard]] std::uint64_t size() const;
   [[nodiscard]] const std::string& origin() const;

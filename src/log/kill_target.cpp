@@ -7,7 +7,7 @@
 //   log_target verify STATE                        findings, then "ok" or "bad"
 //   log_target dump STATE                          the lines of the log
 //   log_target kinds                               one sample record of every kind
-//   log_target table                               the markdown table of kinds
+//   log_target table                               the markdown tables of kinds and attributes
 #include <unistd.h>
 
 #include <cstdio>
@@ -28,6 +28,7 @@
 namespace {
 
 using namespace mlxguard;          // NOLINT: a program of its own
+using record::Attr;
 using namespace mlxguard::log;  // NOLINT
 
 const SystemClock kClock;
@@ -60,7 +61,7 @@ Result<std::unique_ptr<EventLog>> open_log(const std::string& state) {
 record::Event event_number(const std::string& name, std::int64_t number) {
   record::Event event{.kind = record::Kind::kInferenceDone, .model = "m"};
   event.message = std::string(static_cast<std::size_t>(number % 700), 'x');
-  event.with("producer", name).with("sequence", number);
+  event.set(Attr::kRequest, name).set(Attr::kCount, number);
   return event;
 }
 
@@ -145,8 +146,8 @@ int kinds() {
     record::Event event{.kind = row.kind, .outcome = record::Outcome::kRefused, .model = "minilm"};
     event.code = ErrorCode::kDigestMismatch;
     event.time = kClock.now();
-    event.with("subject", "model.safetensors").with("client_ip", "127.0.0.1");
-    event.with("client_port", std::int64_t{40000}).with("bytes", std::int64_t{123});
+    event.set(Attr::kSubject, "model.safetensors").set(Attr::kClientIp, "127.0.0.1");
+    event.set(Attr::kClientPort, 40000).set(Attr::kBytes, 123);
     say(writer.write(event));
   }
   return 0;
@@ -166,7 +167,9 @@ int run(int count, char** arguments) {
   if (command == "dump" && words.size() == 2) return dump(words[1]);
   if (command == "kinds") return kinds();
   if (command == "table") {
-    std::fputs(record::markdown_table_of_kinds().c_str(), stdout);
+    const std::string tables =
+        record::markdown_table_of_kinds() + "\n" + record::markdown_table_of_attributes();
+    std::fputs(tables.c_str(), stdout);
     return 0;
   }
   std::fputs("usage: see the head of kill_target.cpp\n", stderr);

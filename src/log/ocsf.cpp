@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "codec/json.h"
+#include "log/json_text.h"
 
 namespace mlxguard::log {
 namespace {
@@ -29,112 +30,150 @@ struct Bounds {
 constexpr Bounds kBounds[] = {
     {limits::kEventFieldBytesMax, limits::kEventFieldsMax}, {1024, 64}, {256, 32}, {64, 32}};
 
+void append_hex(std::string& out, std::uint64_t value, int digits) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (int i = digits - 1; i >= 0; --i) out.push_back(kDigits[(value >> (4 * i)) & 0xf]);
+}
+
+
+}  // namespace
+
+/// Writes one record.
 class RecordWriter {
  public:
-  RecordWriter(const record::Event& event, const OcsfSource& source, std::string_view uid,
+  RecordWriter(const record::Event& event, const OcsfWriter& common, std::string_view uid,
                Bounds bounds)
-      : event_(event), row_(describe(event.kind)), source_(source), uid_(uid), bounds_(bounds) {}
+      : event_(event),
+        row_(describe(event.kind)),
+        common_(common),
+        template_(common.templates_[static_cast<std::size_t>(event.kind)]),
+        uid_(uid),
+        bounds_(bounds) {}
 
   std::string write() {
-    json_.begin_object();
+    out_.reserve(kUsualBytes);
     // What the index needs stands first.
-    json_.key("time").integer(event_.time->time_since_epoch().count());
-    write_classification();
+    out_ += "{";
+    append_field(out_, "time", event_.time->time_since_epoch().count());
+    out_ += template_.classification;
     write_status();
+    write_members("");
     write_metadata();
     write_class_objects();
     if (has_ai_profile()) write_model();
     write_unmapped();
-    json_.end_object();
-    return std::move(json_).take();
+    out_ += "}";
+    return std::move(out_);
   }
 
  private:
+  static constexpr std::size_t kUsualBytes = 1536;
+
   /// Findings (2) and discovery (5) do not take the ai_operation profile.
   [[nodiscard]] bool has_ai_profile() const {
     const int category = row_.class_uid / 1000;
     return !event_.model.empty() && category != 2 && category != 5;
   }
 
-  void text(std::string_view name, std::string_view value) {
-    if (value.size() > bounds_.text_bytes) {
-      std::size_t end = bounds_.text_bytes;
+  void text(std::string_view name, std::string_view value,
+            std::size_t bytes_max = limits::kEventFieldBytesMax) {
+    bytes_max = std::min(bytes_max, bounds_.text_bytes);
+    if (value.size() > bytes_max) {
+      std::size_t end = bytes_max;
       while (end > 0 && (static_cast<unsigned char>(value[end]) & 0xc0) == 0x80) --end;
       value = value.substr(0, end);
       truncated_.insert(std::string(name));
     }
-    json_.key(name).string(value);
+    append_field(out_, name, value);
   }
 
-  [[nodiscard]] const record::FieldValue* find(std::string_view name) const {
-    for (const auto& [key, value] : event_.fields) {
-      if (key == name) return &value;
+  void value(std::string_view name, const record::AttrRow& row, const record::AttrValue& value) {
+    if (const auto* words = std::get_if<std::string>(&value)) {
+      text(name, *words, row.bytes_max);
+    } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+      append_field(out_, name, *integer);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      append_key(out_, name);
+      codec::JsonWriter json;
+      out_ += json.number(*number).text();
+    } else {
+      append_key(out_, name);
+      out_ += std::get<bool>(value) ? "true" : "false";
     }
-    return nullptr;
-  }
-  [[nodiscard]] std::string_view find_text(std::string_view name) const {
-    const record::FieldValue* value = find(name);
-    const std::string* found = value == nullptr ? nullptr : std::get_if<std::string>(value);
-    return found == nullptr ? std::string_view() : std::string_view(*found);
-  }
-  [[nodiscard]] std::int64_t find_integer(std::string_view name, std::int64_t otherwise) const {
-    const record::FieldValue* value = find(name);
-    const std::int64_t* found = value == nullptr ? nullptr : std::get_if<std::int64_t>(value);
-    return found == nullptr ? otherwise : *found;
   }
 
-  void write_classification() {
-    json_.key("class_uid").integer(row_.class_uid);
-    json_.key("category_uid").integer(row_.class_uid / 1000);
-    json_.key("activity_id").integer(row_.activity_id);
-    if (row_.activity_id == kActivityOther) json_.field("activity_name", row_.name);
-    json_.key("type_uid").integer(std::int64_t{row_.class_uid} * 100 + row_.activity_id);
-    json_.key("severity_id").integer(row_.severity_id);
+  void begin(std::string_view name) {
+    append_key(out_, name);
+    out_ += '{';
+  }
+  void end() { out_ += '}'; }
+
+  [[nodiscard]] bool has_members(std::string_view object) const {
+    return std::any_of(event_.attributes.begin(), event_.attributes.end(), [&](const auto& own) {
+      const record::AttrRow& row = record::describe(own.first);
+      return row.ocsf_object == object && !row.ocsf_member.empty();
+    });
+  }
+  /// The attributes whose rows say that they are members of this object.
+  void write_members(std::string_view object) {
+    for (const auto& [id, own] : event_.attributes) {
+      const record::AttrRow& row = record::describe(id);
+      if (row.ocsf_object != object || row.ocsf_member.empty() || is_empty(own)) continue;
+      value(row.ocsf_member, row, own);
+    }
+  }
+  static bool is_empty(const record::AttrValue& value) {
+    const auto* words = std::get_if<std::string>(&value);
+    return words != nullptr && words->empty();
+  }
+  [[nodiscard]] std::string_view find_text(record::TypedAttr<std::string> attr) const {
+    const std::string* found = event_.find(attr);
+    return found == nullptr ? std::string_view() : std::string_view(*found);
   }
 
   void write_status() {
     const bool success = event_.outcome == record::Outcome::kSuccess;
-    json_.key("status_id").integer(success ? 1 : 2);
-    json_.field("status", success ? "Success" : "Failure");
-    if (event_.code.has_value()) json_.field("status_code", name_of(*event_.code));
+    out_ += success ? R"(,"status_id":1,"status":"Success")"
+                    : R"(,"status_id":2,"status":"Failure")";
+    if (event_.code.has_value()) append_field(out_, "status_code", name_of(*event_.code));
     text("message", event_.message.empty() ? row_.meaning : std::string_view(event_.message));
   }
 
   void write_metadata() {
-    json_.key("metadata").begin_object();
-    json_.field("version", "1.8.0").field("uid", uid_).field("log_name", source_.log_name);
-    json_.field("event_code", row_.name);
-    json_.key("product").begin_object();
-    json_.field("name", "mlxguard").field("vendor_name", "mlxguard");
-    json_.field("version", MLXGUARD_VERSION).end_object();
-    if (has_ai_profile()) {
-      json_.key("profiles").begin_array().string("ai_operation").end_array();
-    }
-    json_.end_object();
+    out_ += R"(,"metadata":{"version":"1.8.0","uid":")";
+    out_ += uid_;
+    out_ += '"';
+    out_ += template_.metadata_end;
+    if (has_ai_profile()) out_ += R"(,"profiles":["ai_operation"])";
+    end();
   }
 
   void write_actor() {
-    json_.key("actor").begin_object().key("process").begin_object();
-    json_.field("name", source_.process_name).field("pid", source_.process_id);
-    json_.end_object().end_object();
+    begin("actor");
+    append_key(out_, "process");
+    out_ += common_.process_;
+    write_object_if_any("actor.user", "user");
+    end();
+  }
+  void write_object_if_any(std::string_view object, std::string_view name) {
+    if (!has_members(object)) return;
+    begin(name);
+    write_members(object);
+    end();
   }
 
-  void write_device() {
-    json_.key("device").begin_object();
-    json_.key("type_id").integer(0).field("hostname", source_.host_name);  // 0: unknown
-    json_.end_object();
-  }
+  void write_device() { out_ += common_.device_; }
 
   void write_file() {
-    json_.key("file").begin_object();
-    std::string_view name = find_text("file");
-    if (name.empty()) name = find_text("subject");
+    begin("file");
+    std::string_view name = find_text(record::Attr::kFile);
+    if (name.empty()) name = find_text(record::Attr::kSubject);
     const bool folder = name.empty();  // no file is named: the event is about the model's folder
     if (name.empty()) name = event_.model;
-    text("name", name.empty() ? std::string_view("unknown") : name);
-    json_.key("type_id").integer(folder ? kFileTypeFolder : kFileTypeRegular);
-    if (const std::string_view path = find_text("path"); !path.empty()) text("path", path);
-    json_.end_object();
+    if (name.empty()) name = find_text(record::Attr::kProject);
+    text("name", name.empty() ? row_.name : name);
+    append_field(out_, "type_id", folder ? kFileTypeFolder : kFileTypeRegular);
+    end();
   }
 
   void write_class_objects() {
@@ -147,10 +186,11 @@ class RecordWriter {
       case 1005:
         write_actor();
         write_device();
-        json_.key("module").begin_object().key("load_type_id").integer(99);
-        json_.field("load_type", "verified bytes from sealed memory");
+        begin("module");
+        append_field(out_, "load_type_id", std::int64_t{99});
+        append_field(out_, "load_type", "verified bytes from sealed memory");
         write_file();
-        json_.end_object();
+        end();
         return;
       case 1007:
         write_actor();
@@ -161,10 +201,7 @@ class RecordWriter {
         write_finding();
         return;
       case 3002:
-        json_.key("user").begin_object();
-        text("name", or_unknown(find_text("user")));
-        json_.end_object();
-        json_.key("service").begin_object().field("name", source_.process_name).end_object();
+        write_authentication();
         return;
       case 6003:
         write_actor();
@@ -175,112 +212,106 @@ class RecordWriter {
     }
   }
 
-  /// A vulnerability: the event's attribute `advisory` names it.
   void write_finding() {
-    json_.key("finding_info").begin_object().field("uid", uid_);
+    begin("finding_info");
+    append_field(out_, "uid", uid_);
     text("title", row_.meaning);
-    json_.end_object();
-    json_.key("vulnerabilities").begin_array().begin_object();
-    json_.key("advisory").begin_object();
-    text("uid", or_unknown(find_text("advisory")));
-    json_.end_object().end_object().end_array();
+    end();
+    out_ += R"(,"vulnerabilities":[{"advisory":{)";
+    write_members("vulnerabilities.advisory");
+    // Nothing names an advisory where it could not be told whether there is one.
+    if (out_.back() == '{') append_field(out_, "uid", "none named");
+    out_ += "}}]";
     write_device();
   }
 
-  static std::string_view or_unknown(std::string_view value) {
-    return value.empty() ? std::string_view("unknown") : value;
+  /// Who ended or was started; this process, unless another is named.
+  void write_process() {
+    if (event_.find(record::Attr::kPid) == nullptr) {
+      append_key(out_, "process");
+      out_ += common_.process_;
+      return;
+    }
+    begin("process");
+    write_members("process");
+    end();
   }
 
-  void write_process() {
-    const std::string_view name = find_text("process");
-    json_.key("process").begin_object();
-    text("name", name.empty() ? std::string_view(source_.process_name) : name);
-    json_.field("pid", find_integer("pid", source_.process_id)).end_object();
+  void write_authentication() {
+    begin("user");
+    write_members("actor.user");
+    if (out_.back() == '{') append_field(out_, "name", "anonymous");  // nothing was presented
+    end();
+    begin("service");
+    append_field(out_, "name", common_.source_.process_name);
+    end();
+    write_source();
+    write_http();
   }
 
   void write_api() {
-    const std::string_view operation = find_text("operation");
-    json_.key("api").begin_object();
-    text("operation", operation.empty() ? std::string_view("inference") : operation);
-    json_.end_object();
-    json_.key("src_endpoint").begin_object();
-    const std::string_view address = find_text("client_ip");
-    if (address.empty()) {
-      json_.field("name", "unknown");
-    } else {
-      text("ip", address);
-    }
-    const std::int64_t port = find_integer("client_port", 0);
-    if (port > 0 && port < 65536) json_.field("port", port);
-    json_.end_object();
+    begin("api");
+    write_members("api");
+    // No route matched, or the command line asked.
+    const bool by_http = event_.find(record::Attr::kClientIp) != nullptr;
+    if (out_.back() == '{') append_field(out_, "operation", by_http ? "no route" : "run");
+    end();
+    write_source();
+    write_http();
+  }
+
+  void write_source() {
+    begin("src_endpoint");
+    write_members("src_endpoint");
+    if (out_.back() == '{') append_field(out_, "hostname", common_.source_.host_name);
+    end();
+  }
+
+  void write_http() {
+    write_object_if_any("http_request", "http_request");
+    if (event_.find(record::Attr::kStatus) == nullptr) return;
+    write_object_if_any("http_response", "http_response");
   }
 
   void write_model() {
-    const std::string_view provider = find_text("ai_provider");
-    json_.key("ai_model").begin_object();
+    begin("ai_model");
     text("name", event_.model);
-    text("ai_provider", provider.empty() ? std::string_view("local") : provider);
-    if (const std::string_view digest = find_text("model_digest"); !digest.empty()) {
-      text("uid", digest);
-    }
-    json_.end_object();
+    append_field(out_, "ai_provider", "local");
+    write_members("ai_model");
+    end();
   }
 
   void write_unmapped() {
-    json_.key("unmapped").begin_object();
-    json_.field("kind", row_.name).field("outcome", name_of(event_.outcome));
-    if (event_.code.has_value()) json_.field("code", name_of(*event_.code));
+    begin("unmapped");
+    append_field(out_, "kind", row_.name);
+    append_field(out_, "outcome", name_of(event_.outcome));
+    if (event_.code.has_value()) append_field(out_, "code", name_of(*event_.code));
     if (!event_.model.empty()) text("model", event_.model);
-    std::set<std::string> names{"kind", "outcome", "code", "model", "truncated"};
-    const std::size_t count = std::min(event_.fields.size(), bounds_.fields);
-    for (std::size_t i = 0; i < count; ++i) write_field(names, i);
-    if (count < event_.fields.size()) truncated_.insert("fields");
+    const std::size_t count = std::min(event_.attributes.size(), bounds_.fields);
+    for (std::size_t i = 0; i < count; ++i) {
+      const record::AttrRow& row = record::describe(event_.attributes[i].first);
+      value(row.name, row, event_.attributes[i].second);
+    }
+    if (count < event_.attributes.size()) truncated_.insert("attributes");
     if (!truncated_.empty()) {
-      json_.key("truncated").begin_array();
-      for (const std::string& name : truncated_) json_.string(name);
-      json_.end_array();
+      append_key(out_, "truncated");
+      codec::JsonWriter names;
+      names.begin_array();
+      for (const std::string& name : truncated_) names.string(name);
+      out_ += names.end_array().text();
     }
-    json_.end_object();
-  }
-
-  void write_field(std::set<std::string>& names, std::size_t i) {
-    constexpr std::size_t kNameBytesMax = 64;
-    std::string name = event_.fields[i].first.substr(0, kNameBytesMax);
-    const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
-    });
-    // A name of another form, or one that stands here already, gets another: keys stay unique.
-    if (!plain || !names.insert(name).second) {
-      name = "field_" + std::to_string(i + 1);
-      while (!names.insert(name).second) name += "_";
-    }
-    const record::FieldValue& value = event_.fields[i].second;
-    if (const auto* words = std::get_if<std::string>(&value)) {
-      text(name, *words);
-    } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-      json_.key(name).integer(*integer);
-    } else if (const auto* number = std::get_if<double>(&value)) {
-      json_.key(name).number(*number);
-    } else {
-      json_.key(name).boolean(std::get<bool>(value));
-    }
+    end();
   }
 
   const record::Event& event_;
   const record::KindRow& row_;
-  const OcsfSource& source_;
+  const OcsfWriter& common_;
+  const OcsfWriter::Template& template_;
   std::string_view uid_;
   Bounds bounds_;
-  codec::JsonWriter json_;
+  std::string out_;
   std::set<std::string> truncated_;
 };
-
-void append_hex(std::string& out, std::uint64_t value, int digits) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (int i = digits - 1; i >= 0; --i) out.push_back(kDigits[(value >> (4 * i)) & 0xf]);
-}
-
-}  // namespace
 
 OcsfSource OcsfSource::of_this_process(std::string process_name) {
   OcsfSource source;
@@ -292,6 +323,32 @@ OcsfSource OcsfSource::of_this_process(std::string process_name) {
 }
 
 OcsfWriter::OcsfWriter(OcsfSource source, crypto::Random& random) : source_(std::move(source)) {
+  process_ = "{";
+  append_field(process_, "name", source_.process_name);
+  append_field(process_, "pid", source_.process_id);
+  process_ += '}';
+  device_ = R"(,"device":{"type_id":0)";  // 0: unknown
+  append_field(device_, "hostname", source_.host_name);
+  device_ += '}';
+  for (const record::KindRow& row : record::all_kinds()) {
+    Template common;
+    std::string& out = common.classification;
+    out = ",";
+    out += R"("class_uid":)" + std::to_string(row.class_uid);
+    append_field(out, "category_uid", row.class_uid / 1000);
+    append_field(out, "activity_id", row.activity_id);
+    if (row.activity_id == kActivityOther) append_field(out, "activity_name", row.name);
+    append_field(out, "type_uid", std::int64_t{row.class_uid} * 100 + row.activity_id);
+    append_field(out, "severity_id", row.severity_id);
+    common.metadata_end = ",";
+    common.metadata_end += R"("log_name":)";
+    codec::append_json_string(common.metadata_end, source_.log_name);
+    append_field(common.metadata_end, "event_code", row.name);
+    common.metadata_end += R"(,"product":{"name":"mlxguard","vendor_name":"mlxguard")";
+    append_field(common.metadata_end, "version", MLXGUARD_VERSION);
+    common.metadata_end += '}';
+    templates_.push_back(std::move(common));
+  }
   std::array<std::uint8_t, 10> bytes{};
   random.fill(bytes);
   std::memcpy(&uid_prefix_, bytes.data(), sizeof(uid_prefix_));
@@ -320,7 +377,7 @@ std::string OcsfWriter::write(const record::Event& event) {
   const std::string uid = next_uid();
   std::string line;
   for (const Bounds& bounds : kBounds) {
-    line = RecordWriter(event, source_, uid, bounds).write();
+    line = RecordWriter(event, *this, uid, bounds).write();
     if (line.size() <= limits::kEventBytesMax) return line;
   }
   // Only the source's own names are left, and they are ours.

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "crypto/random.h"
 #include "record/event.h"
@@ -22,13 +23,9 @@ struct OcsfSource {
   [[nodiscard]] static OcsfSource of_this_process(std::string process_name);
 };
 
-/// Writes records. Thread-safe.
-///
-/// Field names that also fill an OCSF attribute of the event's class: `file` or `subject`
-/// (file.name), `path` (file.path), `process`, `pid` (process), `operation` (api), `client_ip`,
-/// `client_port` (src_endpoint), `user` (user.name), `ai_provider` (ai_model), `model_digest`
-/// (ai_model.uid). All fields stand in `unmapped` as they are, beside kind, outcome, code and
-/// model.
+/// Writes records. Thread-safe. What a kind's records have in common is written once, when the
+/// writer is made. An attribute whose row names an OCSF path of the event's class stands there; all
+/// of them stand in `unmapped` under their names, beside kind, outcome, code and model.
 class OcsfWriter {
  public:
   OcsfWriter(OcsfSource source, crypto::Random& random);
@@ -39,7 +36,17 @@ class OcsfWriter {
  private:
   [[nodiscard]] std::string next_uid();
 
+  /// What all records of a kind have in common.
+  struct Template {
+    std::string classification;  ///< members from class_uid to severity_id
+    std::string metadata_end;    ///< members of `metadata` behind uid, without profiles
+  };
+  friend class RecordWriter;
+
   OcsfSource source_;
+  std::vector<Template> templates_;  ///< by kind
+  std::string process_;              ///< this process as an OCSF object
+  std::string device_;               ///< this machine, as the member `device`
   std::uint64_t uid_prefix_ = 0;
   std::uint16_t uid_middle_ = 0;
   std::atomic<std::uint64_t> counter_{0};

@@ -20,21 +20,32 @@ std::string_view name_of(Line line) {
   return "";
 }
 
-std::string_view severity_name(int severity_id) {
-  constexpr std::string_view kNames[] = {"unknown", "informational", "low",  "medium",
-                                         "high",    "critical",      "fatal"};
-  return severity_id >= 0 && severity_id < 7 ? kNames[severity_id] : "other";
-}
-
 }  // namespace
 
 std::string markdown_table_of_kinds() {
-  std::string out = "| kind | line | OCSF class.activity | severity | meaning |\n";
-  out += "| --- | --- | --- | --- | --- |\n";
+  std::string out = "| kind | line | OCSF class.activity | severity | meaning | always with |\n";
+  out += "| --- | --- | --- | --- | --- | --- |\n";
   for (const KindRow& row : all_kinds()) {
     out += "| `" + std::string(row.name) + "` | " + std::string(name_of(row.line)) + " | " +
            std::to_string(row.class_uid) + "." + std::to_string(row.activity_id) + " | " +
-           std::string(severity_name(row.severity_id)) + " | " + std::string(row.meaning) + " |\n";
+           std::string(severity_name(row.severity_id)) + " | " + std::string(row.meaning) + " |";
+    for (const AttrId id : row.required) out += " `" + std::string(describe(id).name) + "`";
+    out += " |\n";
+  }
+  return out;
+}
+
+std::string markdown_table_of_attributes() {
+  constexpr std::string_view kTypes[] = {"text", "integer", "number", "true or false"};
+  std::string out = "| attribute | type | OCSF | meaning |\n| --- | --- | --- | --- |\n";
+  for (const AttrRow& row : all_attributes()) {
+    out += "| `" + std::string(row.name) + "` | " +
+           std::string(kTypes[static_cast<std::size_t>(row.type)]) + " |";
+    if (!row.ocsf_member.empty()) {
+      out += " `" + std::string(row.ocsf_object) + (row.ocsf_object.empty() ? "" : ".") +
+             std::string(row.ocsf_member) + "`";
+    }
+    out += " | " + std::string(row.meaning) + " |\n";
   }
   return out;
 }

@@ -9,5 +9,6 @@ namespace mlxguard::record {
 
 /// Markdown, with a line end after every row.
 [[nodiscard]] std::string markdown_table_of_kinds();
+[[nodiscard]] std::string markdown_table_of_attributes();
 
 }  // namespace mlxguard::record

@@ -591,6 +591,6 @@ def test_every_refusal_is_an_event_without_content():
         assert [event["kind"] for event in server.events] == ["request.refused", "auth.failed"] + ["request.refused"] * 5
         for event in server.events:
             assert SECRET not in json.dumps(event)
-            assert event["client"] == "127.0.0.1"
+            assert event["client_ip"] == "127.0.0.1"
             assert event["duration_us"] >= 0
         assert [event["sequence"] for event in server.events] == list(range(1, 8))

@@ -34,8 +34,8 @@ def logged(state):
     for line in done.stdout.splitlines():
         record = json.loads(line)
         ours = record["unmapped"]
-        if "producer" in ours:
-            producers.setdefault(ours["producer"], []).append(ours["sequence"])
+        if "request" in ours:
+            producers.setdefault(ours["request"], []).append(ours["count"])
         else:
             others.append(record)
     return producers, others
@@ -143,6 +143,6 @@ def test_a_full_disk_is_told_and_appending_works_again(tmp_path):
     assert after == "acked after 4"
     assert verdict == "ok"
     acked = sum(line.startswith("acked") for line in (tmp_path.parent / "full.out").read_text().splitlines())
-    sequences = [json.loads(line)["unmapped"].get("sequence") for line in
-                 (tmp_path.parent / "full.dump").read_text().splitlines() if '"producer":"full"' in line]
+    sequences = [json.loads(line)["unmapped"].get("count") for line in
+                 (tmp_path.parent / "full.dump").read_text().splitlines() if '"request":"full"' in line]
     assert sequences == list(range(acked)), "what failed is not in the log, what was acknowledged is"

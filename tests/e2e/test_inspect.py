@@ -170,7 +170,7 @@ def test_the_event_log_has_the_inspection(cli, model):
     found(cli, model)
     (event,) = cli.events("--type", "model.inspected")
     fields = event["record"]["unmapped"]
-    assert (fields["files"], fields["medium"], fields["worst"]) == (5, 1, "python.file")
+    assert (fields["files"], fields["by_severity"], fields["worst"]) == (5, "medium=1", "python.file")
 
 
 def test_the_members_of_the_report_are_stable(cli, model):
