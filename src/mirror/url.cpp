@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mirror/url.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <vector>
@@ -37,6 +39,19 @@ bool has_unsafe_byte(std::string_view text) {
   });
 }
 
+/// "127.1", "0x7f.1" and "2130706433" are addresses to some readers and names to others. A host
+/// whose last label is a number is accepted as an IPv4 address in its usual form only.
+bool is_ambiguous_address(std::string_view host) {
+  std::string_view last = host.substr(0, host.size() - (host.ends_with('.') ? 1 : 0));
+  last = last.substr(last.rfind('.') + 1);  // the whole where there is no dot
+  const bool hexadecimal = last.starts_with("0x");
+  if (hexadecimal) last.remove_prefix(2);
+  const char* const digits = hexadecimal ? "0123456789abcdef" : "0123456789";
+  if (last.find_first_not_of(digits) != std::string_view::npos) return false;
+  in_addr address{};
+  return ::inet_pton(AF_INET, std::string(host).c_str(), &address) != 1;
+}
+
 Result<std::uint16_t> parse_port(std::string_view text) {
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -68,6 +83,7 @@ Result<void> parse_authority(std::string_view authority, Credentials credentials
       return is_alphanumeric(c) || c == '-' || c == '.' || c == '_';
     });
     if (!plain) return refused("a host name with other than letters, digits, '-', '.' and '_'");
+    if (is_ambiguous_address(url.host)) return refused("an IPv4 address in an unusual form");
     if (colon != std::string_view::npos) port = authority.substr(colon);
   }
   if (url.host.empty() || url.host.size() > kHostBytesMax)

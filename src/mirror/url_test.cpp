@@ -41,7 +41,8 @@ TEST_CASE("url: other schemes, credentials and unsafe bytes are refused") {
        {"file:///etc/passwd", "javascript:alert(1)", "ftp://host/x", "https://user:pw@host/x",
         "https://host\\evil/x", "https://ho st/x", "https:///x", "https://host:0/",
         "https://host:99999/", "https://host:/x y", "http:x", "https://[::1/x", "https://h%6fst/",
-        "gopher://127.0.0.1:6379/_x"}) {
+        "gopher://127.0.0.1:6379/_x", "http://127.1/", "http://0x7f.1/", "http://2130706433/",
+        "http://017.0.0.1/", "http://host.0x1/", "http://127.0.0.1./"}) {
     CAPTURE(bad);
     const auto url = parse_url(bad);
     REQUIRE_FALSE(url);
