@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-BACK_SECONDS = 2.0
+BACK_SECONDS = 60
 
 
 @pytest.fixture
@@ -35,11 +35,10 @@ def worker_pid(server, model):
 
 
 def wait_ready(server, model, seconds=BACK_SECONDS):
-    started = time.monotonic()
-    while time.monotonic() - started < seconds:
-        answer = httpx.get(f"{server.url}/v2/models/{model}/ready", headers=server.headers)
-        if answer.status_code == 200:
-            return time.monotonic() - started
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if httpx.get(f"{server.url}/v2/models/{model}/ready", headers=server.headers).status_code == 200:
+            return
         time.sleep(0.01)
     raise AssertionError(f"{model} was not back within {seconds} s")
 

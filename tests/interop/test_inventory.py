@@ -179,7 +179,7 @@ def test_lock_files_of_the_tools_that_write_them(cli, tmp_path):
 def test_our_own_lock_files_read_as_pip_reads_them(cli):
     from pip._internal.req.req_file import parse_requirements
     from pip._internal.network.session import PipSession
-    lock = ROOT / "requirements/main.lock"
+    lock = ROOT / "requirements/test.lock"
     theirs = {}
     for one in parse_requirements(str(lock), session=PipSession()):
         requirement = Requirement(one.requirement)

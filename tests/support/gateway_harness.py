@@ -60,9 +60,9 @@ class Harness:
     def tell(self, command: str):
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
-        self._done.get(timeout=10)
+        self._done.get(timeout=60)
 
-    def wait_for(self, condition, what: str, seconds=10.0):
+    def wait_for(self, condition, what: str, seconds=60.0):
         end = time.monotonic() + seconds
         with self._changed:
             while not condition():
@@ -88,6 +88,6 @@ class Harness:
         if self.process.poll() is None:
             self.process.stdin.close()
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
