@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "control_link.h"
 #include "crypto/secret.h"
-#include "http_session.h"
+#include "http/server.h"
 #include "ipc/messages.h"
 #include "models.h"
 #include "request_line.h"
@@ -50,14 +50,14 @@ Result<Start> receive_config(wire::Channel& control) {
   return Start{std::move(*config), std::move(received.descriptors)};
 }
 
-Result<std::optional<TlsContext>> take_tls(ipc::GatewayConfig& config) {
+Result<std::optional<http::TlsContext>> take_tls(ipc::GatewayConfig& config) {
   if (config.tls_certificate_pem.empty() && config.tls_private_key_pem.empty()) {
-    return std::optional<TlsContext>();
+    return std::optional<http::TlsContext>();
   }
-  auto context = TlsContext::create(config.tls_certificate_pem, config.tls_private_key_pem);
+  auto context = http::TlsContext::create(config.tls_certificate_pem, config.tls_private_key_pem);
   wipe(config.tls_private_key_pem);
   if (!context) return std::move(context).error();
-  return std::optional<TlsContext>(std::move(*context));
+  return std::optional<http::TlsContext>(std::move(*context));
 }
 
 RequestLineOptions line_options(const ipc::GatewayConfig& config) {
@@ -69,15 +69,16 @@ RequestLineOptions line_options(const ipc::GatewayConfig& config) {
   return options;
 }
 
-HttpServerOptions server_options(const ipc::GatewayConfig& config) {
-  HttpServerOptions options;
+http::ServerOptions server_options(const ipc::GatewayConfig& config) {
+  http::ServerOptions options;
   options.limits = {config.header_bytes_max, config.body_bytes_max};
   options.connections_max = config.connections_max;
   options.held_bytes_max =
       std::max<std::uint64_t>(config.body_bytes_max * kHeldBodiesAtBound, 64u << 20);
   options.header_timeout = std::chrono::milliseconds(config.header_timeout_ms);
   options.idle_timeout = std::chrono::milliseconds(config.idle_timeout_ms);
-  options.request_timeout = std::chrono::milliseconds(config.request_timeout_ms);
+  options.body_timeout = std::chrono::milliseconds(config.request_timeout_ms);
+  options.write_timeout = std::chrono::milliseconds(config.request_timeout_ms);
   return options;
 }
 
@@ -91,7 +92,7 @@ std::uint64_t random_number(crypto::Random& random) {
 
 struct Gateway::Impl {
   Impl(wire::Channel control_channel, const ipc::GatewayConfig& config, Authenticator authenticator,
-       std::optional<TlsContext> tls, const Clock& clock, crypto::Random& random)
+       std::optional<http::TlsContext> tls, const Clock& clock, crypto::Random& random)
       : models(config.models),
         control(io.get_executor(), std::move(control_channel)),
         line(line_options(config), std::move(authenticator),
@@ -118,7 +119,7 @@ struct Gateway::Impl {
   Models models;
   ControlLink control;
   RequestLine line;
-  HttpServer server;
+  http::Server server;
   WorkerLinkOptions link_options;
   Timer drain_timer;
   std::optional<Error> reason;
@@ -176,7 +177,7 @@ Gateway::~Gateway() = default;
 Result<std::unique_ptr<Gateway>> Gateway::create(wire::Channel control, const Clock& clock,
                                                  crypto::Random& random) {
   MLXGUARD_TRY_ASSIGN(Start start, receive_config(control));
-  MLXGUARD_TRY_ASSIGN(std::optional<TlsContext> tls, take_tls(start.config));
+  MLXGUARD_TRY_ASSIGN(std::optional<http::TlsContext> tls, take_tls(start.config));
   MLXGUARD_TRY_ASSIGN(Authenticator authenticator,
                       Authenticator::create(start.config.api_keys,
                                             start.config.anonymous_allowed ? Anonymous::kAllowed

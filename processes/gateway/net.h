@@ -1,60 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The asynchronous vocabulary of the gateway: one thread, one event loop, coroutines. Names the
-// library's types once, with a concrete executor (the erased one costs an allocation on every hop).
+// The coroutine vocabulary under the gateway's own name.
 #pragma once
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <chrono>
-
-#include "base/result.h"
+#include "async/task.h"
 
 namespace mlxguard::gateway {
 
 namespace asio = boost::asio;
-
-/// The event loop. One thread runs it, so it takes no locks.
-class Io : public asio::io_context {
- public:
-  Io() : asio::io_context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE) {}
-  /// Destroys every coroutine that still waits. They refer to parts of the gateway, so this comes
-  /// before those parts die; the loop itself dies last, since the parts hold its timers and
-  /// sockets.
-  void drop_everything() { shutdown(); }
-};
-using Executor = asio::io_context::executor_type;
-template <class T>
-using Task = asio::awaitable<T, Executor>;
-using SteadyTime = std::chrono::steady_clock::time_point;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
-using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
-
-/// Completion token: the error code comes back as a value, never as an exception.
-inline constexpr auto kAwait = asio::as_tuple(asio::use_awaitable_t<Executor>{});
+using async::Descriptor;
+using async::Executor;
+using async::Io;
+using async::kAwait;
+using async::SteadyTime;
+using async::Task;
+using async::Timer;
 
 }  // namespace mlxguard::gateway
-
-/// MLXGUARD_TRY in a coroutine.
-#define MLXGUARD_CO_TRY(expression)                                          \
-  do {                                                                       \
-    if (auto mlxguard_result = (expression); !mlxguard_result.has_value()) { \
-      co_return std::move(mlxguard_result).error();                          \
-    }                                                                        \
-  } while (false)
-
-#define MLXGUARD_CO_TRY_ASSIGN_INNER(temporary, declaration, expression) \
-  auto temporary = (expression);                                         \
-  if (!temporary.has_value()) co_return std::move(temporary).error();    \
-  declaration = *std::move(temporary) /* NOLINT(bugprone-macro-parentheses) */
-
-/// MLXGUARD_TRY_ASSIGN in a coroutine.
-#define MLXGUARD_CO_TRY_ASSIGN(declaration, ...) \
-  MLXGUARD_CO_TRY_ASSIGN_INNER(MLXGUARD_CONCAT(mlxguard_try_, __LINE__), declaration, (__VA_ARGS__))

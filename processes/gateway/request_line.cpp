@@ -11,8 +11,8 @@ using record::Attr;
 using validate::ModelKind;
 
 /// The line. Everything else in this file is one of its stations.
-Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& journey) {
-  const RequestHead& head = request.head();
+Task<Result<std::string>> RequestLine::walk(http::Exchange& exchange, Journey& journey) {
+  const http::RequestHead& head = exchange.head();
   auto match = find_route(head.method, head.target);
   if (match) {
     journey.route = match->route->pattern;
@@ -24,9 +24,11 @@ Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& j
 
   // Authenticate, rate. What paths there are is also told only to those who have a key.
   if (!match || match->route->access == Access::kKeyed) {
-    auto identity = authenticator_.authenticate(head.authorization, head.x_api_key);
+    const std::string_view authorization = head.headers.value_of("authorization");
+    const std::string_view api_key = head.headers.value_of("x-api-key");
+    auto identity = authenticator_.authenticate(authorization, api_key);
     if (!identity) {
-      journey.key_hash = authenticator_.event_hash(head.authorization, head.x_api_key);
+      journey.key_hash = authenticator_.event_hash(authorization, api_key);
       co_return std::move(identity).error();
     }
     journey.identity = *identity;
@@ -37,7 +39,7 @@ Task<Result<std::string>> RequestLine::walk(IncomingRequest& request, Journey& j
 
   // Read the body only now: its length is known to be allowed.
   MLXGUARD_CO_TRY(check_body_head(head));
-  auto body = co_await request.read_body();
+  auto body = co_await exchange.read_body();
   if (!body) co_return std::move(body).error();
   journey.bytes_in = static_cast<std::int64_t>(body->size());
 
@@ -63,12 +65,13 @@ namespace {
 constexpr std::size_t kEventMessageBytesMax = 512;
 constexpr char kHexDigits[] = "0123456789abcdef";
 
-bool is_json(const RequestHead& head) {
-  const std::string_view content_type = head.content_type;
+bool is_json(const http::RequestHead& head) {
+  const std::string_view content_type = head.headers.value_of("content-type");
   // The inference protocol's own client names no type for JSON. A browser may leave it out too, and
   // then asks nobody before it sends another site's request: those say where they come from.
   if (content_type.empty()) {
-    return protocol_of(head.target) == Protocol::kInference && !head.has_origin;
+    return protocol_of(head.target) == Protocol::kInference &&
+           !head.headers.has("origin");  // a browser sends it for another site's page
   }
   constexpr std::string_view kJson = "application/json";
   if (content_type.size() < kJson.size()) return false;
@@ -153,10 +156,11 @@ std::string RequestLine::next_request_id() {
   return text;
 }
 
-RequestLine::Journey RequestLine::begin(const Client& client, const RequestHead& head) {
+RequestLine::Journey RequestLine::begin(const http::Exchange& exchange) {
+  const http::RequestHead& head = exchange.head();
   Journey journey;
   journey.request_id = next_request_id();
-  journey.client = &client;
+  journey.client = &exchange.client();
   // Only methods that a route has are named: another is the client's own word.
   for (const Route& route : all_routes()) {
     if (route.method == head.method) journey.method = route.method;
@@ -167,31 +171,34 @@ RequestLine::Journey RequestLine::begin(const Client& client, const RequestHead&
   return journey;
 }
 
-Task<Answered> RequestLine::answer(IncomingRequest& request) {
-  Journey journey = begin(request.client(), request.head());
-  const Result<std::string> outcome = co_await walk(request, journey);
-  co_return co_await end(journey, outcome);
+Task<void> RequestLine::handle(http::Exchange& exchange) {
+  Journey journey = begin(exchange);
+  const Result<std::string> outcome = co_await walk(exchange, journey);
+  exchange.drop_body();
+  const Response response = co_await end(journey, outcome);
+  (void)co_await exchange.respond(head_of(response, journey.request_id), response.body);
 }
 
-Task<Answered> RequestLine::refuse(const Client& client, const RequestHead& head, Error error) {
-  Journey journey = begin(client, head);
+Task<void> RequestLine::refuse(http::Exchange& exchange, Error error) {
+  Journey journey = begin(exchange);
   const Result<std::string> outcome(std::move(error));
-  co_return co_await end(journey, outcome);
+  const Response response = co_await end(journey, outcome);
+  (void)co_await exchange.respond(head_of(response, journey.request_id), response.body);
 }
 
-Result<void> RequestLine::check_body_head(const RequestHead& head) const {
-  if (!head.has_length) {
+Result<void> RequestLine::check_body_head(const http::RequestHead& head) const {
+  if (!head.has_body) {
     return make_error(ErrorCode::kLengthRequired, "expected a body with Content-Length");
   }
-  if (head.content_length > options_.body_bytes_max) {
+  if (head.content_length.value_or(0) > options_.body_bytes_max) {
     return make_error(
         ErrorCode::kRequestTooLarge,
         "expected a body of at most " + std::to_string(options_.body_bytes_max) + " bytes");
   }
-  if (head.has_content_encoding) {
+  if (head.headers.has("content-encoding")) {
     return make_error(ErrorCode::kMediaTypeUnsupported, "encoded bodies are not taken");
   }
-  if (head.has_binary_tensors) {
+  if (head.headers.has("inference-header-content-length")) {
     return make_error(ErrorCode::kMediaTypeUnsupported,
                       "the binary tensor extension is not supported; send data as JSON (in "
                       "tritonclient: binary_data=False)");
@@ -204,22 +211,24 @@ Result<void> RequestLine::check_body_head(const RequestHead& head) const {
 
 Result<std::string> RequestLine::read_only(const Match& match) {
   switch (match.route->handler) {
-    case Handler::kAlive:
+    case gateway::Handler::kAlive:
       return live_body();
-    case Handler::kReady:
+    case gateway::Handler::kReady:
       if (models_.all_up()) return ready_body();
       return make_error(ErrorCode::kWorkerUnavailable, "not every model is ready");
-    case Handler::kServerMetadata:
+    case gateway::Handler::kServerMetadata:
       return server_metadata_body();
-    case Handler::kOpenAiModels:
+    case gateway::Handler::kOpenAiModels:
       return openai_models_body(models_);
     default:
       break;
   }
   MLXGUARD_TRY_ASSIGN(const Model* model, models_.find(match.model));
-  if (match.route->handler == Handler::kOpenAiModel) return openai_model_body(*model);
-  if (match.route->handler == Handler::kModelReady && model->up()) return model_ready_body(*model);
-  if (match.route->handler == Handler::kModelMetadata && model->known) {
+  if (match.route->handler == gateway::Handler::kOpenAiModel) return openai_model_body(*model);
+  if (match.route->handler == gateway::Handler::kModelReady && model->up()) {
+    return model_ready_body(*model);
+  }
+  if (match.route->handler == gateway::Handler::kModelMetadata && model->known) {
     return model_metadata_body(*model);
   }
   return make_error(ErrorCode::kWorkerUnavailable, "the model's worker is not running");
@@ -227,7 +236,9 @@ Result<std::string> RequestLine::read_only(const Match& match) {
 
 Result<RequestLine::Job> RequestLine::decode(const Match& match, std::string_view body,
                                              Journey& journey) {
-  if (match.route->handler == Handler::kEmbeddings) return decode_embeddings(body, journey);
+  if (match.route->handler == gateway::Handler::kEmbeddings) {
+    return decode_embeddings(body, journey);
+  }
   MLXGUARD_TRY_ASSIGN(journey.model, models_.find(match.model));
   const Model& model = *journey.model;
   if (!model.known) {
@@ -312,23 +323,23 @@ Result<std::string> RequestLine::encode(const Job& job, Reply reply, Journey& jo
   return openai_embeddings_body(model, embeddings, text.format);
 }
 
-Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& outcome) {
-  Answered answered{{}, journey.request_id};
+Task<Response> RequestLine::end(Journey& journey, const Result<std::string>& outcome) {
+  Response response;
   std::optional<Error> error;
   if (outcome) {
-    answered.response.body = *outcome;
+    response.body = *outcome;
   } else {
     error = journey.sent ? of_worker(outcome.error()) : outcome.error();
     const std::int64_t wait = journey.model != nullptr ? journey.model->retry_after_seconds : 1;
-    answered.response = error_response(journey.protocol, *error, wait);
+    response = error_response(journey.protocol, *error, wait);
     error->message = outcome.error().message.substr(0, kEventMessageBytesMax);
   }
-  const auto event = event_of(journey, answered.response, error ? &*error : nullptr);
-  if (!event) co_return answered;
+  const auto event = event_of(journey, response, error ? &*error : nullptr);
+  if (!event) co_return response;
   if (!control_.can_report()) {
     // Told later in one event: nothing is lost but the single lines.
     ++unreported_;
-    co_return answered;
+    co_return response;
   }
   if (unreported_ > 0) {
     record::Event shed = record::event_of(
@@ -338,14 +349,14 @@ Task<Answered> RequestLine::end(Journey& journey, const Result<std::string>& out
     control_.report(shed);
   }
   const std::uint64_t sequence = control_.report(*event);
-  if (!options_.answer_after_event_durable) co_return answered;
+  if (!options_.answer_after_event_durable) co_return response;
   const bool durable =
       co_await control_.durable(sequence, clock_.steady() + options_.request_timeout);
   if (!durable) {
     const Error stalled = make_error(ErrorCode::kLogWrite, "the request's event is not durable");
-    answered.response = error_response(journey.protocol, stalled, 1);
+    response = error_response(journey.protocol, stalled, 1);
   }
-  co_return answered;
+  co_return response;
 }
 
 std::optional<record::Event> RequestLine::event_of(const Journey& journey, const Response& response,

@@ -15,7 +15,7 @@
 #include "auth.h"
 #include "base/clock.h"
 #include "control_link.h"
-#include "http_parser.h"
+#include "http/exchange.h"
 #include "models.h"
 #include "net.h"
 #include "rate.h"
@@ -24,22 +24,6 @@
 
 namespace mlxguard::gateway {
 
-/// The other end of a connection.
-struct Client {
-  std::string address;
-  std::uint16_t port = 0;
-};
-
-/// A request whose head is parsed and whose body still has to be read. The session implements it.
-class IncomingRequest {
- public:
-  virtual ~IncomingRequest() = default;
-  [[nodiscard]] virtual const RequestHead& head() const = 0;
-  [[nodiscard]] virtual const Client& client() const = 0;
-  /// Reads the body, within its bounds of size and time; valid until the response is sent.
-  [[nodiscard]] virtual Task<Result<std::string_view>> read_body() = 0;
-};
-
 struct RequestLineOptions {
   std::uint64_t body_bytes_max = 0;
   std::chrono::milliseconds request_timeout{60'000};
@@ -47,27 +31,19 @@ struct RequestLineOptions {
   validate::TextLimits texts;
 };
 
-struct Answered {
-  Response response;
-  std::string request_id;
-};
-
-class RequestLine {
+class RequestLine final : public http::Handler {
  public:
   RequestLine(RequestLineOptions options, Authenticator authenticator, RateLimiter rates,
               Models& models, ControlLink& control, const Clock& clock, std::uint64_t id_seed);
 
-  /// One request from its head to its response.
-  [[nodiscard]] Task<Answered> answer(IncomingRequest& request);
-  /// The response to what never became a request: not HTTP, too slow, too large, one connection too
-  /// many.
-  [[nodiscard]] Task<Answered> refuse(const Client& client, const RequestHead& head, Error error);
+  [[nodiscard]] Task<void> handle(http::Exchange& exchange) override;
+  [[nodiscard]] Task<void> refuse(http::Exchange& exchange, Error error) override;
 
  private:
   /// What the event of a request will say. No content, ever.
   struct Journey {
     std::string request_id;
-    const Client* client = nullptr;
+    const http::Client* client = nullptr;
     std::string_view method;
     std::string_view route;
     Protocol protocol = Protocol::kOpenAi;
@@ -95,16 +71,16 @@ class RequestLine {
   };
   using Job = std::variant<TextJob, TensorJob>;
 
-  [[nodiscard]] Task<Result<std::string>> walk(IncomingRequest& request, Journey& journey);
-  [[nodiscard]] Journey begin(const Client& client, const RequestHead& head);
-  [[nodiscard]] Result<void> check_body_head(const RequestHead& head) const;
+  [[nodiscard]] Task<Result<std::string>> walk(http::Exchange& exchange, Journey& journey);
+  [[nodiscard]] Journey begin(const http::Exchange& exchange);
+  [[nodiscard]] Result<void> check_body_head(const http::RequestHead& head) const;
   [[nodiscard]] Result<std::string> read_only(const Match& match);
   [[nodiscard]] Result<Job> decode(const Match& match, std::string_view body, Journey& journey);
   [[nodiscard]] Result<Job> decode_embeddings(std::string_view body, Journey& journey);
   [[nodiscard]] Result<Work> validate(Job& job, Journey& journey) const;
   [[nodiscard]] Result<std::shared_ptr<WorkerLink>> admit(const Model& model) const;
   [[nodiscard]] Result<std::string> encode(const Job& job, Reply reply, Journey& journey) const;
-  [[nodiscard]] Task<Answered> end(Journey& journey, const Result<std::string>& outcome);
+  [[nodiscard]] Task<Response> end(Journey& journey, const Result<std::string>& outcome);
   [[nodiscard]] std::optional<record::Event> event_of(const Journey& journey,
                                                       const Response& response,
                                                       const Error* error) const;

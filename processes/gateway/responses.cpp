@@ -41,6 +41,7 @@ constexpr std::array kStatuses{
     StatusRow{ErrorCode::kMediaTypeUnsupported, 415},
     StatusRow{ErrorCode::kRateLimited, 429},
     StatusRow{ErrorCode::kHeadersTooLarge, 431},
+    StatusRow{ErrorCode::kClientGone, 499},  // for the log: nobody is there to read it
     StatusRow{ErrorCode::kQueueFull, 503},
     StatusRow{ErrorCode::kConnectionsFull, 503},
     StatusRow{ErrorCode::kMemoryFull, 503},
@@ -49,39 +50,6 @@ constexpr std::array kStatuses{
     StatusRow{ErrorCode::kLogWrite, 503},
     StatusRow{ErrorCode::kDeadline, 504},
 };
-
-std::string_view reason_of(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 411:
-      return "Length Required";
-    case 413:
-      return "Content Too Large";
-    case 415:
-      return "Unsupported Media Type";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    default:
-      return "Internal Server Error";
-  }
-}
 
 std::string_view openai_type_of(int status) {
   if (status == 401) return "authentication_error";
@@ -140,25 +108,21 @@ Response error_response(Protocol protocol, const Error& error, std::int64_t retr
   return response;
 }
 
-std::string head_of(const Response& response, std::string_view request_id, Connection connection) {
-  std::string head;
-  head.reserve(320);
-  head.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ");
-  head.append(reason_of(response.status)).append("\r\nContent-Type: application/json\r\n");
-  head.append("Content-Length: ").append(std::to_string(response.body.size())).append("\r\n");
-  head.append("X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n");
-  if (!request_id.empty()) head.append("X-Request-Id: ").append(request_id).append("\r\n");
-  if (response.code)
-    head.append("X-Mlxguard-Code: ").append(name_of(*response.code)).append("\r\n");
-  if (response.status == 401) head.append("WWW-Authenticate: Bearer realm=\"mlxguard\"\r\n");
-  if (!response.allow.empty()) head.append("Allow: ").append(response.allow).append("\r\n");
-  if (response.retry_after_seconds > 0) {
-    head.append("Retry-After: ")
-        .append(std::to_string(response.retry_after_seconds))
-        .append("\r\n");
+http::ResponseHead head_of(const Response& response, std::string_view request_id) {
+  http::ResponseHead head;
+  head.status = response.status;
+  head.headers.add("Content-Type", "application/json");
+  head.headers.add("X-Content-Type-Options", "nosniff");
+  head.headers.add("Cache-Control", "no-store");
+  if (!request_id.empty()) head.headers.add("X-Request-Id", std::string(request_id));
+  if (response.code) head.headers.add("X-Mlxguard-Code", std::string(name_of(*response.code)));
+  if (response.status == 401) {
+    head.headers.add("WWW-Authenticate", "Bearer realm=\"mlxguard\"");
   }
-  head.append(connection == Connection::kClose ? "Connection: close\r\n\r\n"
-                                               : "Connection: keep-alive\r\n\r\n");
+  if (!response.allow.empty()) head.headers.add("Allow", response.allow);
+  if (response.retry_after_seconds > 0) {
+    head.headers.add("Retry-After", std::to_string(response.retry_after_seconds));
+  }
   return head;
 }
 

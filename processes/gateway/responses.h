@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "http/message.h"
 #include "routes.h"
 
 namespace mlxguard::gateway {
@@ -31,10 +32,7 @@ struct Response {
 [[nodiscard]] Response error_response(Protocol protocol, const Error& error,
                                       std::int64_t retry_after_seconds = 1);
 
-enum class Connection : std::uint8_t { kKeepAlive, kClose };
-
-/// Status line and headers, with the empty line after them.
-[[nodiscard]] std::string head_of(const Response& response, std::string_view request_id,
-                                  Connection connection);
+/// Status and headers, as every answer of the gateway has them.
+[[nodiscard]] http::ResponseHead head_of(const Response& response, std::string_view request_id);
 
 }  // namespace mlxguard::gateway

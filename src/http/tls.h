@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The TLS side of a listener: version 1.2 or newer, the certificate and key that the supervisor
+// The TLS side of a listener: version 1.2 or newer, the certificate and key that the caller
 // read.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace boost::asio::ssl {
 class context;
 }
 
-namespace mlxguard::gateway {
+namespace mlxguard::http {
 
 class TlsContext {
  public:
@@ -27,4 +27,4 @@ class TlsContext {
   std::shared_ptr<boost::asio::ssl::context> context_;
 };
 
-}  // namespace mlxguard::gateway
+}  // namespace mlxguard::http

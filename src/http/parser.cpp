@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "http_parser.h"
+#include "http/parser.h"
 
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
+#include <optional>
+#include <vector>
 
-namespace mlxguard::gateway {
+namespace mlxguard::http {
 namespace {
 
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using BeastError = boost::system::error_code;
 
 /// More than this is reserved only as it arrives: a length is only a claim.
@@ -18,22 +19,30 @@ constexpr std::uint64_t kBodyReserveMax = 1u << 20;
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
-/// Headers that two readers could understand differently when they come twice.
-enum Seen : unsigned {
-  kHost = 1,
-  kContentLength = 2,
-  kTransferEncoding = 4,
-  kAuthorization = 8,
-  kApiKey = 16,
-  kContentType = 32,
-  kExpect = 64,
-};
+/// Headers that this parser acts on itself, or that are about the connection alone.
+bool is_ours(beast::http::field field) {
+  switch (field) {
+    case beast::http::field::host:
+    case beast::http::field::content_length:
+    case beast::http::field::transfer_encoding:
+    case beast::http::field::expect:
+    case beast::http::field::te:
+    case beast::http::field::trailer:
+    case beast::http::field::connection:
+    case beast::http::field::keep_alive:
+    case beast::http::field::proxy_connection:
+    case beast::http::field::upgrade:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
-class HttpParser::Impl final : public http::basic_parser<true> {
+class RequestParser::Impl final : public beast::http::basic_parser<true> {
  public:
-  explicit Impl(HttpLimits limits) : limits_(limits) {
+  explicit Impl(RequestLimits limits) : limits_(limits) {
     // The bounds are ours: the library's would be found before the route and the key are known.
     body_limit(boost::none);
     header_limit(static_cast<std::uint32_t>(limits.header_bytes_max + 1));
@@ -50,6 +59,8 @@ class HttpParser::Impl final : public http::basic_parser<true> {
   RequestHead head_;
   std::string body_;
   bool reading_body_ = false;
+  bool expects_continue_ = false;
+  bool takes_trailers_ = false;
 
  private:
   static constexpr std::size_t kChunkHeaderBytesMax = 256;
@@ -71,12 +82,12 @@ class HttpParser::Impl final : public http::basic_parser<true> {
       if (refusal_) return *refusal_;
       const bool head_unfinished = !is_header_done();
       if (header_bytes_ + (head_unfinished ? rest.size() - count : 0) > limits_.header_bytes_max ||
-          error == http::error::header_limit) {
+          error == beast::http::error::header_limit) {
         return make_error(
             ErrorCode::kHeadersTooLarge,
             "expected headers of at most " + std::to_string(limits_.header_bytes_max) + " bytes");
       }
-      if (error == http::error::need_more) {
+      if (error == beast::http::error::need_more) {
         // Only a chunk's header is read whole or not at all; it has no reason to be long.
         if (!head_unfinished && bytes.size() - used > kChunkHeaderBytesMax) {
           return make_error(ErrorCode::kRequestSyntax, "a chunk header that does not end");
@@ -90,56 +101,52 @@ class HttpParser::Impl final : public http::basic_parser<true> {
 
   void refuse(ErrorCode code, std::string message, BeastError& error) {
     refusal_ = make_error(code, std::move(message));
-    error = http::error::bad_field;
+    error = beast::http::error::bad_field;
   }
-  bool first(Seen header, BeastError& error) {
-    if ((seen_ & header) != 0) {
+  /// False, with `error` set, if a header that may come once comes for the second time.
+  bool is_first(std::string_view name, BeastError& error) {
+    if (!is_single_header(name)) return true;
+    for (const std::string& seen : seen_) {
+      if (!beast::iequals(seen, name)) continue;
       refuse(ErrorCode::kRequestSyntax, "a header that may come once came twice", error);
       return false;
     }
-    seen_ |= header;
+    seen_.emplace_back(name);
     return true;
   }
 
-  void on_request_impl(http::verb, beast::string_view method, beast::string_view target,
-                       int version, BeastError&) override {
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view target,
+                       int version, BeastError& error) override {
     head_.method = view(method);
     head_.target = view(target);
-    version_ = version;
+    if (version != 10 && version != 11) {
+      return refuse(ErrorCode::kRequestSyntax, "expected HTTP/1.1 or HTTP/1.0", error);
+    }
+    head_.version = version == 11 ? Version::kHttp11 : Version::kHttp10;
   }
   void on_response_impl(int, beast::string_view, int, BeastError&) override {}
 
-  void on_field_impl(http::field field, beast::string_view name, beast::string_view value,
+  void on_field_impl(beast::http::field field, beast::string_view name, beast::string_view value,
                      BeastError& error) override {
     if (is_header_done()) return refuse(ErrorCode::kRequestSyntax, "trailers are not taken", error);
-    switch (field) {
-      case http::field::host:
-        first(kHost, error);
-        return;
-      case http::field::content_length:
-        if (first(kContentLength, error)) on_content_length(view(value), error);
-        return;
-      case http::field::transfer_encoding:
-        if (first(kTransferEncoding, error)) on_transfer_encoding(value, error);
-        return;
-      case http::field::authorization:
-        if (first(kAuthorization, error)) head_.authorization = view(value);
-        return;
-      case http::field::content_type:
-        if (first(kContentType, error)) head_.content_type = view(value);
-        return;
-      case http::field::content_encoding:
-        head_.has_content_encoding = true;
-        return;
-      case http::field::origin:
-        head_.has_origin = true;
-        return;
-      case http::field::expect:
-        if (first(kExpect, error)) on_expect(value, error);
-        return;
-      default:
-        on_other_field(name, value, error);
+    if (++headers_ > kHeadersMax) {
+      return refuse(ErrorCode::kHeadersTooLarge,
+                    "expected at most " + std::to_string(kHeadersMax) + " headers", error);
     }
+    if (!is_first(view(name), error)) return;
+    if (field == beast::http::field::host) {
+      head_.authority = view(value);
+      has_host_ = true;
+    } else if (field == beast::http::field::content_length) {
+      on_content_length(view(value), error);
+    } else if (field == beast::http::field::transfer_encoding) {
+      on_transfer_encoding(value, error);
+    } else if (field == beast::http::field::expect) {
+      on_expect(value, error);
+    } else if (field == beast::http::field::te) {
+      takes_trailers_ = beast::iequals(value, "trailers");
+    }
+    if (!is_ours(field)) head_.headers.add(std::string(view(name)), std::string(view(value)));
   }
   /// The library takes a list of equal numbers as one; only digits are left here.
   void on_content_length(std::string_view value, BeastError& error) {
@@ -147,34 +154,28 @@ class HttpParser::Impl final : public http::basic_parser<true> {
                         value.find_first_not_of("0123456789") == std::string_view::npos;
     if (!digits)
       return refuse(ErrorCode::kRequestSyntax, "a Content-Length that is no number", error);
-    head_.has_length = true;
-    for (const char digit : value) {
-      head_.content_length = head_.content_length * 10 + static_cast<std::uint64_t>(digit - '0');
-    }
+    std::uint64_t length = 0;
+    for (const char digit : value) length = length * 10 + static_cast<std::uint64_t>(digit - '0');
+    head_.content_length = length;
+    head_.has_body = true;
   }
   void on_transfer_encoding(beast::string_view value, BeastError& error) {
-    if (version_ < 11 || !beast::iequals(value, "chunked")) {
+    if (head_.version != Version::kHttp11 || !beast::iequals(value, "chunked")) {
       return refuse(ErrorCode::kRequestSyntax, "expected no transfer coding but chunked", error);
     }
-    head_.has_length = true;
+    is_chunked_ = true;
+    head_.has_body = true;
   }
   void on_expect(beast::string_view value, BeastError& error) {
     if (!beast::iequals(value, "100-continue")) {
       return refuse(ErrorCode::kRequestSyntax, "an expectation that is not known", error);
     }
-    head_.expects_continue = version_ >= 11;
-  }
-  void on_other_field(beast::string_view name, beast::string_view value, BeastError& error) {
-    if (beast::iequals(name, "x-api-key")) {
-      if (first(kApiKey, error)) head_.x_api_key = view(value);
-    } else if (beast::iequals(name, "inference-header-content-length")) {
-      head_.has_binary_tensors = true;
-    }
+    expects_continue_ = head_.version == Version::kHttp11;
   }
   void on_header_impl(BeastError& error) override {
-    if (version_ >= 11 && (seen_ & kHost) == 0) {
+    if (head_.version == Version::kHttp11 && !has_host_) {
       refuse(ErrorCode::kRequestSyntax, "expected a Host header", error);
-    } else if ((seen_ & kContentLength) != 0 && (seen_ & kTransferEncoding) != 0) {
+    } else if (head_.content_length && is_chunked_) {
       refuse(ErrorCode::kRequestSyntax, "both Content-Length and Transfer-Encoding", error);
     }
   }
@@ -201,22 +202,27 @@ class HttpParser::Impl final : public http::basic_parser<true> {
   }
   void on_finish_impl(BeastError&) override {}
 
-  HttpLimits limits_;
+  RequestLimits limits_;
   std::optional<Error> refusal_;
   std::size_t header_bytes_ = 0;
-  unsigned seen_ = 0;
-  int version_ = 0;
+  std::size_t headers_ = 0;
+  std::vector<std::string> seen_;  ///< names of headers that may not come again
+  bool has_host_ = false;
+  bool is_chunked_ = false;
 };
 
-HttpParser::HttpParser(HttpLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
-HttpParser::~HttpParser() = default;
+RequestParser::RequestParser(RequestLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
+RequestParser::~RequestParser() = default;
 
-Result<std::size_t> HttpParser::feed(std::span<const char> bytes) { return impl_->feed(bytes); }
-bool HttpParser::has_head() const { return impl_->is_header_done(); }
-void HttpParser::read_body() { impl_->reading_body_ = true; }
-bool HttpParser::done() const { return impl_->is_done(); }
-bool HttpParser::keep_alive() const { return impl_->is_done() && impl_->keep_alive(); }
-const RequestHead& HttpParser::head() const { return impl_->head_; }
-const std::string& HttpParser::body() const { return impl_->body_; }
+Result<std::size_t> RequestParser::feed(std::span<const char> bytes) { return impl_->feed(bytes); }
+bool RequestParser::has_head() const { return impl_->is_header_done(); }
+void RequestParser::read_body() { impl_->reading_body_ = true; }
+bool RequestParser::done() const { return impl_->is_done(); }
+bool RequestParser::keep_alive() const { return impl_->is_done() && impl_->keep_alive(); }
+const RequestHead& RequestParser::head() const { return impl_->head_; }
+const std::string& RequestParser::body() const { return impl_->body_; }
+bool RequestParser::expects_continue() const { return impl_->expects_continue_; }
+bool RequestParser::takes_trailers() const { return impl_->takes_trailers_; }
+void RequestParser::drop_body() { std::string().swap(impl_->body_); }
 
-}  // namespace mlxguard::gateway
+}  // namespace mlxguard::http

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tls.h"
+#include "http/tls.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -7,7 +7,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/context.hpp>
 
-namespace mlxguard::gateway {
+namespace mlxguard::http {
 
 namespace asio = boost::asio;
 
@@ -39,4 +39,4 @@ Result<TlsContext> TlsContext::create(std::string_view certificate_pem,
   return TlsContext(std::move(context));
 }
 
-}  // namespace mlxguard::gateway
+}  // namespace mlxguard::http
