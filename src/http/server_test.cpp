@@ -253,6 +253,21 @@ TEST_CASE("server: the next request may come while one is answered") {
   CHECK(text.find("done") < text.find("echo:n"));
 }
 
+TEST_CASE("server: clients that vanish at any byte leave nothing behind") {
+  Fixture fixture;
+  const std::string whole = post("/e", std::string(100, 'x'));
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    UniqueFd client = fixture.connect();
+    if (size % 2 == 0) fixture.io.run_for(std::chrono::microseconds(100));
+    Fixture::send(client, std::string_view(whole).substr(0, size));
+    client.reset();
+  }
+  fixture.io.run_for(std::chrono::milliseconds(20));
+  const UniqueFd client = fixture.connect();
+  Fixture::send(client, post("/e", "alive"));
+  CHECK(fixture.receive_until(client, "echo:alive").starts_with("HTTP/1.1 200 "));
+}
+
 TEST_CASE("server: no answer is 500, and half an answer is not taken for a whole one") {
   Fixture fixture;
   const UniqueFd silent = fixture.connect();
