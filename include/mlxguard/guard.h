@@ -17,14 +17,15 @@ MLXGUARD_V1 {
 
 struct Options {
   /// Folder with keys, policy and log; empty: as the command line chooses it
-  /// ($XDG_STATE_HOME/mlxguard, for root /var/lib/mlxguard, else ~/.local/state/mlxguard).
+  /// ($XDG_STATE_HOME/mlxguard, for root /var/lib/mlxguard, else ~/.local/state/mlxguard). Relative
+  /// paths, here and below, are taken from the folder that is current when the guard is opened.
   std::filesystem::path state{};
   /// mlxguard.toml; empty: none.
   std::filesystem::path config{};
   /// Public keys (PEM) that are trusted besides those of the state folder.
   std::vector<std::filesystem::path> public_keys{};
-  /// Called while files are read, from any thread, one call at a time and a few times a second:
-  /// bytes done and in all. The last call says that all is done.
+  /// Called while the files of a model are read, from any thread and a few times a second: bytes
+  /// done and in all. One call at a time for each model; the last says that all is done.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
 };
 
@@ -39,8 +40,9 @@ struct Report {
   std::vector<Error> warnings{};
 };
 
-/// Thread-safe: calls wait for each other. Of no use in a process that forked from the one that
-/// opened it: there every call is the error `usage`.
+/// Thread-safe: several threads may load at the same time, and none waits for another. In a process
+/// that forked from the one that opened the guard, and from within its progress function, every
+/// call is the error `usage`.
 class MLXGUARD_EXPORT Guard {
  public:
   /// Opens the state folder and its log. Errors: config.*, trust.*, key.*, log.*.
@@ -55,7 +57,8 @@ class MLXGUARD_EXPORT Guard {
   /// Checks where the files are and loads nothing.
   [[nodiscard]] Result<Report> verify(const std::filesystem::path& model,
                                       std::function<bool()> stop = {});
-  /// Ends the log in order; the destructor does it too, but cannot say how it went.
+  /// Returns once every decision so far is in the signed log; waits for no load that is still
+  /// running. The destructor does it too, but cannot say how it went.
   [[nodiscard]] Result<std::monostate> close();
 
   Guard(Guard&&) noexcept;

@@ -12,10 +12,13 @@ nothing can change any more, and mlx is given that memory instead of the path.
 """
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import pathlib
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from . import _core
@@ -47,7 +50,8 @@ class Guard:
     public_keys  PEM files that are trusted besides those of the state folder
     progress     called with (bytes done, bytes in all) while files are read, from any thread
 
-    Thread-safe: calls wait for each other. A process that forked opens a Guard of its own.
+    Thread-safe: several threads may load at the same time. A process that forked opens a Guard of its own.
+    Relative paths are taken from the folder that is current when the guard is opened.
     """
 
     def __init__(self, *, state: Place | None = None, config: Place | None = None,
@@ -59,6 +63,7 @@ class Guard:
         # Nothing given is passed on as nothing: pathlib would make the current folder of it.
         self._core = _core.Guard.open(os.fspath(state) if state else "", os.fspath(config) if config else "",
                                       [os.fspath(key) for key in public_keys], progress)
+        _opened.add(self)
 
     def open_model(self, path: Place, name: str = "") -> VerifiedModel:
         """The whole model (a folder, a file with FILE.sig beside it, or "store:NAME"), verified, in sealed
@@ -76,7 +81,8 @@ class Guard:
         return self.open_model(root).load(name, format, return_metadata, stream=stream)
 
     def close(self) -> None:
-        """Everything that was decided so far is in the log, provably; also done at the end by itself."""
+        """Returns once everything that was decided so far is in the log, provably. Waits for no load that is
+        still running. Also done when the program ends."""
         self._own_core().close()
 
     def __enter__(self) -> Guard:
@@ -95,14 +101,28 @@ class Guard:
 _lock = threading.Lock()
 _default: Guard | None = None
 _options: dict[str, Any] = {}
+_opened: weakref.WeakSet[Guard] = weakref.WeakSet()
 
 
 def _forget_after_fork() -> None:
     """Threads and locks do not survive a fork: the child's first call opens a guard of its own."""
     global _lock, _default
     _lock, _default = threading.Lock(), None
+    _opened.clear()
+    _core.forget_after_fork()
 
 
+def _end() -> None:
+    """Before Python goes: loads of other threads are called off, and every guard's log is written out."""
+    global _default
+    _core.end_all()
+    with contextlib.ExitStack() as stack:
+        for guard in list(_opened):
+            stack.callback(guard.close)
+    _default = None
+
+
+atexit.register(_end)
 os.register_at_fork(after_in_child=_forget_after_fork)
 
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <mutex>
 
@@ -54,7 +53,23 @@ std::string environment_value(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-Result<config::ServeConfig> read_config(const v1::Options& options) {
+/// A program may change its current folder later; what it named stays what it named.
+Result<void> make_absolute(std::filesystem::path& path) {
+  if (path.empty()) return {};
+  std::error_code problem;
+  const auto absolute = std::filesystem::absolute(path, problem);
+  if (problem) {
+    return make_error(ErrorCode::kIo, "the current folder cannot be found: " + problem.message())
+        .about(path.string())
+        .hinting("give an absolute path");
+  }
+  path = absolute;
+  return {};
+}
+
+Result<config::ServeConfig> read_config(v1::Options options) {
+  for (auto* path : {&options.state, &options.config}) MLXGUARD_TRY(make_absolute(*path));
+  for (auto& key : options.public_keys) MLXGUARD_TRY(make_absolute(key));
   config::ServeConfig config;
   if (!options.config.empty()) {
     MLXGUARD_TRY_ASSIGN(config, config::load(options.config));
@@ -64,6 +79,7 @@ Result<config::ServeConfig> read_config(const v1::Options& options) {
     config.state = config::default_state(
         {environment_value("XDG_STATE_HOME"), environment_value("HOME"), ::geteuid() == 0});
   }
+  MLXGUARD_TRY(make_absolute(config.state));
   config.public_keys.insert(config.public_keys.end(), options.public_keys.begin(),
                             options.public_keys.end());
   return config;
@@ -80,7 +96,10 @@ Result<void> make_state(const std::filesystem::path& state) {
 
 constexpr std::chrono::milliseconds kBetweenCalls{50};
 
-/// Passes on what is new, not often, and the end: what is called may be slow.
+/// True on a thread while it is in the program's progress function.
+thread_local bool is_telling = false;
+
+/// Of one load: passes on what is new, not often, and the end. What is called may be slow.
 class ProgressGate {
  public:
   using Tell = std::function<void(std::uint64_t, std::uint64_t)>;
@@ -96,7 +115,9 @@ class ProgressGate {
     const auto now = std::chrono::steady_clock::now();
     if (done <= told_ || (done != total && now < next_)) return;
     told_ = done;
+    is_telling = true;
     tell_(done, total);
+    is_telling = false;
     next_ = std::chrono::steady_clock::now() + kBetweenCalls;
   }
 
@@ -105,30 +126,6 @@ class ProgressGate {
   std::mutex mutex_;
   std::uint64_t told_ = 0;
   std::chrono::steady_clock::time_point next_{};
-};
-
-/// One call after the other; who waits can look up now and then. In the place of std::timed_mutex,
-/// whose waits on the steady clock ThreadSanitizer (GCC 12) does not see.
-class Turns {
- public:
-  bool try_lock_for(std::chrono::milliseconds most) {
-    std::unique_lock lock(mutex_);
-    if (!free_.wait_for(lock, most, [this] { return !taken_; })) return false;
-    taken_ = true;
-    return true;
-  }
-  void unlock() {
-    {
-      const std::lock_guard lock(mutex_);
-      taken_ = false;
-    }
-    free_.notify_one();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable free_;
-  bool taken_ = false;
 };
 
 }  // namespace
@@ -144,7 +141,6 @@ struct Guard::Impl {
   config::ServeConfig config;
   std::function<void(std::uint64_t, std::uint64_t)> progress;
   pid_t process = ::getpid();
-  api::Turns turns;
   std::unique_ptr<log::EventLog> log;
 
   /// Read anew for every model: a key that is revoked or a policy that changes meanwhile counts at
@@ -176,25 +172,25 @@ struct Guard::Impl {
     MLXGUARD_TRY_ASSIGN(log, log::open_state_log(config.state, "mlxguard-api", clock, random));
     return {};
   }
-  /// Calls wait for each other, and for nothing in a process that is not the one that opened the
-  /// log: threads and locks of it do not exist there.
-  mlxguard::Result<std::unique_lock<api::Turns>> enter(const std::function<bool()>& stop = {}) {
+  /// Calls do not wait for each other: everything that they share is thread-safe, or a file that
+  /// other processes share too.
+  [[nodiscard]] mlxguard::Result<void> enter() const {
     if (!is_own_process()) {
       return make_error(ErrorCode::kUsage, "opened in another process than this one")
           .hinting("open a Guard in each process that forked");
     }
-    std::unique_lock lock(turns, std::defer_lock);
-    while (!lock.try_lock_for(api::kBetweenCalls)) {
-      if (stop && stop()) return make_error(ErrorCode::kIo, "called off before it began");
+    if (api::is_telling) {
+      return make_error(ErrorCode::kUsage, "called from the progress function of a guard")
+          .hinting("only note there how far it is; call the guard from elsewhere");
     }
-    return lock;
+    return {};
   }
   [[nodiscard]] bool is_own_process() const { return ::getpid() == process; }
 
   mlxguard::Result<signature::VerifiedModel> admit(const std::filesystem::path& path,
                                                    std::string name, std::function<bool()> stop,
                                                    std::vector<Error>& warnings) {
-    MLXGUARD_TRY_ASSIGN(const auto held, enter(stop));
+    MLXGUARD_TRY(enter());
     MLXGUARD_TRY_ASSIGN(const auto base, trust());
     auto asked = request(path, std::move(name), std::move(stop));
     asked.judged = [&](const mlxguard::trust::Judgement& judgement) {
@@ -203,7 +199,7 @@ struct Guard::Impl {
     return admission::admit(asked, base, *log, clock);
   }
   mlxguard::Result<Report> verify(const std::filesystem::path& path, std::function<bool()> stop) {
-    MLXGUARD_TRY_ASSIGN(const auto held, enter(stop));
+    MLXGUARD_TRY(enter());
     MLXGUARD_TRY_ASSIGN(const auto base, trust());
     MLXGUARD_TRY_ASSIGN(
         const auto answer,
@@ -217,7 +213,7 @@ struct Guard::Impl {
     return report;
   }
   mlxguard::Result<void> close() {
-    MLXGUARD_TRY_ASSIGN(const auto held, enter());
+    MLXGUARD_TRY(enter());
     return log->flush();
   }
 };
