@@ -6,8 +6,11 @@
 #include <sys/signalfd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "base/unique_fd.h"
 #include "codec/json.h"
@@ -22,13 +25,16 @@ namespace mlxguard::cli {
 namespace {
 
 struct Query {
-  std::string since, until, type, model, outcome, code;
-  std::size_t limit = 50;
+  std::string since, until, type, model, outcome, code, severity;
+  std::string request, client, key;
+  std::optional<std::int64_t> status;
+  std::optional<std::uint64_t> after, before;
+  std::int64_t limit = 50;
   bool oldest_first = false;
 };
 
 struct Tail {
-  std::size_t count = 20;
+  std::int64_t count = 20;
   bool follow = false;
 };
 
@@ -38,50 +44,117 @@ struct Verify {
 
 Error usage(std::string message) { return make_error(ErrorCode::kUsage, std::move(message)); }
 
-Result<log::Filter> filter_of(const Query& query) {
-  log::Filter filter;
-  const auto time_of = [](const std::string& text) -> Result<WallTime> {
-    auto parsed = codec::from_rfc3339(text);
-    if (!parsed) return usage(parsed.error().message).about(text);
-    return WallTime(std::chrono::milliseconds(*parsed));
-  };
-  if (!query.since.empty()) {
-    MLXGUARD_TRY_ASSIGN(filter.since, time_of(query.since));
+/// "90s", "15m", "1h" or "7d" before now, or a date.
+Result<WallTime> time_of(const std::string& text, WallTime now) {
+  constexpr std::pair<char, std::int64_t> kUnits[] = {
+      {'s', 1000}, {'m', 60'000}, {'h', 3'600'000}, {'d', 86'400'000}};
+  for (const auto& [unit, milliseconds] : kUnits) {
+    std::int64_t count = 0;
+    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (bad != std::errc() || end + 1 != text.data() + text.size() || *end != unit) continue;
+    constexpr std::int64_t kCountMax = 100'000'000;
+    if (count < 0 || count > kCountMax) break;
+    return now - std::chrono::milliseconds(count * milliseconds);
   }
-  if (!query.until.empty()) {
-    MLXGUARD_TRY_ASSIGN(filter.until, time_of(query.until));
+  auto parsed = codec::from_rfc3339(text);
+  if (parsed) return WallTime(std::chrono::milliseconds(*parsed));
+  return usage("expected a time such as 1h, 7d, 2026-01-31 or 2026-01-31T12:00:00Z").about(text);
+}
+
+Result<void> add_type(const std::string& type, log::Filter& filter) {
+  if (type.empty()) return {};
+  if (const record::KindRow* row = record::find_kind(type)) {
+    filter.kind = row->kind;
+    return {};
   }
-  if (!query.type.empty()) {
-    const record::KindRow* row = record::find_kind(query.type);
-    if (row != nullptr) {
-      filter.kind = row->kind;
-    } else if (query.type.back() == '.') {
-      filter.kind_prefix = query.type;  // "model." is every event of that line
-    } else {
-      return usage("no event is called " + query.type).hinting("docs/events.md lists every type");
-    }
+  const auto begins = [&](const record::KindRow& row) { return row.name.starts_with(type); };
+  const auto kinds = record::all_kinds();
+  if (type.back() == '.' && std::any_of(kinds.begin(), kinds.end(), begins)) {
+    filter.kind_prefix = type;  // "model." is every event of that line
+    return {};
   }
-  filter.model = query.model;
-  if (query.outcome == "success") {
-    filter.outcome = record::Outcome::kSuccess;
-  } else if (query.outcome == "refused") {
-    filter.outcome = record::Outcome::kRefused;
-  } else if (query.outcome == "failed") {
-    filter.outcome = record::Outcome::kFailed;
-  } else if (!query.outcome.empty()) {
-    return usage("expected an outcome of success, refused or failed");
+  std::string near;
+  for (const std::string_view name : record::kinds_near(type)) {
+    near += (near.empty() ? "" : ", ") + std::string(name);
+  }
+  return usage("no event is called " + type)
+      .hinting("did you mean one of " + near + "? docs/events.md lists every type");
+}
+
+Result<void> add_words(const Query& query, log::Filter& filter) {
+  if (!query.outcome.empty()) {
+    filter.outcome = record::find_outcome(query.outcome);
+    if (!filter.outcome) return usage("expected an outcome of success, refused or failed");
   }
   if (!query.code.empty()) {
     const ErrorCodeRow* row = find_error_code(query.code);
     if (row == nullptr) return usage("no error code is called " + query.code);
     filter.code = row->code;
   }
-  filter.limit = query.limit;
+  if (!query.severity.empty()) {
+    filter.severity_min = record::find_severity(query.severity);
+    if (filter.severity_min == 0) {
+      return usage("expected a severity of informational, low, medium, high, critical or fatal");
+    }
+  }
+  return {};
+}
+
+Result<std::size_t> count_of(std::int64_t count, const char* option) {
+  constexpr std::int64_t kCountMax = 100'000'000;
+  if (count >= 1 && count <= kCountMax) return static_cast<std::size_t>(count);
+  return usage(std::string(option) + ": expected a number from 1 to " + std::to_string(kCountMax));
+}
+
+Result<log::Filter> filter_of(const Query& query, WallTime now) {
+  log::Filter filter;
+  if (!query.since.empty()) {
+    MLXGUARD_TRY_ASSIGN(filter.since, time_of(query.since, now));
+  }
+  if (!query.until.empty()) {
+    MLXGUARD_TRY_ASSIGN(filter.until, time_of(query.until, now));
+  }
+  MLXGUARD_TRY(add_type(query.type, filter));
+  MLXGUARD_TRY(add_words(query, filter));
+  filter.model = query.model;
+  const std::pair<record::AttrId, const std::string*> texts[] = {
+      {record::AttrId::kRequest, &query.request},
+      {record::AttrId::kClientIp, &query.client},
+      {record::AttrId::kKey, &query.key}};
+  for (const auto& [id, text] : texts) {
+    if (!text->empty()) filter.attributes.emplace_back(id, *text);
+  }
+  if (query.status) filter.attributes.emplace_back(record::AttrId::kStatus, *query.status);
+  filter.after_index = query.after;
+  filter.before_index = query.before;
+  MLXGUARD_TRY_ASSIGN(filter.limit, count_of(query.limit, "--limit"));
   filter.order = query.oldest_first ? log::Order::kOldestFirst : log::Order::kNewestFirst;
   return filter;
 }
 
-void show(const Session& session, const log::LogRecord& record) {
+/// Who asked and what came of it: " request=... client=... key=... status=... route=...".
+std::string request_words(const log::LogRecord& record) {
+  std::string words;
+  const auto add = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) words += fmt::format("  {}={}", name, printable(value));
+  };
+  constexpr std::pair<record::AttrId, std::string_view> kShown[] = {
+      {record::AttrId::kRequest, "request"}, {record::AttrId::kClientIp, "client"},
+      {record::AttrId::kKey, "key"},         {record::AttrId::kStatus, "status"}};
+  for (const auto& [id, name] : kShown) {
+    for (const auto& [own, value] : record.attributes) {
+      if (own != id) continue;
+      const auto* text = std::get_if<std::string>(&value);
+      add(name, text != nullptr ? *text : std::to_string(std::get<std::int64_t>(value)));
+    }
+  }
+  add("route", record.route);
+  return words;
+}
+
+enum class Last : std::uint8_t { kNo, kThereIsMore };
+
+void show(const Session& session, const log::LogRecord& record, Last last = Last::kNo) {
   const Output& output = session.output();
   const std::int64_t time_ms = record.time.time_since_epoch().count();
   codec::JsonWriter json;
@@ -89,7 +162,10 @@ void show(const Session& session, const log::LogRecord& record) {
   json.field("time", codec::to_rfc3339(time_ms)).field("type", record.kind);
   json.field("outcome", record.outcome).field("model", record.model);
   json.field("code", record.code).field("message", record.message);
-  json.key("record").raw(record.json).end_object();
+  json.field("severity", record::severity_name(record.severity));
+  json.key("record").raw(record.json);
+  if (last == Last::kThereIsMore) json.key("more").boolean(true);
+  json.end_object();
   output.json_line(json.text());
   const Style style = record.outcome == "success"   ? Style::kGood
                       : record.outcome == "refused" ? Style::kWarn
@@ -98,29 +174,34 @@ void show(const Session& session, const log::LogRecord& record) {
       "{:>6}  {}  {} {:<20} {:<14} {}", record.index, codec::to_rfc3339(time_ms),
       output.styled(style, fmt::format("{:<8}", record.outcome)), record.kind,
       printable(record.model),
-      printable(record.code.empty() ? record.message : record.code + "  " + record.message)));
+      printable(record.code.empty() ? record.message : record.code + "  " + record.message) +
+          request_words(record)));
 }
 
-/// What was acknowledged to anyone is in the answer: the tree and index are brought up to date
-/// first. A log that cannot be opened for writing (damaged, read-only) can still be read.
+/// Reads only: no key, no lock, no write permission, beside any number of writers.
 Result<log::LogReader> open_reader(Session& session) {
   MLXGUARD_TRY_ASSIGN(const auto state, session.state());
-  if (!std::filesystem::exists(log::log_folder(state))) {
-    return make_error(ErrorCode::kLogNotFound, "there is no event log here")
-        .about(log::log_folder(state).string())
-        .hinting("--state names the folder that holds log/");
+  auto reader = log::LogReader::open(log::log_folder(state));
+  if (!reader && reader.error().code == ErrorCode::kLogNotFound) {
+    return std::move(reader).error().hinting("--state names the folder that holds log/");
   }
-  auto log = session.log();
-  Result<void> current = log ? (*log)->flush() : Result<void>(log.error());
-  if (!current) session.output().note("reading only: " + current.error().message);
-  return log::LogReader::open(log::log_folder(state));
+  return reader;
 }
 
 Result<int> query(Session& session, const Query& options) {
-  MLXGUARD_TRY_ASSIGN(const log::Filter filter, filter_of(options));
+  MLXGUARD_TRY_ASSIGN(const log::Filter filter, filter_of(options, session.clock().now()));
   MLXGUARD_TRY_ASSIGN(log::LogReader reader, open_reader(session));
-  MLXGUARD_TRY_ASSIGN(const auto records, reader.query(filter));
-  for (const auto& record : records) show(session, record);
+  MLXGUARD_TRY_ASSIGN(const log::Answer answer, reader.query(filter));
+  for (const auto& record : answer.records) {
+    const bool last = &record == &answer.records.back();
+    show(session, record, answer.more && last ? Last::kThereIsMore : Last::kNo);
+  }
+  if (answer.more) {
+    const bool older = filter.order == log::Order::kNewestFirst;
+    session.output().note(fmt::format(
+        "there are more: these are {} of them; --limit raises the number, {} {} goes on from here",
+        answer.records.size(), older ? "--before" : "--after", answer.records.back().index));
+  }
   return 0;
 }
 
@@ -131,11 +212,12 @@ Result<int> tail(Session& session, const Tail& options) {
   ::sigaddset(&stop, SIGTERM);
   ::sigprocmask(SIG_BLOCK, &stop, nullptr);
   const UniqueFd stopped(::signalfd(-1, &stop, SFD_CLOEXEC));
+  MLXGUARD_TRY_ASSIGN(const std::size_t count, count_of(options.count, "-n"));
   MLXGUARD_TRY_ASSIGN(log::LogReader reader, open_reader(session));
-  MLXGUARD_TRY_ASSIGN(auto records, reader.last(options.count));
+  MLXGUARD_TRY_ASSIGN(log::Answer answer, reader.last(count));
   std::uint64_t next = 0;
   for (;;) {
-    for (const auto& record : records) {
+    for (const auto& record : answer.records) {
       show(session, record);
       next = record.index + 1;
     }
@@ -144,7 +226,7 @@ Result<int> tail(Session& session, const Tail& options) {
     if (::poll(&wait, 1, 200) > 0) return 0;
     log::Filter filter;
     if (next > 0) filter.after_index = next - 1;
-    MLXGUARD_TRY_ASSIGN(records, reader.query(filter));
+    MLXGUARD_TRY_ASSIGN(answer, reader.query(filter));
   }
 }
 
@@ -221,14 +303,23 @@ void define_log(CLI::App& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   const auto query_options = std::make_shared<Query>();
   CLI::App* ask =
-      app.add_subcommand("query", "events by time, type, model and outcome, newest first");
-  ask->add_option("--since", query_options->since, "UTC: 2026-01-31 or 2026-01-31T12:00:00Z");
-  ask->add_option("--until", query_options->until, "UTC, exclusive");
+      app.add_subcommand("query", "events by what they say, newest first");
+  ask->add_option("--since", query_options->since,
+                  "1h, 7d, or UTC: 2026-01-31 or 2026-01-31T12:00:00Z");
+  ask->add_option("--until", query_options->until, "the same, exclusive");
   ask->add_option("--type", query_options->type,
                   "such as model.refused, or model. for a whole line");
   ask->add_option("--model", query_options->model, "name of the model");
   ask->add_option("--outcome", query_options->outcome, "success, refused or failed");
   ask->add_option("--code", query_options->code, "stable error code");
+  ask->add_option("--request", query_options->request, "id of a request");
+  ask->add_option("--client", query_options->client, "address of a client");
+  ask->add_option("--key", query_options->key, "name of a key");
+  ask->add_option("--status", query_options->status, "HTTP status of the answer");
+  ask->add_option("--severity", query_options->severity,
+                  "at least: informational, low, medium, high, critical or fatal");
+  ask->add_option("--after", query_options->after, "only events behind this index");
+  ask->add_option("--before", query_options->before, "only events before this index");
   ask->add_option("--limit", query_options->limit, "at most so many (50)");
   ask->add_flag("--oldest-first", query_options->oldest_first,
                 "in the order in which they happened");

@@ -171,7 +171,7 @@ TEST_CASE("log: an index that is missing, damaged, of another log or behind is m
     }
   };
   remove_index();
-  CHECK(LogReader::open(state.folder.log()).error().code == ErrorCode::kLogIndex);
+  CHECK(all_records(state).size() == 300);  // read from the log itself
   REQUIRE(state.open()->close().has_value());
   CHECK(all_records(state).size() == 300);
   remove_index();

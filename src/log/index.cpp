@@ -5,32 +5,54 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <charconv>
-
 #include "base/limits.h"
-#include "codec/json.h"
 #include "log/layout.h"
 
 namespace mlxguard::log {
 namespace {
 
 // A new number makes every index be built again: raise it with any change below.
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kBusyMillisecondsMax = 5000;
 /// What a process may leave in the write-ahead file when it closes: the next one reads it in less
 /// time than the syncs take that put it into the database.
 constexpr off_t kLeftInWalBytesMax = 256 << 10;
-constexpr const char* kSchema =
-    "CREATE TABLE log(identity TEXT NOT NULL);"
-    "CREATE TABLE events(idx INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL,"
-    " outcome TEXT NOT NULL, code TEXT, model TEXT, bundle_offset INTEGER NOT NULL,"
-    " bytes INTEGER NOT NULL);"
-    "CREATE INDEX events_time ON events(time_ms);"
-    "CREATE INDEX events_kind ON events(kind);"
-    "CREATE INDEX events_model ON events(model) WHERE model IS NOT NULL;"
-    "CREATE INDEX events_code ON events(code) WHERE code IS NOT NULL;"
-    "CREATE INDEX events_outcome ON events(outcome) WHERE outcome <> 'success';";
-constexpr const char* kColumns = "idx, time_ms, kind, outcome, code, model, bundle_offset, bytes";
+constexpr const char* kFixedColumns =
+    "idx, time_ms, severity, kind, outcome, code, model, bundle_offset, bytes";
+constexpr int kFixedColumnsCount = 9;
+
+std::string in_quotes(std::string_view name) { return "\"" + std::string(name) + "\""; }
+
+std::string all_columns() {
+  std::string columns = kFixedColumns;
+  for (const record::AttrRow& row : indexed_attributes()) columns += ", " + in_quotes(row.name);
+  return columns;
+}
+
+/// A column for each indexed attribute of the table, and a search tree for those that are texts.
+std::string schema() {
+  std::string columns;
+  std::string trees;
+  for (const record::AttrRow& row : indexed_attributes()) {
+    const bool is_text = row.type == record::AttrType::kText;
+    columns += ", " + in_quotes(row.name) + (is_text ? " TEXT" : " INTEGER");
+    if (!is_text) continue;
+    trees += "CREATE INDEX " + in_quotes("events_" + std::string(row.name)) + " ON events(" +
+             in_quotes(row.name) + ") WHERE " + in_quotes(row.name) + " IS NOT NULL;";
+  }
+  return "CREATE TABLE log(identity TEXT NOT NULL);"
+         "CREATE TABLE events(idx INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
+         " severity INTEGER NOT NULL, kind TEXT NOT NULL, outcome TEXT NOT NULL, code TEXT,"
+         " model TEXT, bundle_offset INTEGER NOT NULL, bytes INTEGER NOT NULL" +
+         columns +
+         ");"
+         "CREATE INDEX events_time ON events(time_ms);"
+         "CREATE INDEX events_kind ON events(kind);"
+         "CREATE INDEX events_model ON events(model) WHERE model IS NOT NULL;"
+         "CREATE INDEX events_code ON events(code) WHERE code IS NOT NULL;"
+         "CREATE INDEX events_outcome ON events(outcome) WHERE outcome <> 'success';" +
+         trees;
+}
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
@@ -103,64 +125,43 @@ std::string column_text(sqlite3_stmt* statement, int column) {
 
 IndexRow read_row(sqlite3_stmt* statement) {
   IndexRow row;
-  row.index = static_cast<std::uint64_t>(sqlite3_column_int64(statement, 0));
-  row.time_ms = sqlite3_column_int64(statement, 1);
-  row.kind = column_text(statement, 2);
-  row.outcome = column_text(statement, 3);
-  row.code = column_text(statement, 4);
-  row.model = column_text(statement, 5);
-  row.bundle_offset = static_cast<std::uint64_t>(sqlite3_column_int64(statement, 6));
-  row.bytes = static_cast<std::uint64_t>(sqlite3_column_int64(statement, 7));
+  int column = 0;
+  row.index = static_cast<std::uint64_t>(sqlite3_column_int64(statement, column++));
+  row.time_ms = sqlite3_column_int64(statement, column++);
+  row.severity = sqlite3_column_int(statement, column++);
+  row.kind = column_text(statement, column++);
+  row.outcome = column_text(statement, column++);
+  row.code = column_text(statement, column++);
+  row.model = column_text(statement, column++);
+  row.bundle_offset = static_cast<std::uint64_t>(sqlite3_column_int64(statement, column++));
+  row.bytes = static_cast<std::uint64_t>(sqlite3_column_int64(statement, column++));
+  for (const record::AttrRow& attribute : indexed_attributes()) {
+    const int type = sqlite3_column_type(statement, column);
+    if (type == SQLITE_INTEGER) {
+      row.attributes.emplace_back(attribute.id, sqlite3_column_int64(statement, column));
+    } else if (type != SQLITE_NULL) {
+      row.attributes.emplace_back(attribute.id, column_text(statement, column));
+    }
+    ++column;
+  }
   return row;
 }
 
-std::string string_member(const codec::JsonValue& object, std::string_view name) {
-  const auto member = object.find(name);
-  if (!member.has_value()) return {};
-  const auto text = member->as_string();
-  return text.has_value() ? std::string(*text) : std::string();
-}
-
-/// Reads `"<name>":"<text>"` at the front of `rest`, and the comma before it if there is one.
-/// Nothing if another member stands there, or if the text has an escape.
-std::optional<std::string_view> take_member(std::string_view& rest, std::string_view name) {
-  std::string_view at = rest;
-  if (at.starts_with(',')) at.remove_prefix(1);
-  if (!at.starts_with('"') || at.substr(1, name.size()) != name ||
-      at.substr(1 + name.size(), 3) != "\":\"") {
-    return std::nullopt;
+/// One parameter for each indexed attribute: the row's value, or NULL.
+template <class Bind>
+void bind_attributes(Bind& binder, const IndexRow& row) {
+  for (const record::AttrRow& attribute : indexed_attributes()) {
+    const record::AttrValue* value = row.find(attribute.id);
+    const auto* words = value == nullptr ? nullptr : std::get_if<std::string>(value);
+    const auto* integer = value == nullptr ? nullptr : std::get_if<std::int64_t>(value);
+    if (words != nullptr) {
+      binder.text_view(*words);
+    } else if (integer != nullptr) {
+      binder.integer(*integer);
+    } else {
+      binder.text_or_null({});
+    }
   }
-  at.remove_prefix(name.size() + 4);
-  const std::size_t end = at.find_first_of("\"\\");
-  if (end == std::string_view::npos || at[end] != '"') return std::nullopt;
-  rest = at.substr(end + 1);
-  return at.substr(0, end);
-}
-
-/// The columns of a record in the form that ocsf.cpp writes, without parsing all of it. A quote
-/// inside a JSON string is always escaped, so what is looked for can only stand where a member
-/// begins. False leaves the work to the parser.
-bool read_plain_record(std::string_view line, IndexRow& row) {
-  constexpr std::string_view kTime = "{\"time\":";
-  constexpr std::string_view kOurs = ",\"unmapped\":{\"kind\":";
-  if (!line.starts_with(kTime)) return false;
-  const char* const end_of_line = line.data() + line.size();
-  const auto [after, bad] = std::from_chars(line.data() + kTime.size(), end_of_line, row.time_ms);
-  if (bad != std::errc() || after == end_of_line || *after != ',') return false;
-  const std::size_t ours = line.find(kOurs);
-  if (ours == std::string_view::npos) return false;
-  std::string_view rest = line.substr(ours + std::string_view(",\"unmapped\":{").size());
-  const auto kind = take_member(rest, "kind");
-  const auto outcome = take_member(rest, "outcome");
-  if (!kind.has_value() || !outcome.has_value()) return false;
-  const auto code = take_member(rest, "code");
-  const auto model = take_member(rest, "model");
-  if (!model.has_value() && rest.starts_with(",\"model\"")) return false;  // with an escape
-  row.kind = *kind;
-  row.outcome = *outcome;
-  row.code = code.value_or(std::string_view());
-  row.model = model.value_or(std::string_view());
-  return true;
 }
 
 void remove_files(const std::string& path) {
@@ -191,27 +192,6 @@ Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 Index::~Index() = default;
 
-IndexRow row_of(std::uint64_t index, Bytes entry, std::uint64_t bundle_offset) {
-  IndexRow row;
-  row.index = index;
-  row.bundle_offset = bundle_offset;
-  row.bytes = entry.size();
-  if (read_plain_record(as_text(entry), row)) return row;
-  row.time_ms = 0;
-  const auto document = codec::JsonDocument::parse(as_text(entry));
-  if (!document.has_value() || !document->root().is(codec::JsonKind::kObject)) return row;
-  if (const auto time = document->root().find("time"); time.has_value()) {
-    row.time_ms = time->as_int64().value_or(0);
-  }
-  const auto ours = document->root().find("unmapped");
-  if (!ours.has_value() || !ours->is(codec::JsonKind::kObject)) return row;
-  row.kind = string_member(*ours, "kind");
-  row.outcome = string_member(*ours, "outcome");
-  row.code = string_member(*ours, "code");
-  row.model = string_member(*ours, "model");
-  return row;
-}
-
 Result<Index> Index::open(const std::string& path, const std::string& log_identity, Access access) {
   const int flags = (access == Access::kWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                               : SQLITE_OPEN_READONLY) |
@@ -237,7 +217,8 @@ Result<Index> Index::open(const std::string& path, const std::string& log_identi
 
 Result<void> Index::prepare_file(const std::string& log_identity, Access access) {
   sqlite3* database = impl_->database.get();
-  sqlite3_busy_timeout(database, kBusyMillisecondsMax);
+  // A reader has another way to its answer; a writer has not.
+  sqlite3_busy_timeout(database, access == Access::kWrite ? kBusyMillisecondsMax : 0);
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   if (access == Access::kWrite) {
     // A commit that a power failure takes back is made again from the tiles: only the order of
@@ -253,7 +234,7 @@ Result<void> Index::prepare_file(const std::string& log_identity, Access access)
   if (version == 0 && access == Access::kWrite) {
     const std::string mark = "PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT;";
     MLXGUARD_TRY(execute(database, "BEGIN IMMEDIATE;"));
-    MLXGUARD_TRY(execute(database, kSchema));
+    MLXGUARD_TRY(execute(database, schema().c_str()));
     MLXGUARD_TRY_ASSIGN(const Statement insert, prepare(database, "INSERT INTO log VALUES(?)"));
     Binder(insert.get()).text(log_identity);
     if (sqlite3_step(insert.get()) != SQLITE_DONE) return index_error(database, "insert");
@@ -288,8 +269,10 @@ Result<std::uint64_t> Index::size() {
 Result<void> Index::add(std::span<const IndexRow> rows) {
   sqlite3* database = impl_->database.get();
   if (impl_->insert == nullptr) {
-    const std::string sql =
-        std::string("INSERT INTO events(") + kColumns + ") VALUES(?,?,?,?,?,?,?,?)";
+    std::string sql = "INSERT INTO events(" + all_columns() + ") VALUES(?";
+    const std::size_t columns = kFixedColumnsCount + indexed_attributes().size();
+    for (std::size_t i = 1; i < columns; ++i) sql += ",?";
+    sql += ")";
     MLXGUARD_TRY_ASSIGN(impl_->insert, prepare(database, sql));
   }
   MLXGUARD_TRY(execute(database, "BEGIN IMMEDIATE"));
@@ -299,12 +282,14 @@ Result<void> Index::add(std::span<const IndexRow> rows) {
     Binder binder(insert);
     binder.integer(static_cast<std::int64_t>(row.index));
     binder.integer(row.time_ms);
+    binder.integer(row.severity);
     binder.text_view(row.kind);
     binder.text_view(row.outcome);
     binder.text_or_null(row.code);
     binder.text_or_null(row.model);
     binder.integer(static_cast<std::int64_t>(row.bundle_offset));
     binder.integer(static_cast<std::int64_t>(row.bytes));
+    bind_attributes(binder, row);
     ok = binder.ok() && sqlite3_step(insert) == SQLITE_DONE;
     if (!ok) break;
     sqlite3_reset(insert);
@@ -318,7 +303,7 @@ Result<void> Index::add(std::span<const IndexRow> rows) {
 }
 
 Result<std::vector<IndexRow>> Index::select(const Filter& filter) {
-  std::string sql = std::string("SELECT ") + kColumns + " FROM events WHERE 1";
+  std::string sql = "SELECT " + all_columns() + " FROM events WHERE 1";
   if (filter.since.has_value()) sql += " AND time_ms >= ?";
   if (filter.until.has_value()) sql += " AND time_ms < ?";
   if (filter.kind.has_value()) sql += " AND kind = ?";
@@ -326,7 +311,12 @@ Result<std::vector<IndexRow>> Index::select(const Filter& filter) {
   if (!filter.model.empty()) sql += " AND model = ?";
   if (filter.outcome.has_value()) sql += " AND outcome = ?";
   if (filter.code.has_value()) sql += " AND code = ?";
+  if (filter.severity_min > 0) sql += " AND severity >= ?";
+  for (const auto& [id, value] : filter.attributes) {
+    sql += " AND " + in_quotes(record::describe(id).name) + " = ?";
+  }
   if (filter.after_index.has_value()) sql += " AND idx > ?";
+  if (filter.before_index.has_value()) sql += " AND idx < ?";
   sql +=
       filter.order == Order::kNewestFirst ? " ORDER BY idx DESC LIMIT ?" : " ORDER BY idx LIMIT ?";
   sqlite3* database = impl_->database.get();
@@ -342,8 +332,19 @@ Result<std::vector<IndexRow>> Index::select(const Filter& filter) {
   if (!filter.model.empty()) binder.text(filter.model);
   if (filter.outcome.has_value()) binder.text(name_of(*filter.outcome));
   if (filter.code.has_value()) binder.text(name_of(*filter.code));
+  if (filter.severity_min > 0) binder.integer(filter.severity_min);
+  for (const auto& [id, value] : filter.attributes) {
+    if (const auto* words = std::get_if<std::string>(&value)) {
+      binder.text(*words);
+    } else {
+      binder.integer(std::get<std::int64_t>(value));
+    }
+  }
   if (filter.after_index.has_value()) {
     binder.integer(static_cast<std::int64_t>(*filter.after_index));
+  }
+  if (filter.before_index.has_value()) {
+    binder.integer(static_cast<std::int64_t>(*filter.before_index));
   }
   binder.integer(static_cast<std::int64_t>(filter.limit));
   if (!binder.ok()) return index_error(database, "bind");
@@ -356,7 +357,7 @@ Result<std::vector<IndexRow>> Index::select(const Filter& filter) {
 
 Result<void> Index::each(const std::function<Result<void>(const IndexRow& row)>& visit) {
   sqlite3* database = impl_->database.get();
-  const std::string sql = std::string("SELECT ") + kColumns + " FROM events ORDER BY idx";
+  const std::string sql = "SELECT " + all_columns() + " FROM events ORDER BY idx";
   MLXGUARD_TRY_ASSIGN(const Statement query, prepare(database, sql));
   int step = 0;
   while ((step = sqlite3_step(query.get())) == SQLITE_ROW)

@@ -13,41 +13,10 @@
 
 #include "base/byte_reader.h"
 #include "base/result.h"
+#include "log/row.h"
 #include "log/tiles.h"
-#include "record/event.h"
 
 namespace mlxguard::log {
-
-struct IndexRow {
-  std::uint64_t index = 0;
-  std::int64_t time_ms = 0;
-  std::string kind;
-  std::string outcome;
-  std::string code;
-  std::string model;
-  std::uint64_t bundle_offset = 0;  ///< where the entry's bytes begin in its bundle
-  std::uint64_t bytes = 0;
-
-  friend bool operator==(const IndexRow&, const IndexRow&) = default;
-};
-
-/// What the index says about an entry. An entry that is no record of ours gets empty columns.
-[[nodiscard]] IndexRow row_of(std::uint64_t index, Bytes entry, std::uint64_t bundle_offset);
-
-enum class Order : std::uint8_t { kOldestFirst, kNewestFirst };
-
-struct Filter {
-  std::optional<WallTime> since{};  ///< at or after
-  std::optional<WallTime> until{};  ///< before
-  std::optional<record::Kind> kind{};
-  std::string kind_prefix{};  ///< such as "model." for a whole line; empty: any
-  std::string model{};
-  std::optional<record::Outcome> outcome{};
-  std::optional<ErrorCode> code{};
-  std::optional<std::uint64_t> after_index{};
-  Order order = Order::kOldestFirst;
-  std::size_t limit = 1000;
-};
 
 class Index {
  public:

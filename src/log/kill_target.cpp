@@ -132,9 +132,9 @@ int dump(const std::string& state) {
   if (!reader.has_value()) return fail(reader.error());
   Filter filter;
   filter.limit = 1'000'000'000;
-  const auto records = reader->query(filter);
-  if (!records.has_value()) return fail(records.error());
-  for (const LogRecord& record : *records) say(record.json);
+  const auto answer = reader->query(filter);
+  if (!answer.has_value()) return fail(answer.error());
+  for (const LogRecord& record : answer->records) say(record.json);
   return 0;
 }
 

@@ -130,6 +130,13 @@ inline std::string slurp(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+/// A journal file without the zeros behind its last frame.
+inline std::string slurp_frames(const std::filesystem::path& path) {
+  std::string bytes = slurp(path);
+  bytes.resize(bytes.find_last_not_of('\0') + 1);
+  return bytes;
+}
+
 inline void spill(const std::filesystem::path& path, const std::string& text) {
   std::ofstream stream(path, std::ios::binary | std::ios::trunc);
   stream << text;
@@ -164,9 +171,9 @@ inline std::vector<LogRecord> all_records(const TestState& state) {
   if (!reader.has_value()) FAIL(reader.error().message);
   Filter filter;
   filter.limit = 1'000'000;
-  auto records = reader->query(filter);
-  if (!records.has_value()) FAIL(records.error().message);
-  return *std::move(records);
+  auto answer = reader->query(filter);
+  if (!answer.has_value()) FAIL(answer.error().message);
+  return std::move(answer->records);
 }
 
 /// The state folder as a process leaves it that dies now: nothing is closed.

@@ -46,7 +46,7 @@ using AttrValue = std::variant<std::string, std::int64_t, double, bool>;
   X(kActual,                "actual",                 kText,    "",                             kPlain,   1024, "what was found") \
   X(kReason,                "reason",                 kText,    "",                             kPlain,   1024, "why, in the words or by the code of who decided") \
   /* models */ \
-  X(kRootDigest,            "root_digest",            kText,    "ai_model.uid",                 kIndexed, 128,  "digest of the model's manifest") \
+  X(kRootDigest,            "root_digest",            kText,    "ai_model.uid",                 kPlain,   128,  "digest of the model's manifest") \
   X(kSigner,                "signer",                 kText,    "",                             kPlain,   256,  "fingerprint of the key that signed") \
   X(kSignerName,            "signer_name",            kText,    "",                             kPlain,   256,  "name of the key that signed") \
   X(kFiles,                 "files",                  kInteger, "",                             kPlain,   0,    "number of files") \
