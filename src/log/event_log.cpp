@@ -24,10 +24,14 @@ constexpr std::chrono::milliseconds kLookForOthers{200};
 /// What is in the newest journal file is read at each open, whether or not it is in the tree.
 constexpr std::uint64_t kRotateAtCloseBytes = 32u << 10;
 
-/// An event on its way: written and hashed in the caller's thread.
+/// Events on their way, with one answer: written and hashed in the caller's thread.
 struct Pending {
-  std::string line;
-  Hash leaf{};
+  struct Line {
+    std::string text;
+    Hash leaf{};
+  };
+  std::vector<Line> lines;
+  std::size_t bytes = 0;
   EventLog::Done done;
 };
 
@@ -40,26 +44,26 @@ Error not_durable(const Error& error) {
   return out;
 }
 
-/// Lets a caller wait for the commit thread's answers.
+/// Lets a caller wait for the commit thread's answer.
 class Waiter {
  public:
-  explicit Waiter(std::size_t answers) : open_(answers) {}
-  void answer(Result<void> result) {
-    const std::lock_guard lock(mutex_);
-    if (!result.has_value() && result_.has_value()) result_ = std::move(result);
-    if (--open_ == 0) answered_.notify_one();
+  EventLog::Done done() {
+    return [this](Result<void> result) {
+      const std::lock_guard lock(mutex_);
+      result_ = std::move(result);
+      answered_.notify_one();
+    };
   }
   Result<void> wait() {
     std::unique_lock lock(mutex_);
-    answered_.wait(lock, [this] { return open_ == 0; });
-    return result_;
+    answered_.wait(lock, [this] { return result_.has_value(); });
+    return *std::move(result_);
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable answered_;
-  std::size_t open_;
-  Result<void> result_;
+  std::optional<Result<void>> result_;
 };
 
 }  // namespace
@@ -73,10 +77,9 @@ struct EventLog::Impl {
   Result<void> recover();
   Result<void> append_recovered_event();
   void start();
-  void enqueue(std::vector<Pending>& items);
-  Pending make_pending(const record::Event& event, Done done);
+  void submit(std::span<const record::Event> events, Done done);
   std::vector<Pending> take_group();
-  Result<void> commit(const std::vector<Pending>& group);
+  Result<std::size_t> commit(const std::vector<Pending>& group);
   void commit_loop();
   void wait_for_integrator();
   void integrate_loop();
@@ -119,7 +122,7 @@ struct EventLog::Impl {
   bool committing = false;
   bool stopping = false;
   bool dirty = false;
-  JournalExtent::File seen{0, 0};  // the integrate thread's own
+  JournalExtent::File seen{0, 0, 0};  // the integrate thread's own
   std::thread commit_thread;
   std::thread integrate_thread;
 };
@@ -202,11 +205,8 @@ Result<void> EventLog::Impl::append_recovered_event() {
       .set(Attr::kTornBytes, recovery.torn_bytes)
       .set(Attr::kLostEvents, recovery.lost_events)
       .set(Attr::kDamagedFiles, recovery.damaged_files);
-  Waiter waiter(1);
-  std::vector<Pending> items;
-  items.push_back(
-      make_pending(event, [&](Result<void> result) { waiter.answer(std::move(result)); }));
-  enqueue(items);
+  Waiter waiter;
+  submit({&event, 1}, waiter.done());
   return waiter.wait();
 }
 
@@ -215,60 +215,71 @@ void EventLog::Impl::start() {
   integrate_thread = std::thread([this] { integrate_loop(); });
 }
 
-Pending EventLog::Impl::make_pending(const record::Event& event, Done done) {
+void EventLog::Impl::submit(std::span<const record::Event> events, Done done) {
   Pending item;
-  if (event.time.has_value()) {
-    item.line = ocsf->write(event);
-  } else {
-    record::Event timed = event;
-    timed.time = options.clock->now();
-    item.line = ocsf->write(timed);
+  item.lines.reserve(events.size());
+  for (const record::Event& event : events) {
+    std::string text = ocsf->write(event, event.time ? *event.time : options.clock->now());
+    const Hash leaf = leaf_hash(as_bytes(text));
+    item.bytes += text.size();
+    item.lines.push_back({std::move(text), leaf});
   }
-  item.leaf = leaf_hash(as_bytes(item.line));
   item.done = std::move(done);
-  return item;
-}
-
-void EventLog::Impl::enqueue(std::vector<Pending>& items) {
-  std::size_t bytes = 0;
-  for (const Pending& item : items) bytes += item.line.size();
   {
     const std::lock_guard lock(mutex);
-    if (!stopping && (queue.empty() || queue_bytes + bytes <= limits::kLogQueueBytesMax)) {
+    if (!stopping && (queue.empty() || queue_bytes + item.bytes <= limits::kLogQueueBytesMax)) {
       const bool idle = queue.empty();
-      queue_bytes += bytes;
-      for (Pending& item : items) queue.push_back(std::move(item));
-      items.clear();
+      queue_bytes += item.bytes;
+      queue.push_back(std::move(item));
       if (idle && !committing) work.notify_one();
       return;
     }
   }
-  for (const Pending& item : items) {
-    item.done(make_error(ErrorCode::kLogWrite, "the log's queue is full or closed"));
-  }
+  item.done(make_error(ErrorCode::kLogWrite, "the log's queue is full or closed"));
 }
 
+/// Whole submissions, as many as fit into one frame; a larger one alone.
 std::vector<Pending> EventLog::Impl::take_group() {
   std::vector<Pending> group;
+  std::size_t events = 0;
   std::size_t bytes = 0;
-  while (!queue.empty() && group.size() < limits::kLogGroupEventsMax &&
-         bytes < limits::kLogGroupBytesMax) {
-    bytes += queue.front().line.size();
+  while (!queue.empty()) {
+    const Pending& next = queue.front();
+    events += next.lines.size();
+    bytes += next.bytes;
+    if (!group.empty() &&
+        (events > limits::kLogGroupEventsMax || bytes > limits::kLogGroupBytesMax)) {
+      break;
+    }
+    queue_bytes -= next.bytes;
     group.push_back(std::move(queue.front()));
     queue.pop_front();
   }
-  queue_bytes -= bytes;
   return group;
 }
 
-Result<void> EventLog::Impl::commit(const std::vector<Pending>& group) {
+/// Number of events that are durable now; all of them, or an error.
+Result<std::size_t> EventLog::Impl::commit(const std::vector<Pending>& group) {
   std::vector<JournalRecord> records;
-  records.reserve(group.size());
-  for (const Pending& item : group) records.push_back({as_bytes(item.line), item.leaf});
+  for (const Pending& item : group) {
+    for (const Pending::Line& line : item.lines) {
+      records.push_back({as_bytes(line.text), line.leaf});
+    }
+  }
   MLXGUARD_TRY_ASSIGN(const LockGuard lock,
                       LockGuard::take(*append_lock, FileLock::Mode::kExclusive));
   MLXGUARD_TRY(journal->refresh());
-  return journal->append(records);
+  for (std::span<const JournalRecord> rest = records; !rest.empty();) {
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    while (count < rest.size() && count < limits::kLogGroupEventsMax &&
+           bytes < limits::kLogGroupBytesMax) {
+      bytes += rest[count++].entry.size();
+    }
+    MLXGUARD_TRY(journal->append(rest.first(count)));
+    rest = rest.subspan(count);
+  }
+  return records.size();
 }
 
 void EventLog::Impl::commit_loop() {
@@ -280,12 +291,13 @@ void EventLog::Impl::commit_loop() {
     committing = true;
     lock.unlock();
     wait_for_integrator();
-    Result<void> result = commit(group);
-    if (result.has_value()) {
-      appended += group.size();
+    const auto written = commit(group);
+    Result<void> result;
+    if (written.has_value()) {
+      appended += *written;
       size = journal->next_index();  // before the answers: who got one sees its event counted
     } else {
-      result = not_durable(result.error());
+      result = not_durable(written.error());
     }
     for (const Pending& item : group) item.done(result);
     lock.lock();
@@ -357,7 +369,8 @@ bool EventLog::Impl::others_appended() {
   const auto extent = journal_extent(dir);
   if (!extent.has_value() || extent->files.empty()) return false;
   const JournalExtent::File& newest = extent->files.back();
-  const bool moved = newest.segment != seen.segment || newest.bytes != seen.bytes;
+  const bool moved = newest.segment != seen.segment || newest.bytes != seen.bytes ||
+                     newest.changed_ns != seen.changed_ns;
   seen = newest;
   return moved;
 }
@@ -409,21 +422,17 @@ Result<void> EventLog::append(const record::Event& event) { return append_all({&
 
 Result<void> EventLog::append_all(std::span<const record::Event> events) {
   if (events.empty()) return {};
-  Waiter waiter(events.size());
-  std::vector<Pending> items;
-  items.reserve(events.size());
-  for (const record::Event& event : events) {
-    items.push_back(impl_->make_pending(
-        event, [&waiter](Result<void> result) { waiter.answer(std::move(result)); }));
-  }
-  impl_->enqueue(items);
+  Waiter waiter;
+  impl_->submit(events, waiter.done());
   return waiter.wait();
 }
 
 void EventLog::submit(const record::Event& event, Done done) {
-  std::vector<Pending> items;
-  items.push_back(impl_->make_pending(event, std::move(done)));
-  impl_->enqueue(items);
+  impl_->submit({&event, 1}, std::move(done));
+}
+
+void EventLog::submit_all(std::span<const record::Event> events, Done done) {
+  impl_->submit(events, std::move(done));
 }
 
 Result<void> EventLog::flush() {

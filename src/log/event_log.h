@@ -49,13 +49,17 @@ class EventLog final : public record::Sink {
 
   /// Returns once the event is durable, else kLogWrite. Thread-safe, blocks.
   [[nodiscard]] Result<void> append(const record::Event& event) override;
-  /// All of them, in their order, with one answer.
+  /// As submit_all(), waiting for the answer.
   [[nodiscard]] Result<void> append_all(std::span<const record::Event> events);
   /// Returns at once. `done` is called exactly once, in the order of the submit() calls of a
   /// thread, from the commit thread: it must not block, and must not call into this log but
   /// submit(). It is called from within submit() itself, with kLogWrite, if the queue is full or
   /// the log is closed.
   void submit(const record::Event& event, Done done);
+  /// The same for several events, in their order, with one answer for all of them: durable, or not.
+  /// Up to kLogGroupEventsMax and kLogGroupBytesMax they become durable together or not at all; of
+  /// more, the first ones may be in the log after an error.
+  void submit_all(std::span<const record::Event> events, Done done);
   /// Waits until all that was submitted is durable and in the signed tree and the index.
   [[nodiscard]] Result<void> flush();
   /// flush(), then no more events are taken.

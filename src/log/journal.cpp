@@ -68,7 +68,30 @@ Result<FrameHeader> parse_header(Bytes untrusted) {
 }
 
 bool all_zero(Bytes bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+  // Each byte is equal to the one before, and the first is zero.
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+/// Whether `rest`, behind the last intact frame of a file, is what a write that never ended leaves:
+/// a frame of which the end or a sector did not reach the zeros that were there before. Whoever can
+/// make a frame look so can as well cut it off, which only a checkpoint reveals.
+bool is_torn(Bytes rest) {
+  constexpr std::size_t kSectorBytes = 512;
+  const auto header = parse_header(rest);
+  if (!header.has_value()) {
+    return header.error().code == ErrorCode::kTruncated ||
+           all_zero(rest.first(std::min(rest.size(), kMagic.size()))) ||
+           all_zero(rest.subspan(std::min(rest.size(), kHeaderBytes)));
+  }
+  if (rest.size() < header->frame_bytes()) return true;
+  if (!all_zero(rest.subspan(header->frame_bytes()))) return false;
+  const Bytes frame = rest.first(header->frame_bytes());
+  if (frame.back() == 0) return true;
+  for (std::size_t at = 0; at + kSectorBytes <= frame.size(); at += kSectorBytes / 2) {
+    if (all_zero(frame.subspan(at, kSectorBytes / 2))) return true;
+  }
+  return false;
 }
 
 /// Position of the next intact frame behind `from`, or the end.
@@ -149,6 +172,10 @@ SegmentScan scan_segment(Bytes untrusted, const JournalKey* key, FrameCheck chec
   while (position < untrusted.size()) {
     const Bytes rest = untrusted.subspan(position);
     Result<JournalFrame> frame = parse_frame(rest, key, check);
+    // The last frame may have been written in part, over zeros: its entries show it.
+    if (frame.has_value() && check == FrameCheck::kMac && all_zero(rest.subspan(frame->bytes))) {
+      frame = parse_frame(rest, key, FrameCheck::kMacAndEntries);
+    }
     if (frame.has_value()) {
       position += frame->bytes;
       scan.end = position;
@@ -157,7 +184,8 @@ SegmentScan scan_segment(Bytes untrusted, const JournalKey* key, FrameCheck chec
     }
     const std::size_t next = find_intact(untrusted, position + 1, key, check);
     const bool at_end = next == untrusted.size();
-    if (at_end && (frame.error().code == ErrorCode::kTruncated || all_zero(rest))) {
+    if (all_zero(rest)) break;
+    if (at_end && is_torn(rest)) {
       scan.torn_bytes = rest.size();
       break;
     }

@@ -66,7 +66,7 @@ struct SegmentScan {
   std::vector<JournalFrame> frames;
   std::vector<JournalDamage> damage;
   std::uint64_t end = 0;  ///< behind the last intact frame
-  std::uint64_t torn_bytes = 0;
+  std::uint64_t torn_bytes = 0;  ///< zeros behind the last frame are not counted
 };
 [[nodiscard]] SegmentScan scan_segment(Bytes untrusted, const JournalKey* key, FrameCheck check);
 
@@ -79,7 +79,8 @@ struct SegmentScan {
 struct JournalExtent {
   struct File {
     std::uint64_t segment;
-    std::uint64_t bytes;
+    std::uint64_t bytes;      ///< zeros behind the last frame included
+    std::int64_t changed_ns;  ///< a frame over zeros changes this alone
   };
   std::vector<File> files;
 };
@@ -135,6 +136,7 @@ class JournalWriter {
   [[nodiscard]] Result<void> open_segment(std::uint64_t first_index);
   [[nodiscard]] Result<void> open_newest();
   [[nodiscard]] Result<void> check_name() const;
+  [[nodiscard]] Result<bool> has_more(std::uint64_t size) const;
   [[nodiscard]] Result<void> read_new_frames();
   [[nodiscard]] Result<void> write_frame(std::span<const JournalRecord> records);
 
@@ -142,7 +144,8 @@ class JournalWriter {
   JournalKey key_;
   UniqueFd fd_;
   std::uint64_t segment_ = 0;
-  std::uint64_t offset_ = 0;
+  std::uint64_t offset_ = 0;     ///< behind the last frame
+  std::uint64_t allocated_ = 0;  ///< the file's size as far as this writer knows
   std::uint64_t next_index_ = 0;
   bool sealed_ = false;
   bool broken_ = false;  ///< a failed append could not be taken back: no more appends from here

@@ -20,6 +20,8 @@ namespace {
 // Appends made while the integrator cannot write end here at the latest: read whole, never mapped.
 constexpr std::size_t kSegmentReadBytesMax = 4 * limits::kLogSegmentBytesMax;
 constexpr std::size_t kTailBytes = limits::kLogSegmentBytesMax;
+/// Zeros that are written at once behind a small frame.
+constexpr std::size_t kRoomBytes = 256u << 10;
 
 std::string segment_path(const std::string& dir, std::uint64_t first_index) {
   return dir + "/" + layout::journal_segment(first_index);
@@ -131,7 +133,9 @@ Result<JournalExtent> journal_extent(const std::string& dir) {
     struct stat status {};
     const std::string path = segment_path(dir, segment);
     if (::stat(path.c_str(), &status) != 0) return os_error("stat", path);
-    extent.files.push_back({segment, static_cast<std::uint64_t>(status.st_size)});
+    const std::int64_t changed_ns =
+        std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+    extent.files.push_back({segment, static_cast<std::uint64_t>(status.st_size), changed_ns});
   }
   return extent;
 }
@@ -201,6 +205,7 @@ Result<JournalWriter> JournalWriter::open(const std::string& dir, std::uint64_t 
   writer.next_index_ = next_index;
   MLXGUARD_TRY(make_folders(dir + "/" + layout::kJournalFolder));
   MLXGUARD_TRY(writer.open_newest());
+  MLXGUARD_TRY(writer.read_new_frames());
   MLXGUARD_TRY(writer.refresh());
   // Every event of the journal may be below the checkpoint; the next one still gets the next index.
   if (writer.next_index_ < next_index) {
@@ -219,6 +224,7 @@ Result<void> JournalWriter::open_segment(std::uint64_t first_index) {
   fd_ = std::move(fd);
   segment_ = first_index;
   offset_ = 0;
+  allocated_ = 0;
   next_index_ = first_index;
   sealed_ = false;
   return {};
@@ -240,12 +246,23 @@ Result<void> JournalWriter::refresh() {
       MLXGUARD_TRY(open_newest());
     }
     MLXGUARD_TRY_ASSIGN(const std::uint64_t size, size_of(fd_.get()));
-    if (size == offset_ && !sealed_) return check_name();
     if (size < offset_) {
       return make_error(ErrorCode::kLogJournal, "the journal became shorter while it was in use");
     }
-    MLXGUARD_TRY(read_new_frames());
+    allocated_ = size;
+    MLXGUARD_TRY_ASSIGN(const bool more, has_more(size));
+    if (!more && !sealed_) return check_name();
+    if (more) MLXGUARD_TRY(read_new_frames());
   }
+}
+
+/// Whether another process wrote behind this writer's last frame: zeros are only room.
+Result<bool> JournalWriter::has_more(std::uint64_t size) const {
+  constexpr std::uint64_t kLookBytes = 8;
+  const std::uint64_t look = std::min(size - offset_, kLookBytes);
+  MLXGUARD_TRY_ASSIGN(const std::string bytes,
+                      read_at(fd_.get(), offset_, static_cast<std::size_t>(look)));
+  return bytes.find_first_not_of('\0') != std::string::npos;
 }
 
 Result<void> JournalWriter::check_name() const {
@@ -279,8 +296,9 @@ Result<void> JournalWriter::read_new_frames() {
     if (frame.records.empty()) sealed_ = true;
   }
   // The lock is ours, so nobody is writing: an incomplete frame is of a process that died.
-  if (scan.torn_bytes > 0 && ::ftruncate(fd_.get(), static_cast<off_t>(offset_)) != 0) {
-    return os_error("ftruncate");
+  if (scan.torn_bytes > 0) {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(offset_)) != 0) return os_error("ftruncate");
+    allocated_ = offset_;
   }
   return {};
 }
@@ -293,15 +311,22 @@ Result<void> JournalWriter::append(std::span<const JournalRecord> records) {
 }
 
 Result<void> JournalWriter::write_frame(std::span<const JournalRecord> records) {
-  const std::string frame = encode_frame(next_index_, records, key_);
+  std::string frame = encode_frame(next_index_, records, key_);
+  const std::uint64_t frame_bytes = frame.size();
+  // Small frames are written over zeros: then fdatasync has no new size or blocks to commit.
+  if (frame_bytes < kRoomBytes / 4 && offset_ + frame_bytes > allocated_) {
+    frame.append(kRoomBytes, '\0');
+  }
   Result<void> done = write_at(fd_.get(), offset_, as_bytes(frame));
   if (done.has_value() && ::fdatasync(fd_.get()) != 0) done = os_error("fdatasync");
   if (!done.has_value()) {
     // What was written in part must not be found later: callers are told that it is not there.
     broken_ = ::ftruncate(fd_.get(), static_cast<off_t>(offset_)) != 0;
+    allocated_ = offset_;
     return done;
   }
-  offset_ += frame.size();
+  allocated_ = std::max(allocated_, offset_ + frame.size());
+  offset_ += frame_bytes;
   return {};
 }
 

@@ -102,12 +102,55 @@ TEST_CASE("journal: an incomplete end is torn, not damage, wherever it was cut")
   }
 }
 
-TEST_CASE("journal: blocks that never reached the disk are torn, not damage") {
+TEST_CASE("journal: zeros behind the last frame are room, not a frame that was torn") {
   const JournalKey key(test_key().seed());
   const std::string bytes = frame(0, 2) + std::string(300, '\0');
   const SegmentScan scan = scan_segment(as_bytes(bytes), &key, FrameCheck::kMac);
-  CHECK(scan.torn_bytes == 300);
+  CHECK(scan.frames.size() == 1);
+  CHECK(scan.torn_bytes == 0);
   CHECK(scan.damage.empty());
+}
+
+TEST_CASE("journal: what reached the zeros only in part is torn, whatever is missing") {
+  const JournalKey key(test_key().seed());
+  const std::string whole = frame(0, 2);
+  const std::string last = encode_frame(2, entries(1, std::string(3000, 'e')).records, key);
+  const auto scanned = [&](const std::string& tail, FrameCheck check) {
+    const std::string bytes = whole + tail + std::string(5000, '\0');
+    const SegmentScan scan = scan_segment(as_bytes(bytes), &key, check);
+    CHECK(scan.frames.size() == 1);
+    CHECK(scan.end == whole.size());
+    return std::pair(scan.torn_bytes > 0, scan.damage.size());
+  };
+  for (const FrameCheck check : {FrameCheck::kMac, FrameCheck::kMacAndEntries}) {
+    for (std::size_t cut = 1; cut < last.size(); cut += 7) {  // the end is missing
+      REQUIRE(scanned(last.substr(0, cut), check) == std::pair(true, std::size_t{0}));
+    }
+    for (std::size_t at = 0; at + 512 <= last.size(); at += 512) {  // one sector is missing
+      std::string holed = last;
+      holed.replace(at, 512, 512, '\0');
+      REQUIRE(scanned(holed, check) == std::pair(true, std::size_t{0}));
+    }
+    // Changed by somebody's hand: seen.
+    std::string changed = last;
+    changed[last.size() - 100] = 'f';
+    REQUIRE(scanned(changed, check) == std::pair(false, std::size_t{1}));
+  }
+}
+
+TEST_CASE("journal: small frames are written over zeros, so that the file keeps its size") {
+  TestJournal journal;
+  JournalWriter writer = journal.writer();
+  REQUIRE(writer.append(entries(1).records).has_value());
+  const auto size = std::filesystem::file_size(journal.file(0));
+  for (int i = 0; i < 20; ++i) REQUIRE(writer.append(entries(2).records).has_value());
+  CHECK(std::filesystem::file_size(journal.file(0)) == size);
+  CHECK(journal.read().records.size() == 41);
+  JournalWriter other = journal.writer(0);
+  CHECK(other.next_index() == 41);
+  REQUIRE(other.append(entries(1).records).has_value());
+  REQUIRE(writer.refresh().has_value());
+  CHECK(writer.next_index() == 42);
 }
 
 TEST_CASE("journal: intact frames behind a damaged one are found") {
@@ -166,10 +209,10 @@ TEST_CASE("journal: what a dead writer left incomplete is cut off by the next on
   TestJournal journal;
   JournalWriter writer = journal.writer();
   REQUIRE(writer.append(entries(2).records).has_value());
-  const std::string good = slurp(journal.file(0));
+  const std::string good = slurp_frames(journal.file(0));
   spill(journal.file(0), good + frame(2, 3).substr(0, 50));
   REQUIRE(writer.refresh().has_value());
-  CHECK(slurp(journal.file(0)) == good);
+  CHECK(slurp_frames(journal.file(0)) == good);
   REQUIRE(writer.append(entries(1).records).has_value());
   CHECK(journal.read().records.size() == 3);
 }
@@ -179,7 +222,7 @@ TEST_CASE("journal: a writer refuses a journal that was damaged, cut or replaced
   JournalWriter writer = journal.writer();
   JournalWriter other = journal.writer();
   REQUIRE(writer.append(entries(2).records).has_value());
-  const std::string good = slurp(journal.file(0));
+  const std::string good = slurp_frames(journal.file(0));
   std::string bad = good;
   bad[40] = static_cast<char>(bad[40] ^ 1);
   spill(journal.file(0), bad);
@@ -195,7 +238,7 @@ TEST_CASE("journal: a writer refuses a journal that was damaged, cut or replaced
 TEST_CASE("journal: a missing frame is a gap, a repeated one is damage") {
   TestJournal journal;
   REQUIRE(journal.writer().append(entries(1).records).has_value());
-  const std::string first = slurp(journal.file(0));
+  const std::string first = slurp_frames(journal.file(0));
   spill(journal.file(0), first + frame(3, 2));
   JournalTail tail = journal.read();
   CHECK(tail.records.size() == 3);
@@ -220,7 +263,7 @@ TEST_CASE("journal: a write that fails leaves nothing, and the next one works") 
   TestJournal journal;
   JournalWriter writer = journal.writer();
   REQUIRE(writer.append(entries(1).records).has_value());
-  const std::string good = slurp(journal.file(0));
+  const std::string good = slurp_frames(journal.file(0));
   // A file size limit stands in for a full disk: the write succeeds in part, then fails.
   const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
   rlimit old{};
@@ -232,7 +275,7 @@ TEST_CASE("journal: a write that fails leaves nothing, and the next one works") 
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &old) == 0);
   std::signal(SIGXFSZ, ignored);
   REQUIRE_FALSE(failed.has_value());
-  CHECK(slurp(journal.file(0)) == good);
+  CHECK(slurp_frames(journal.file(0)) == good);
   CHECK(writer.next_index() == 1);
   REQUIRE(writer.refresh().has_value());
   REQUIRE(writer.append(entries(1).records).has_value());

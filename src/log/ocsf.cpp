@@ -41,9 +41,10 @@ void append_hex(std::string& out, std::uint64_t value, int digits) {
 /// Writes one record.
 class RecordWriter {
  public:
-  RecordWriter(const record::Event& event, const OcsfWriter& common, std::string_view uid,
-               Bounds bounds)
+  RecordWriter(const record::Event& event, WallTime time, const OcsfWriter& common,
+               std::string_view uid, Bounds bounds)
       : event_(event),
+        time_(time),
         row_(describe(event.kind)),
         common_(common),
         template_(common.templates_[static_cast<std::size_t>(event.kind)]),
@@ -54,7 +55,7 @@ class RecordWriter {
     out_.reserve(kUsualBytes);
     // What the index needs stands first.
     out_ += "{";
-    append_field(out_, "time", event_.time->time_since_epoch().count());
+    append_field(out_, "time", time_.time_since_epoch().count());
     out_ += template_.classification;
     write_status();
     write_members("");
@@ -304,6 +305,7 @@ class RecordWriter {
   }
 
   const record::Event& event_;
+  WallTime time_;
   const record::KindRow& row_;
   const OcsfWriter& common_;
   const OcsfWriter::Template& template_;
@@ -374,10 +376,14 @@ std::string OcsfWriter::next_uid() {
 
 std::string OcsfWriter::write(const record::Event& event) {
   MLXGUARD_CHECK(event.time.has_value());
+  return write(event, *event.time);
+}
+
+std::string OcsfWriter::write(const record::Event& event, WallTime time) {
   const std::string uid = next_uid();
   std::string line;
   for (const Bounds& bounds : kBounds) {
-    line = RecordWriter(event, *this, uid, bounds).write();
+    line = RecordWriter(event, time, *this, uid, bounds).write();
     if (line.size() <= limits::kEventBytesMax) return line;
   }
   // Only the source's own names are left, and they are ours.

@@ -32,6 +32,8 @@ class OcsfWriter {
   /// At most limits::kEventBytesMax bytes, valid JSON, no line end. `event.time` must be set. What
   /// was cut is named in `unmapped.truncated`.
   [[nodiscard]] std::string write(const record::Event& event);
+  /// The same with this time.
+  [[nodiscard]] std::string write(const record::Event& event, WallTime time);
 
  private:
   [[nodiscard]] std::string next_uid();

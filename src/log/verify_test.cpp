@@ -295,7 +295,7 @@ TEST_CASE("verify: a damaged journal is found, by its authentication code too") 
   for (int i = 0; i < 3; ++i) REQUIRE((*log)->append({.kind = Kind::kInferenceDone}).has_value());
   CHECK(state.verify().ok());
   const auto file = state.folder.log() / layout::journal_segment(0);
-  const std::string good = slurp(file);
+  const std::string good = slurp_frames(file);
   std::mt19937 random(21);  // NOLINT: the same positions in every run
   for (int i = 0; i < 300; ++i) {
     std::string bad = good;
