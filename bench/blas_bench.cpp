@@ -89,7 +89,7 @@ void measure_embeddings(engine::Model& model, std::int64_t threads, double secon
         Case{"embed_8_pages_of_225_tokens", {8, page}}}) {
     const double took = median_of(
         [&] {
-          const auto embeddings = model.embed(c.texts);
+          const auto embeddings = engine::test::embed(model, c.texts);
           if (!embeddings) stop(embeddings.error().message);
         },
         seconds);

@@ -25,18 +25,13 @@ void decode(Bytes bytes) {
   const auto again = std::move(encoder).take();
   MLXGUARD_CHECK(std::equal(again.begin(), again.end(), bytes.begin(), bytes.end()));
   if constexpr (std::is_same_v<M, ReportEvent>) (void)std::move(message).to_event();
-  if constexpr (std::is_same_v<M, RequestFailed>) (void)message.error.to_error();
-  if constexpr (std::is_same_v<M, InferAnswer>) {
-    for (WireTensor& tensor : message.outputs) (void)std::move(tensor).to_tensor();
-  }
 }
 
 constexpr void (*kDecoders[])(Bytes) = {
     decode<LoadModel>,   decode<ModelFiles>,       decode<ServeChannel>,  decode<WorkerLocked>,
     decode<WorkerReady>, decode<WorkerLoadFailed>, decode<GatewayConfig>, decode<ModelUp>,
     decode<ModelDown>,   decode<EventAck>,         decode<Drain>,         decode<GatewayReady>,
-    decode<ReportEvent>, decode<WorkerOverdue>,    decode<InferRequest>,  decode<EmbedRequest>,
-    decode<InferAnswer>, decode<EmbedAnswer>,      decode<RequestFailed>,
+    decode<ReportEvent>, decode<WorkerOverdue>,
 };
 
 }  // namespace

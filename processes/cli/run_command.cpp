@@ -5,24 +5,22 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <thread>
 
 #include "admission/model_line.h"
 #include "base/os_error.h"
+#include "call/blocking_client.h"
 #include "codec/json.h"
 #include "commands.h"
-#include "ipc/messages.h"
 #include "judgement_output.h"
 #include "launch/inspector_program.h"
 #include "launch/worker_process.h"
 #include "limits/worker_limits.h"
 #include "progress.h"
 #include "sandbox/host.h"
-#include "validate/check.h"
-#include "validate/decode_embeddings.h"
-#include "validate/decode_infer.h"
-#include "validate/encode_tensor.h"
+#include "task/table.h"
 
 namespace mlxguard::cli {
 
@@ -84,106 +82,70 @@ Result<launch::WorkerProcess> start_worker(std::shared_ptr<const signature::Veri
   return worker;
 }
 
-/// The worker's answer, or why there is none: its own error, its death, or the deadline.
-Result<wire::Received> ask(launch::WorkerProcess& worker, wire::Channel& data,
-                          const wire::Packet& packet, steady_clock::time_point deadline) {
-  MLXGUARD_TRY(data.send(packet));
-  // A little later than the worker's own deadline, so that its answer comes first.
-  auto received = data.receive(deadline + milliseconds(500));
-  if (received) return received;
-  if (received.error().code == ErrorCode::kDeadline) {
+/// What the worker said or how it died, as this command's own error. Here the user is the operator:
+/// the worker's words are for them.
+Error failure_of(const call::WorkerError& said, const std::string& model) {
+  return make_error(said.code(), said.reason_for_log()).about(model);
+}
+
+Result<call::Outcome> ask(launch::WorkerProcess& worker, const call::BlockingRequest& request,
+                          const std::function<Result<void>(Bytes part)>& on_part) {
+  MLXGUARD_TRY_ASSIGN(UniqueFd socket, worker.open_data_channel());
+  wire::Channel channel(std::move(socket), call::kCallBounds);
+  auto outcome = call::ask_and_wait(channel, request, on_part);
+  if (outcome) return outcome;
+  if (outcome.error().code == ErrorCode::kDeadline) {
     worker.kill(sandbox::KillReason::kOverdue);
-  } else if (received.error().code != ErrorCode::kWorkerUnavailable) {
-    return received;
+  } else if (outcome.error().code != ErrorCode::kWorkerUnavailable) {
+    return outcome;
   }
   MLXGUARD_TRY_ASSIGN(const sandbox::ExitVerdict verdict, worker.reap());
   return make_error(sandbox::code_of(verdict.reason), sandbox::describe(verdict))
       .about(worker.model().name());
 }
 
-template <class Request>
-Request timed(steady_clock::time_point deadline) {
-  Request request;
-  request.id = 1;
-  request.deadline_ns = deadline.time_since_epoch().count();
-  return request;
+/// The path whose form the body has: the inference protocol's where it says "inputs".
+const task::Route& route_of(const task::Row& row, const std::string& body) {
+  const auto document = codec::JsonDocument::parse(body);
+  const bool has_inputs = document && document->root().find("inputs").has_value();
+  for (const task::Route& route : row.routes) {
+    if (has_inputs == (route.protocol == task::Protocol::kInference)) return route;
+  }
+  return row.routes.front();
 }
 
-Result<std::string> run_function(launch::WorkerProcess& worker, const std::string& body,
-                                 const validate::ModelSchema& schema,
-                                 steady_clock::time_point deadline) {
-  MLXGUARD_TRY_ASSIGN(auto decoded, validate::decode_infer_request(body, schema));
-  MLXGUARD_TRY_ASSIGN(auto inputs, validate::check_inputs(schema, std::move(decoded.inputs)));
-  auto request = timed<ipc::InferRequest>(deadline);
-  for (validate::Tensor& tensor : std::move(inputs).take()) {
-    request.inputs.push_back(ipc::WireTensor::of(std::move(tensor)));
+/// The same rows as the server walks, so a body and its answer mean the same in both.
+Result<std::string> answer_of(launch::WorkerProcess& worker, const std::string& body,
+                              const config::ServeConfig& config,
+                              steady_clock::time_point deadline) {
+  MLXGUARD_TRY_ASSIGN(auto schema, validate::ModelSchema::from_wire(worker.schema()));
+  const auto rows = task::table();
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [&](const task::Row& one) { return one.kind == schema.kind; });
+  MLXGUARD_CHECK(row != rows.end());
+  task::Incoming incoming;
+  incoming.body = body;
+  incoming.route = &route_of(*row, body);
+  incoming.model = {worker.model().name(),
+                    std::make_shared<const validate::ModelSchema>(std::move(schema))};
+  incoming.texts = {static_cast<std::size_t>(config.texts_max),
+                    static_cast<std::size_t>(config.text_bytes_max)};
+  MLXGUARD_TRY_ASSIGN(const auto job, row->decode(incoming));
+  MLXGUARD_TRY_ASSIGN(auto payload, job->validate());
+  std::string answer;
+  const auto on_part = [&](Bytes part) -> Result<void> {
+    MLXGUARD_TRY_ASSIGN(const std::string text, job->encode_part(part));
+    answer += text;
+    return {};
+  };
+  MLXGUARD_TRY_ASSIGN(
+      const call::Outcome outcome,
+      ask(worker, {std::string(row->name), std::move(payload), deadline}, on_part));
+  if (const auto* said = std::get_if<call::WorkerError>(&outcome)) {
+    return failure_of(*said, worker.model().name());
   }
-  MLXGUARD_TRY_ASSIGN(UniqueFd socket, worker.open_data_channel());
-  wire::Channel data(std::move(socket), ipc::kDataChannel);
-  MLXGUARD_TRY_ASSIGN(const wire::Packet packet, wire::pack(request));
-  MLXGUARD_TRY_ASSIGN(const wire::Received received, ask(worker, data, packet, deadline));
-  if (received.is<ipc::RequestFailed>()) {
-    MLXGUARD_TRY_ASSIGN(const auto failed, received.as<ipc::RequestFailed>());
-    return failed.error.to_error();
-  }
-  MLXGUARD_TRY_ASSIGN(auto answer, received.as<ipc::InferAnswer>());
-  std::vector<validate::Tensor> outputs;
-  for (ipc::WireTensor& output : answer.outputs) {
-    MLXGUARD_TRY_ASSIGN(validate::Tensor tensor, std::move(output).to_tensor());
-    outputs.push_back(std::move(tensor));
-  }
-  MLXGUARD_TRY(validate::check_outputs(schema, outputs));
-  codec::JsonWriter json;
-  json.begin_object().field("model_name", worker.model().name());
-  json.field("run_us", answer.run_microseconds).key("outputs").begin_array();
-  for (const std::size_t wanted : decoded.envelope.outputs) {
-    validate::write_tensor(json, outputs.at(wanted));
-  }
-  json.end_array().end_object();
-  return std::move(json).take();
-}
-
-Result<std::string> run_embedding(launch::WorkerProcess& worker, const std::string& body,
-                                  const config::ServeConfig& config,
-                                  const validate::ModelSchema& schema,
-                                  steady_clock::time_point deadline) {
-  const validate::TextLimits limits{static_cast<std::size_t>(config.texts_max),
-                                    static_cast<std::size_t>(config.text_bytes_max)};
-  MLXGUARD_TRY_ASSIGN(auto decoded, validate::decode_embeddings_request(
-                                        body, limits, validate::ModelMember::kOptional));
-  MLXGUARD_TRY_ASSIGN(auto texts, validate::check_texts(std::move(decoded.texts), limits));
-  const std::size_t count = texts.texts().size();
-  auto request = timed<ipc::EmbedRequest>(deadline);
-  request.texts = std::move(texts).take();
-  MLXGUARD_TRY_ASSIGN(UniqueFd socket, worker.open_data_channel());
-  wire::Channel data(std::move(socket), ipc::kDataChannel);
-  MLXGUARD_TRY_ASSIGN(const wire::Packet packet, wire::pack(request));
-  MLXGUARD_TRY_ASSIGN(const wire::Received received, ask(worker, data, packet, deadline));
-  if (received.is<ipc::RequestFailed>()) {
-    MLXGUARD_TRY_ASSIGN(const auto failed, received.as<ipc::RequestFailed>());
-    return failed.error.to_error();
-  }
-  MLXGUARD_TRY_ASSIGN(const auto answer, received.as<ipc::EmbedAnswer>());
-  const auto dimension = static_cast<std::size_t>(schema.embedding_dimension);
-  if (answer.dimension != dimension || answer.vectors.size() != count * dimension ||
-      answer.token_counts.size() != count) {
-    return make_error(ErrorCode::kWorkerProtocol,
-                      "the worker answered with another number of vectors");
-  }
-  codec::JsonWriter json;
-  std::int64_t tokens = 0;
-  json.begin_object().field("object", "list").key("data").begin_array();
-  for (std::size_t row = 0; row < count; ++row) {
-    tokens += answer.token_counts[row];
-    json.begin_object().field("object", "embedding").field("index", static_cast<std::int64_t>(row));
-    json.key("embedding").begin_array();
-    for (std::size_t i = 0; i < dimension; ++i) json.number(answer.vectors[row * dimension + i]);
-    json.end_array().end_object();
-  }
-  json.end_array().field("model", worker.model().name());
-  json.key("usage").begin_object().field("prompt_tokens", tokens).field("total_tokens", tokens);
-  json.end_object().field("run_us", answer.run_microseconds).end_object();
-  return std::move(json).take();
+  MLXGUARD_TRY_ASSIGN(const std::string tail, job->encode_end(std::get<call::Usage>(outcome)));
+  return answer + tail;
 }
 
 Result<std::string> infer(Session& session, const Run& options, const sandbox::Host& host,
@@ -220,11 +182,8 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
       .set(Attr::kLoadUs, worker.load_time().count())
       .set(Attr::kRootDigest, model->root_digest());
   MLXGUARD_TRY(log.append(loaded));
-  MLXGUARD_TRY_ASSIGN(const auto schema, validate::ModelSchema::from_wire(worker.schema()));
   const auto deadline = steady_clock::now() + milliseconds(options.timeout_ms);
-  auto answer = schema.kind == validate::ModelKind::kEmbedding
-                    ? run_embedding(worker, body, config, schema, deadline)
-                    : run_function(worker, body, schema, deadline);
+  auto answer = answer_of(worker, body, config, deadline);
   worker.kill(sandbox::KillReason::kShutdown);
   if (!answer) {
     const bool refused = describe(answer.error().code).exit_class == ExitClass::kRefused;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "front/reporter.h"
 #include "ipc/messages.h"
 #include "net.h"
 #include "record/event.h"
@@ -23,26 +24,26 @@ struct ControlHandlers {
   std::function<void(Error)> lost;  ///< the supervisor is gone, or speaks nonsense: stop at once
 };
 
-class ControlLink {
+class ControlLink final : public front::Reporter {
  public:
   /// Events that may wait for their acknowledgement before requests are shed.
   static constexpr std::uint64_t kUnacknowledgedMax = 4096;
 
   ControlLink(Executor executor, wire::Channel channel);
-  ~ControlLink();
+  ~ControlLink() override;
   ControlLink(const ControlLink&) = delete;
   ControlLink& operator=(const ControlLink&) = delete;
 
   void start(ControlHandlers handlers);
   void ready(std::string isolation, std::uint32_t mechanisms);
 
-  [[nodiscard]] bool can_report() const {
+  [[nodiscard]] bool can_report() const override {
     return next_sequence_ - 1 - acknowledged_ < kUnacknowledgedMax;
   }
   /// Queues the event and returns its sequence number.
-  std::uint64_t report(const record::Event& event);
+  std::uint64_t report(const record::Event& event) override;
   /// True once the event is durable; false if it is not by `deadline`.
-  [[nodiscard]] Task<bool> durable(std::uint64_t sequence, SteadyTime deadline);
+  [[nodiscard]] Task<bool> durable(std::uint64_t sequence, SteadyTime deadline) override;
   void report_overdue(const std::string& model, std::uint64_t generation);
 
  private:

@@ -7,15 +7,20 @@
 #include "base/limits.h"
 #include "control_link.h"
 #include "crypto/secret.h"
+#include "front/request_line.h"
 #include "http/server.h"
 #include "ipc/messages.h"
-#include "models.h"
-#include "request_line.h"
+#include "wire/channel.h"
 
 namespace mlxguard::gateway {
 namespace {
 
-constexpr std::chrono::seconds kConfigWait{30};
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kConfigWait{30};
+/// How long after its deadline a worker may be busy with a step.
+constexpr milliseconds kOverdueGraceMax{2000};
 /// Bodies of all connections together: some at their bound, or very many small ones.
 constexpr std::uint64_t kHeldBodiesAtBound = 4;
 
@@ -60,11 +65,12 @@ Result<std::optional<http::TlsContext>> take_tls(ipc::GatewayConfig& config) {
   return std::optional<http::TlsContext>(std::move(*context));
 }
 
-RequestLineOptions line_options(const ipc::GatewayConfig& config) {
-  RequestLineOptions options;
+front::RequestLineOptions line_options(const ipc::GatewayConfig& config) {
+  front::RequestLineOptions options;
   options.body_bytes_max = config.body_bytes_max;
   options.request_timeout = std::chrono::milliseconds(config.request_timeout_ms);
-  options.answer_after_event_durable = config.answer_after_event_durable;
+  options.answer_after = config.answer_after_event_durable ? front::AnswerAfter::kOutcome
+                                                           : front::AnswerAfter::kNone;
   options.texts = {config.texts_max, config.text_bytes_max};
   return options;
 }
@@ -82,6 +88,24 @@ http::ServerOptions server_options(const ipc::GatewayConfig& config) {
   return options;
 }
 
+call::CallQueueOptions queue_options(const ipc::GatewayConfig& config) {
+  call::CallQueueOptions options;
+  options.waiting_max = config.queue_max;
+  options.client.in_flight_max = config.in_flight_max;
+  options.client.silence_max = std::chrono::milliseconds(config.request_timeout_ms);
+  // A step may be about to end when its deadline passes.
+  options.client.grace = std::min(options.client.silence_max / 4, kOverdueGraceMax);
+  return options;
+}
+
+Result<front::Authenticator> authenticator_of(const ipc::GatewayConfig& config) {
+  std::vector<front::KeyHash> keys;
+  for (const ipc::ApiKeyHash& key : config.api_keys) keys.push_back({key.name, key.sha256});
+  return front::Authenticator::create(
+      keys, config.anonymous_allowed ? front::Anonymous::kAllowed : front::Anonymous::kRefused,
+      config.event_hash_key);
+}
+
 std::uint64_t random_number(crypto::Random& random) {
   std::uint64_t number = 0;
   random.fill({reinterpret_cast<std::uint8_t*>(&number), sizeof(number)});
@@ -91,18 +115,15 @@ std::uint64_t random_number(crypto::Random& random) {
 }  // namespace
 
 struct Gateway::Impl {
-  Impl(wire::Channel control_channel, const ipc::GatewayConfig& config, Authenticator authenticator,
+  Impl(wire::Channel control_channel, const ipc::GatewayConfig& config,
+       std::span<const task::Row> rows, front::Authenticator authenticator,
        std::optional<http::TlsContext> tls, const Clock& clock, crypto::Random& random)
-      : models(config.models),
+      : models(config.models, io.get_executor(), queue_options(config)),
         control(io.get_executor(), std::move(control_channel)),
-        line(line_options(config), std::move(authenticator),
-             RateLimiter(config.requests_per_second_max, clock), models, control, clock,
-             random_number(random)),
+        line(line_options(config), {rows, models, control, clock}, std::move(authenticator),
+             front::RateLimiter(config.requests_per_second_max, clock), random_number(random)),
         server(io, server_options(config), line, std::move(tls)),
-        drain_timer(io.get_executor()) {
-    link_options = {config.queue_max, config.in_flight_max,
-                    std::chrono::milliseconds(config.request_timeout_ms)};
-  }
+        drain_timer(io.get_executor()) {}
   ~Impl() { io.drop_everything(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -116,11 +137,10 @@ struct Gateway::Impl {
   }
 
   Io io;
-  Models models;
+  front::Models models;
   ControlLink control;
-  RequestLine line;
+  front::RequestLine line;
   http::Server server;
-  WorkerLinkOptions link_options;
   Timer drain_timer;
   std::optional<Error> reason;
 };
@@ -133,34 +153,26 @@ void Gateway::Impl::model_up(ipc::ModelUp up, UniqueFd channel) {
     if (found) control.report_overdue(up.name, up.generation);
     return;
   }
-  Model& model = **found;
-  if (model.link != nullptr) {
-    model.link->end(make_error(ErrorCode::kWorkerExited, "a newer worker took its place"));
-  }
+  front::Model& model = **found;
   model.generation = up.generation;
-  model.schema = std::move(*schema);
-  model.known = true;
+  model.schema = std::make_shared<const validate::ModelSchema>(std::move(*schema));
   model.root_digest = std::move(up.root_digest);
   model.signer = std::move(up.signer);
   model.created_seconds = up.created_seconds;
   model.retry_after_seconds = 1;
-  model.link = std::make_shared<WorkerLink>(
-      io.get_executor(), wire::Channel(std::move(channel), ipc::kDataChannel), link_options,
-      [this, name = up.name, generation = up.generation] {
-        control.report_overdue(name, generation);
-      });
-  model.link->start();
+  model.queue->attach(wire::Channel(std::move(channel), call::kCallBounds),
+                      [this, name = up.name, generation = up.generation] {
+                        control.report_overdue(name, generation);
+                      });
 }
 
 void Gateway::Impl::model_down(const ipc::ModelDown& down) {
   const auto found = models.find(down.name);
   if (!found || (*found)->generation != down.generation) return;
-  Model& model = **found;
-  const std::int64_t seconds = (std::max<std::int64_t>(0, down.retry_after_ms) + 999) / 1000;
-  model.retry_after_seconds = std::max<std::int64_t>(1, seconds);
-  if (model.link == nullptr) return;
-  model.link->end(down.reason.to_error());
-  model.link.reset();
+  front::Model& model = **found;
+  const milliseconds wait(std::max<std::int64_t>(0, down.retry_after_ms));
+  model.retry_after_seconds = std::max<std::int64_t>(1, std::chrono::ceil<seconds>(wait).count());
+  model.queue->detach(down.reason.to_error(), wait);
 }
 
 void Gateway::Impl::drain(std::chrono::milliseconds grace) {
@@ -174,17 +186,14 @@ void Gateway::Impl::drain(std::chrono::milliseconds grace) {
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Gateway::~Gateway() = default;
 
-Result<std::unique_ptr<Gateway>> Gateway::create(wire::Channel control, const Clock& clock,
-                                                 crypto::Random& random) {
+Result<std::unique_ptr<Gateway>> Gateway::create(wire::Channel control,
+                                                 std::span<const task::Row> rows,
+                                                 const Clock& clock, crypto::Random& random) {
   MLXGUARD_TRY_ASSIGN(Start start, receive_config(control));
   MLXGUARD_TRY_ASSIGN(std::optional<http::TlsContext> tls, take_tls(start.config));
-  MLXGUARD_TRY_ASSIGN(Authenticator authenticator,
-                      Authenticator::create(start.config.api_keys,
-                                            start.config.anonymous_allowed ? Anonymous::kAllowed
-                                                                           : Anonymous::kRefused,
-                                            start.config.event_hash_key));
-  auto impl = std::make_unique<Impl>(std::move(control), start.config, std::move(authenticator),
-                                     std::move(tls), clock, random);
+  MLXGUARD_TRY_ASSIGN(front::Authenticator authenticator, authenticator_of(start.config));
+  auto impl = std::make_unique<Impl>(std::move(control), start.config, rows,
+                                     std::move(authenticator), std::move(tls), clock, random);
   for (UniqueFd& socket : start.listening) MLXGUARD_TRY(impl->server.listen(std::move(socket)));
   return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,15 +12,18 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "crypto/random.h"
+#include "task/table.h"
 #include "wire/channel.h"
 
 namespace mlxguard::gateway {
 
 class Gateway {
  public:
+  /// `rows` are the requests that it takes; they outlive it.
   /// Receives the configuration from the supervisor and prepares everything. Errors:
   /// kWorkerProtocol for a configuration that no supervisor sends, kTlsMaterial, kListen.
   [[nodiscard]] static Result<std::unique_ptr<Gateway>> create(wire::Channel control,
+                                                               std::span<const task::Row> rows,
                                                                const Clock& clock,
                                                                crypto::Random& random);
   ~Gateway();

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A supervisor and its workers, played: starts the real gateway over the real protocol with two
-// models, `minilm` (embeddings) and `mlp` (y = 2x), and does on command what the real ones cannot
-// be asked to do: answer late, wrongly or never, die, stop acknowledging. For tests; never
-// installed.
+// A supervisor and its workers, played: starts the real gateway over the real protocol with the
+// models `minilm` (embeddings) and `mlp` (y = 2x), and does on command what the real ones cannot
+// be asked to do: answer late, wrongly or never, die, stop acknowledging. A third, `counter`, is
+// served as a worker does it, and does the task of task/test_counting.h, which streaming_gateway
+// knows. For tests; never installed.
 //
 //   gateway_harness GATEWAY [KEY=NUMBER ...] [tls=CERT,KEY] [anonymous]
 //
 // Standard output: one JSON object a line: ready, event, overdue, exit. Standard input: one command
 // a line:
 //   slow MODEL MS | die MODEL CODE RETRY_MS | vanish MODEL | up MODEL | evil MODEL HOW | stall |
-//   resume | drain MS | ping
+//   resume | drain MS | runs | ping
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -29,12 +30,16 @@
 #include <limits>
 #include <map>
 #include <sstream>
+#include <thread>
 
+#include "base/clock.h"
+#include "call/call_server.h"
 #include "codec/json.h"
 #include "crypto/digest.h"
 #include "ipc/messages.h"
-#include "wire/channel.h"
+#include "task/test_counting.h"
 #include "validate/schema.h"
+#include "wire/channel.h"
 
 extern char** environ;
 
@@ -91,66 +96,105 @@ validate::ModelSchema function_schema() {
     "outputs": [{"name": "y", "datatype": "FP32", "shape": [{"min": 1, "max": 4096}, 16]}]})"));
 }
 
-ipc::EmbedAnswer embed(const ipc::EmbedRequest& request) {
-  ipc::EmbedAnswer answer;
-  answer.id = request.id;
-  answer.run_microseconds = 5;
-  answer.dimension = 8;
+// The tasks' messages, as a worker that does not share our code would write them.
+struct Texts {
+  std::vector<std::string> texts;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(texts);
+  }
+};
+struct Vectors {
+  std::uint32_t dimension = 8;
+  std::vector<float> values{};
+  std::vector<std::uint32_t> token_counts{};
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(dimension), archive(values), archive(token_counts);
+  }
+};
+struct Tensor {
+  std::string name;
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  std::vector<std::uint8_t> data;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(name), archive(dtype), archive(shape), archive(data);
+  }
+};
+struct Tensors {
+  std::vector<Tensor> tensors;
+  template <class Archive>
+  void visit(Archive& archive) {
+    archive(tensors);
+  }
+};
+
+template <class M>
+M decoded(Bytes bytes) {
+  M message;
+  wire::Decoder decoder(bytes);
+  message.visit(decoder);
+  if (!decoder.finish()) die("the gateway sent a malformed request");
+  return message;
+}
+template <class M>
+std::vector<std::uint8_t> encoded(M message) {
+  wire::Encoder encoder;
+  message.visit(encoder);
+  return std::move(encoder).take();
+}
+
+std::vector<std::uint8_t> embed(const std::string& evil, const Texts& request) {
+  Vectors answer;
   for (const std::string& text : request.texts) {
     const auto digest = crypto::sha256(as_bytes(text));
     for (std::size_t i = 0; i < 8; ++i) {
-      answer.vectors.push_back(static_cast<float>(digest[i]) / 255.0f);
+      answer.values.push_back(static_cast<float>(digest[i]) / 255.0f);
     }
     const auto spaces = std::count(text.begin(), text.end(), ' ');
     answer.token_counts.push_back(static_cast<std::uint32_t>(2 + spaces));
   }
-  return answer;
+  if (evil == "nan") answer.values[0] = std::numeric_limits<float>::quiet_NaN();
+  if (evil == "dimension") answer.dimension = 4;
+  if (evil == "count") answer.values.resize(answer.values.size() - 8);
+  if (evil == "kind") return encoded(Tensors{});
+  return encoded(std::move(answer));
 }
 
-ipc::InferAnswer twice(ipc::InferRequest request) {
-  ipc::InferAnswer answer;
-  answer.id = request.id;
-  answer.run_microseconds = 5;
-  for (ipc::WireTensor& tensor : request.inputs) {
+std::vector<std::uint8_t> twice(const std::string& evil, Tensors message) {
+  for (Tensor& tensor : message.tensors) {
     std::vector<float> values(tensor.data.size() / sizeof(float));
     std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
     for (float& value : values) value *= 2;
     std::memcpy(tensor.data.data(), values.data(), tensor.data.size());
     tensor.name.assign("y");
-    answer.outputs.push_back(std::move(tensor));
   }
-  return answer;
+  if (evil == "nan") std::memset(message.tensors[0].data.data(), 0xff, 4);
+  if (evil == "shape") message.tensors[0].shape = {7, 16};
+  if (evil == "count") message.tensors[0].data.resize(4);
+  if (evil == "dtype") message.tensors[0].dtype = "WHAT";
+  if (evil == "kind") return encoded(Vectors{});
+  return encoded(std::move(message));
 }
 
-ipc::RequestFailed failed(std::uint64_t id, const std::string& code) {
-  ipc::RequestFailed failure;
-  failure.id = id;
-  failure.error.code = code;
-  failure.error.message = "SECRET-PATH /var/lib/model";
-  return failure;
-}
-
-wire::Packet answer_texts(const std::string& evil, const ipc::EmbedRequest& request) {
-  auto answer = embed(request);
-  if (evil == "nan") answer.vectors[0] = std::numeric_limits<float>::quiet_NaN();
-  if (evil == "dimension") answer.dimension = 4;
-  if (evil == "count") answer.vectors.resize(answer.vectors.size() - 8);
-  if (evil == "id") answer.id += 1000;
-  if (evil == "kind") return must(wire::pack(ipc::InferAnswer{answer.id, 0, {}}));
-  if (evil.starts_with("fail:")) return must(wire::pack(failed(answer.id, evil.substr(5))));
-  return must(wire::pack(answer));
-}
-
-wire::Packet answer_tensors(const std::string& evil, ipc::InferRequest request) {
-  auto answer = twice(std::move(request));
-  if (evil == "nan") std::memset(answer.outputs[0].data.data(), 0xff, 4);
-  if (evil == "shape") answer.outputs[0].shape = {7, 16};
-  if (evil == "count") answer.outputs[0].data.resize(4);
-  if (evil == "id") answer.id += 1000;
-  if (evil == "dtype") answer.outputs[0].dtype = "WHAT";
-  if (evil == "kind") return must(wire::pack(ipc::EmbedAnswer{answer.id, 0, 1, {}, {}}));
-  if (evil.starts_with("fail:")) return must(wire::pack(failed(answer.id, evil.substr(5))));
-  return must(wire::pack(answer));
+wire::Packet answer_of(const std::string& evil, const call::Open& open, Bytes payload) {
+  call::End end;
+  end.id = evil == "id" ? open.id + 1000 : open.id;
+  end.usage.run_microseconds = 5;
+  if (evil == "garbage") return must(wire::pack(std::uint16_t{102}, {1, 2, 3}));
+  if (evil == "type") return must(wire::pack(ipc::EventAck{999'999}));
+  if (evil == "nothing") return must(wire::pack(end));
+  if (evil.starts_with("fail:")) {
+    end.code = evil.substr(5);
+    end.reason = "SECRET-PATH /var/lib/model";
+    return must(wire::pack(end));
+  }
+  end.has_part = true;
+  const auto part = open.task == "embeddings" ? embed(evil, decoded<Texts>(payload))
+                                              : twice(evil, decoded<Tensors>(payload));
+  return must(wire::pack_with_body(end, part));
 }
 
 [[nodiscard]] bool set_number(ipc::GatewayConfig& config, const std::string& key,
@@ -161,6 +205,7 @@ class Harness {
   explicit Harness(std::vector<std::string> arguments) : arguments_(std::move(arguments)) {
     models_["minilm"] = {.name = "minilm", .schema = embedding_schema()};
     models_["mlp"] = {.name = "mlp", .schema = function_schema()};
+    models_["counter"] = {.name = "counter", .schema = function_schema()};
   }
   int run();
 
@@ -182,6 +227,19 @@ class Harness {
   pid_t gateway_ = -1;
   std::uint64_t last_event_ = 0;
   bool stalled_ = false;
+
+  // The worker of `counter`.
+  class Nothing final : public task::Model {
+   public:
+    [[nodiscard]] const validate::ModelSchema& schema() const override { return schema_; }
+
+   private:
+    validate::ModelSchema schema_;
+  };
+  Nothing nothing_;
+  SystemClock clock_;
+  std::vector<task::Row> rows_{task::test::counting_row()};
+  call::CallServer counter_{task::begin_with(rows_, nothing_), clock_};
 };
 
 bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t number) {
@@ -214,7 +272,7 @@ bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t
 void Harness::configure(ipc::GatewayConfig& config) {
   const auto hash = crypto::sha256(as_bytes(kApiKey));
   config.api_keys.push_back({"tester", {hash.begin(), hash.end()}});
-  config.models = {"minilm", "mlp", "never-up"};
+  config.models = {"minilm", "mlp", "counter", "never-up"};
   config.body_bytes_max = 8u << 20;
   config.header_bytes_max = 16u << 10;
   config.connections_max = 256;
@@ -288,7 +346,11 @@ void Harness::start() {
 
 void Harness::bring_up(FakeModel& model) {
   auto [mine, theirs] = must(wire::Channel::socket_pair());
-  model.channel = wire::Channel(std::move(mine), ipc::kDataChannel);
+  if (model.name == "counter") {
+    counter_.serve(wire::Channel(std::move(mine), call::kCallBounds));
+  } else {
+    model.channel = wire::Channel(std::move(mine), call::kCallBounds);
+  }
   model.late.clear();
   ipc::ModelUp up;
   up.name = model.name;
@@ -302,13 +364,13 @@ void Harness::bring_up(FakeModel& model) {
 }
 
 void Harness::answer(FakeModel& model, const wire::Received& received) {
-  wire::Packet packet = received.is<ipc::EmbedRequest>()
-                           ? answer_texts(model.evil, must(received.as<ipc::EmbedRequest>()))
-                           : answer_tensors(model.evil, must(received.as<ipc::InferRequest>()));
-  if (model.evil == "garbage") packet = must(wire::pack(std::uint16_t{100}, {1, 2, 3}));
-  if (model.evil == "type") packet = must(wire::pack(ipc::EventAck{999'999}));
+  if (!received.is<call::Open>()) return;  // it answers what was cancelled, late
+  const auto [open, payload] = must(received.with_body<call::Open>());
+  if (open.tell_begun) (void)model.channel.send(call::Begun{open.id});
+  wire::Packet packet = answer_of(model.evil, open, payload);
   if (model.delay.count() == 0) {
     (void)model.channel.send(packet);
+    if (model.evil == "twice") (void)model.channel.send(packet);
   } else {
     model.late.push_back({Clock::now() + model.delay, std::move(packet)});
   }
@@ -387,6 +449,9 @@ void Harness::command(const std::string& line) {
     std::int64_t ms = 0;
     words >> ms;
     model->delay = std::chrono::milliseconds(ms);
+    task::test::counting_runs().on_step = [delay = models_["counter"].delay](std::int64_t) {
+      std::this_thread::sleep_for(delay);
+    };
   } else if (verb == "die" && model) {
     ipc::ModelDown down;
     down.name = name;
@@ -409,14 +474,18 @@ void Harness::command(const std::string& line) {
     must(control_.send(ipc::EventAck{last_event_}));
   } else if (verb == "drain") {
     must(control_.send(ipc::Drain{std::stoll(name)}));
-  } else if (verb != "ping") {
+  } else if (verb != "ping" && verb != "runs") {
     die("unknown command " + line);
   }
   codec::JsonWriter writer;
-  say(writer.begin_object().field("done", verb).end_object());
+  writer.begin_object().field("done", verb);
+  writer.field("steps", task::test::counting_runs().steps);
+  writer.field("alive", std::int64_t{task::test::counting_runs().alive});
+  say(writer.end_object());
 }
 
 int Harness::milliseconds_to_wait() const {
+  if (counter_.has_work()) return 0;
   int wait = 1000;
   for (const auto& [name, model] : models_) {
     for (const Late& late : model.late) {
@@ -438,7 +507,10 @@ int Harness::run() {
       waits.push_back({model.channel.fd(), POLLIN, 0});
       order.push_back(&model);
     }
+    counter_.add_to(waits);
     ::poll(waits.data(), waits.size(), milliseconds_to_wait());
+    counter_.exchange();
+    counter_.step();
     if (waits[1].revents != 0) hear_gateway();
     for (std::size_t i = 0; i < order.size(); ++i) {
       if (waits[i + 2].revents != 0) work(*order[i]);

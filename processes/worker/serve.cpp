@@ -6,11 +6,12 @@
 #include <array>
 
 #include "base/os_error.h"
+#include "call/call_server.h"
 #include "engine/engine.h"
 #include "engine/runtime.h"
 #include "ipc/messages.h"
 #include "receive_model.h"
-#include "run_line.h"
+#include "task/table.h"
 
 namespace mlxguard::worker {
 namespace {
@@ -33,26 +34,28 @@ Result<std::unique_ptr<engine::Model>> load(const ReceivedModel& received) {
   return engine::load(received.model);
 }
 
-/// Answers requests of the data channel, which the supervisor may replace at any time.
+/// Answers calls, one step at a time, and looks at every channel between two steps.
 class Server {
  public:
   Server(wire::Channel control, engine::Model& model, const Clock& clock)
-      : control_(std::move(control)), model_(model), clock_(clock) {}
+      : control_(std::move(control)), calls_(task::begin_with(task::table(), model), clock) {}
 
   Result<void> run() {
+    std::vector<pollfd> waiting;
     for (;;) {
-      std::array<pollfd, 2> waiting{pollfd{control_.fd(), POLLIN, 0},
-                                    pollfd{data_.is_open() ? data_.fd() : -1, POLLIN, 0}};
-      const int ready = ::poll(waiting.data(), waiting.size(), -1);
-      if (ready < 0 && errno == EINTR) continue;
-      if (ready < 0) return os_error("poll");
-      if (waiting[0].revents != 0) {
-        auto handled = handle_control();
-        if (!handled && is_peer_gone(handled.error())) return {};
-        MLXGUARD_TRY(std::move(handled));
-      } else if (waiting[1].revents != 0 && !answer_one()) {
-        data_.close();  // the gateway is gone or talks nonsense; the supervisor brings another
+      waiting.assign(1, pollfd{control_.fd(), POLLIN, 0});
+      calls_.add_to(waiting);
+      const int ready = ::poll(waiting.data(), waiting.size(), calls_.has_work() ? 0 : -1);
+      if (ready < 0 && errno != EINTR) return os_error("poll");
+      if (ready > 0) {
+        if (waiting[0].revents != 0) {
+          auto handled = handle_control();
+          if (!handled && is_peer_gone(handled.error())) return {};
+          MLXGUARD_TRY(std::move(handled));
+        }
+        calls_.exchange();
       }
+      calls_.step();
     }
   }
 
@@ -64,21 +67,12 @@ class Server {
     if (received->descriptors.size() != 1) {
       return make_error(ErrorCode::kWorkerProtocol, "a channel to serve without its descriptor");
     }
-    data_ = wire::Channel(std::move(received->descriptors[0]), ipc::kDataChannel);
+    calls_.serve(wire::Channel(std::move(received->descriptors[0]), call::kCallBounds));
     return {};
   }
 
-  Result<void> answer_one() {
-    MLXGUARD_TRY_ASSIGN(const auto received, data_.try_receive());
-    if (!received) return {};
-    MLXGUARD_TRY_ASSIGN(const wire::Packet answer, run_line(model_, *received, clock_));
-    return data_.send(answer);
-  }
-
   wire::Channel control_;
-  wire::Channel data_;
-  engine::Model& model_;
-  const Clock& clock_;
+  call::CallServer calls_;
 };
 
 }  // namespace

@@ -9,10 +9,12 @@
 #include <array>
 #include <cstdlib>
 
+#include "call/messages.h"
 #include "engine/tiny_bert.h"
 #include "ipc/messages.h"
-#include "wire/channel.h"
+#include "task/embeddings.h"
 #include "validate/schema.h"
+#include "wire/channel.h"
 
 using namespace mlxguard;
 using engine::test::FileMap;
@@ -86,7 +88,7 @@ class Worker {
     REQUIRE(ends.has_value());
     const int fd = ends->second.get();
     REQUIRE(control.send(ipc::ServeChannel{}, {&fd, 1}).has_value());
-    return wire::Channel(std::move(ends->first), ipc::kDataChannel);
+    return wire::Channel(std::move(ends->first), call::kCallBounds);
   }
   /// Exit status, or minus the signal.
   int wait() {
@@ -114,8 +116,57 @@ class Worker {
   pid_t pid_ = -1;
 };
 
-ipc::EmbedRequest request(std::uint64_t id) {
-  return {.id = id, .deadline_ns = soon().time_since_epoch().count(), .texts = {"red", "green"}};
+validate::ModelSchema tiny_schema() {
+  validate::ModelSchema schema;
+  schema.kind = validate::ModelKind::kEmbedding;
+  schema.embedding_dimension = 4;
+  return schema;
+}
+
+/// One call as a gateway would make it.
+struct Asked {
+  std::unique_ptr<task::Job> job;
+  call::Open open;
+  std::vector<std::uint8_t> payload;
+
+  void send(wire::Channel& data) const {
+    REQUIRE(data.send(*wire::pack_with_body(open, payload)).has_value());
+  }
+};
+
+Asked request(std::uint64_t id, const std::string& input = R"(["red", "green"])") {
+  static const task::Row row = task::embeddings_row();
+  const std::string body = R"({"input": )" + input + "}";
+  task::Incoming incoming;
+  incoming.body = body;
+  incoming.route = &row.routes[0];
+  incoming.model = {"tiny", std::make_shared<const validate::ModelSchema>(tiny_schema())};
+  incoming.texts = {.texts_max = 100'000, .text_bytes_max = 1000};
+  Asked asked;
+  asked.job = row.decode(incoming).value();
+  asked.payload = asked.job->validate().value();
+  asked.open.id = id;
+  asked.open.deadline_ns = soon().time_since_epoch().count();
+  asked.open.task = row.name;
+  return asked;
+}
+
+std::string many(std::size_t count) {
+  std::string list = R"(["red green blue")";
+  for (std::size_t i = 1; i < count; ++i) list += R"(,"red green blue")";
+  return list + "]";
+}
+
+call::End expect_end(wire::Channel& data, task::Job* job = nullptr) {
+  auto received = data.receive(soon());
+  REQUIRE(received.has_value());
+  auto read = received->with_body<call::End>();
+  REQUIRE(read.has_value());
+  if (job != nullptr) {
+    REQUIRE(read->first.has_part);
+    CHECK(job->encode_part(read->second).has_value());
+  }
+  return std::move(read->first);
 }
 
 }  // namespace
@@ -134,10 +185,11 @@ TEST_CASE(
   CHECK(schema->embedding_dimension == 4);
   CHECK(ready.runtime.find("mlx 0.") == 0);
   auto data = worker.open_data();
-  REQUIRE(data.send(request(1)).has_value());
-  const auto answer = worker.expect<ipc::EmbedAnswer>(data);
-  CHECK(answer.id == 1);
-  CHECK(answer.vectors.size() == 8);
+  const Asked asked = request(1);
+  asked.send(data);
+  const auto end = expect_end(data, asked.job.get());
+  CHECK(end.id == 1);
+  CHECK(end.usage.tokens_in == 6);
   worker.control.close();
   CHECK(worker.wait() == 0);
 }
@@ -231,11 +283,14 @@ TEST_CASE("worker: a gateway that talks nonsense is dropped, the next one is ser
   auto gone = worker.open_data();
   gone.close();
   auto next = worker.open_data();
-  REQUIRE(next.send(request(2)).has_value());
-  CHECK(worker.expect<ipc::EmbedAnswer>(next).id == 2);
-  auto replacing = worker.open_data();
-  REQUIRE(replacing.send(request(3)).has_value());
-  CHECK(worker.expect<ipc::EmbedAnswer>(replacing).id == 3);
+  request(2).send(next);
+  CHECK(expect_end(next).id == 2);
+  // Several are served at once.
+  auto other = worker.open_data();
+  request(3).send(other);
+  CHECK(expect_end(other).id == 3);
+  request(4).send(next);
+  CHECK(expect_end(next).id == 4);
 }
 
 TEST_CASE("worker: large answers and requests pass, errors are answers") {
@@ -244,15 +299,31 @@ TEST_CASE("worker: large answers and requests pass, errors are answers") {
   worker.send_model(engine::test::tiny_bert());
   worker.expect<ipc::WorkerReady>();
   auto data = worker.open_data();
-  auto large = request(4);
-  large.texts.assign(20'000, "red green blue");
-  REQUIRE(data.send(large).has_value());
-  CHECK(worker.expect<ipc::EmbedAnswer>(data).vectors.size() == 80'000);
-  auto late = request(5);
-  late.deadline_ns = 1;
-  REQUIRE(data.send(late).has_value());
-  CHECK(worker.expect<ipc::RequestFailed>(data).error.code == "deadline.exceeded");
-  REQUIRE(data.send(ipc::InferRequest{.id = 6, .deadline_ns = large.deadline_ns, .inputs = {}})
-              .has_value());
-  CHECK(worker.expect<ipc::RequestFailed>(data).error.code == "request.type");
+  const Asked large = request(4, many(20'000));
+  large.send(data);
+  CHECK(expect_end(data, large.job.get()).id == 4);
+  Asked late = request(5);
+  late.open.deadline_ns = 1;
+  late.send(data);
+  CHECK(expect_end(data).code == "deadline.exceeded");
+  Asked other = request(6);
+  other.open.task = "tensors";
+  other.send(data);
+  CHECK(expect_end(data).code == "request.type");
+}
+
+TEST_CASE("worker: hears of a cancel between two batches, and others are answered meanwhile") {
+  Worker worker;
+  worker.expect<ipc::WorkerLocked>();
+  worker.send_model(engine::test::tiny_bert());
+  worker.expect<ipc::WorkerReady>();
+  auto data = worker.open_data();
+  // Each would take the worker many batches; the small one overtakes them.
+  request(1, many(100'000)).send(data);
+  request(2, many(100'000)).send(data);
+  request(3).send(data);
+  CHECK(expect_end(data).id == 3);
+  REQUIRE(data.send(call::Cancel{1}).has_value());
+  REQUIRE(data.send(call::Cancel{2}).has_value());
+  for (int i = 0; i < 2; ++i) CHECK(expect_end(data).code == "client.gone");
 }

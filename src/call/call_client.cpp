@@ -9,8 +9,6 @@ namespace {
 /// Waiting Cancels and Credits: a worker that reads nothing for so long is broken.
 constexpr std::size_t kOutgoingMax = 8 * kCallsMax;
 
-Error breach(const char* what) { return make_error(ErrorCode::kWorkerProtocol, what); }
-
 std::int64_t nanoseconds(SteadyTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
@@ -39,25 +37,27 @@ void CallClient::start() {
 
 void CallClient::open(Call& call) {
   Open open;
-  open.id = next_id_++;
   open.deadline_ns = nanoseconds(call.request_.deadline);
   open.credit = std::clamp(call.request_.window, std::uint32_t{1}, kCreditMax);
   open.tell_begun = !held_.empty();  // else the worker begins at once
   open.task = call.request_.task;
+  open.id = ledger_.open(open.credit, open.tell_begun);
   auto packet = wire::pack_with_body(open, call.request_.payload);
-  if (!packet) return call.finish(LinkError(std::move(packet).error()));
+  if (!packet) {
+    ledger_.forget(open.id);
+    return call.finish(LinkError(std::move(packet).error()));
+  }
   const SteadyTime now = std::chrono::steady_clock::now();
   if (held_.empty()) progress_ = now;
   Held held;
   held.call = &call;
-  held.credit = held.window = open.credit;
-  held.begun = !open.tell_begun;
+  held.window = open.credit;
   held.deadline = call.request_.deadline;
   call.id_ = open.id;
   call.holder_ = weak_from_this();
   ++call.attempts_;
-  if (held.begun) std::vector<std::uint8_t>().swap(call.request_.payload);  // never sent again
-  held_.emplace(open.id, held);
+  Held& kept = held_.emplace(open.id, held).first->second;
+  if (!open.tell_begun) on_begun(kept);
   send(std::move(packet));
 }
 
@@ -74,7 +74,7 @@ void CallClient::taken(Call& call, std::uint32_t parts) {
   Held& held = found->second;
   held.taken += parts;
   if (held.taken * 2 < held.window) return;  // told in few messages
-  held.credit += held.taken;
+  ledger_.grant(call.id_, held.taken);
   send(wire::pack(Credit{call.id_, std::exchange(held.taken, 0)}));
 }
 
@@ -132,58 +132,39 @@ Task<void> CallClient::receive() {
 
 Result<void> CallClient::handle(wire::Received received) {
   progress_ = std::chrono::steady_clock::now();
-  if (received.is<Begun>()) return on_begun(received);
-  if (received.is<Part>()) return on_part(std::move(received));
-  return on_end(std::move(received));
-}
-
-Result<void> CallClient::on_begun(const wire::Received& received) {
-  MLXGUARD_TRY_ASSIGN(const auto message, received.as<Begun>());
-  const auto found = held_.find(message.id);
-  if (found == held_.end() || found->second.begun) return breach("the begin of no call");
-  found->second.begun = true;
-  if (Call* const call = found->second.call; call != nullptr) {
-    std::vector<std::uint8_t>().swap(call->request_.payload);  // never sent again
-  }
-  return {};
-}
-
-Result<void> CallClient::on_part(wire::Received received) {
-  MLXGUARD_TRY_ASSIGN(const auto read, received.with_body<Part>());
-  const auto found = held_.find(read.first.id);
-  if (found == held_.end()) return breach("a part of no call");
+  MLXGUARD_TRY_ASSIGN(Ledger::Event event, ledger_.check(received));
+  const auto found = held_.find(event.id);
+  MLXGUARD_CHECK(found != held_.end());
   Held& held = found->second;
-  if (!held.begun || held.credit == 0) return breach("a part that was not asked for");
-  --held.credit;
-  if (held.call != nullptr) held.call->deliver({std::move(received), read.second});
+  switch (event.kind) {
+    case Ledger::Event::Kind::kBegun:
+      on_begun(held);
+      break;
+    case Ledger::Event::Kind::kPart:
+      if (held.call != nullptr) held.call->deliver({std::move(received), *event.part});
+      break;
+    case Ledger::Event::Kind::kEnd: {
+      const Held ended = held;
+      held_.erase(found);
+      on_end(ended, std::move(received), std::move(event));
+      break;
+    }
+  }
   return {};
 }
 
-Result<void> CallClient::on_end(wire::Received received) {
-  MLXGUARD_TRY_ASSIGN(auto read, received.with_body<End>());
-  End& end = read.first;
-  const auto found = held_.find(end.id);
-  if (found == held_.end()) return breach("the end of no call");
-  const Held held = found->second;
-  const ErrorCodeRow* row = end.code.empty() ? nullptr : find_error_code(end.code);
-  const bool failed = !end.code.empty();
-  if (failed && (row == nullptr || end.has_part)) return breach("an end that says nothing known");
-  if (end.reason.size() > kReasonBytesMax) return breach("an end of too many words");
-  if (!end.has_part && !read.second.empty()) return breach("an end longer than its fields");
-  if (end.has_part && (held.credit == 0 || !held.begun)) {
-    return breach("a last part that was not asked for");
+/// What has begun is never sent again.
+void CallClient::on_begun(Held& held) {
+  if (held.call != nullptr) std::vector<std::uint8_t>().swap(held.call->request_.payload);
+}
+
+void CallClient::on_end(const Held& held, wire::Received received, Ledger::Event event) {
+  if (held.call == nullptr) return;
+  if (event.failure != nullptr) {
+    return held.call->finish(WorkerError(event.failure->code, std::move(event.end.reason)));
   }
-  if (!failed && !held.begun) return breach("an answer to a call that never began");
-  held_.erase(found);
-  if (held.call == nullptr) return {};
-  if (failed) {
-    held.call->finish(WorkerError(row->code, std::move(end.reason)));
-    return {};
-  }
-  const Usage usage = end.usage;
-  if (end.has_part) held.call->deliver({std::move(received), read.second});
-  held.call->finish(usage);
-  return {};
+  if (event.part) held.call->deliver({std::move(received), *event.part});
+  held.call->finish(event.end.usage);
 }
 
 SteadyTime CallClient::overdue_at() const {
@@ -226,7 +207,7 @@ void CallClient::hang_up() {
 std::vector<Call*> CallClient::take_back() {
   std::vector<Call*> calls;
   for (auto& [id, held] : held_) {
-    if (held.begun || held.call == nullptr) continue;
+    if (held.call == nullptr || ledger_.has_begun(id)) continue;
     held.call->holder_.reset();
     calls.push_back(std::exchange(held.call, nullptr));
   }

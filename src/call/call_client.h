@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "call/call.h"
+#include "call/ledger.h"
 
 namespace mlxguard::call {
 
@@ -52,10 +53,8 @@ class CallClient final : public Call::Holder, public std::enable_shared_from_thi
  private:
   struct Held {
     Call* call = nullptr;  ///< null: the asker has given it up, the worker has not ended it yet
-    std::uint32_t credit = 0;
     std::uint32_t taken = 0;  ///< by the asker, and not yet told to the worker
     std::uint32_t window = 1;
-    bool begun = false;
     SteadyTime deadline;
   };
 
@@ -66,9 +65,8 @@ class CallClient final : public Call::Holder, public std::enable_shared_from_thi
   [[nodiscard]] Task<void> wait_for_room();
   [[nodiscard]] Task<void> watch();
   [[nodiscard]] Result<void> handle(wire::Received received);
-  [[nodiscard]] Result<void> on_begun(const wire::Received& received);
-  [[nodiscard]] Result<void> on_part(wire::Received received);
-  [[nodiscard]] Result<void> on_end(wire::Received received);
+  void on_begun(Held& held);
+  void on_end(const Held& held, wire::Received received, Ledger::Event event);
   void send(Result<wire::Packet> packet);
   void flush();
   void hang_up();
@@ -81,9 +79,9 @@ class CallClient final : public Call::Holder, public std::enable_shared_from_thi
   CallClientOptions options_;
   Handlers handlers_;
   async::Timer watch_timer_;
-  std::map<std::uint64_t, Held> held_;  ///< what the worker has not ended, oldest first
+  Ledger ledger_;
+  std::map<std::uint64_t, Held> held_;  ///< the calls of the ledger, oldest first
   std::deque<wire::Packet> outgoing_;
-  std::uint64_t next_id_ = 1;
   SteadyTime progress_{};  ///< when the worker last sent something, or got its first call
   bool blocked_ = false;   ///< the socket is full; wait_for_room is waiting
   bool gone_ = false;      ///< nothing is sent any more

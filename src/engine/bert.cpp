@@ -24,6 +24,8 @@ namespace mx = mlx::core;
 
 /// Tokens of one batch, padding included: enough to keep BLAS busy, small enough for the caches.
 constexpr std::size_t kBatchTokensMax = 2048;
+/// Texts of so many bytes become tokens in one step: some milliseconds.
+constexpr std::size_t kTokenizeBytes = 64u << 10;
 
 mx::array linear(const mx::array& x, const BertLinear& layer) {
   return mx::addmm(layer.bias, x, layer.weight_transposed);
@@ -76,49 +78,24 @@ class BertModel final : public Model {
 
   [[nodiscard]] const validate::ModelSchema& schema() const override { return schema_; }
 
-  [[nodiscard]] Result<Embeddings> embed(std::span<const std::string> texts,
-                                         Deadline deadline) override {
-    MLXGUARD_TRY_ASSIGN(const std::vector<Tokens> tokens, tokenize(texts));
-    Embeddings out;
-    out.dimension = static_cast<std::size_t>(config_.hidden_size);
-    out.vectors.resize(texts.size() * out.dimension);
-    for (const Tokens& text : tokens) {
-      out.token_counts.push_back(static_cast<std::uint32_t>(text.ids.size()));
-      out.truncated.push_back(text.count_before_truncation > text.ids.size() ? 1 : 0);
-    }
-    for (const Batch& batch : make_batches(tokens)) {
-      if (deadline && std::chrono::steady_clock::now() >= *deadline) {
-        return make_error(ErrorCode::kDeadline, "the deadline passed between two batches");
-      }
-      MLXGUARD_TRY(embed_batch(batch, tokens, out));
-    }
-    return out;
-  }
+  [[nodiscard]] Result<std::unique_ptr<task::Embedding>> embed(
+      std::vector<std::string> texts) override;
 
- private:
-  [[nodiscard]] Result<std::vector<Tokens>> tokenize(std::span<const std::string> texts) const {
-    std::vector<Tokens> tokens;
-    tokens.reserve(texts.size());
-    for (const std::string& text : texts) {
-      auto encoded = tokenizer_.encode(text, static_cast<std::size_t>(config_.tokens_max));
-      if (!encoded) return std::move(encoded).error().about(std::to_string(tokens.size()));
-      if (encoded->ids.empty()) {
-        return make_error(ErrorCode::kTextInvalid, "the text has no tokens")
-            .about(std::to_string(tokens.size()));
+  [[nodiscard]] Result<Tokens> tokenize(const std::string& text) const {
+    MLXGUARD_TRY_ASSIGN(Tokens tokens,
+                        tokenizer_.encode(text, static_cast<std::size_t>(config_.tokens_max)));
+    if (tokens.ids.empty()) return make_error(ErrorCode::kTextInvalid, "the text has no tokens");
+    // mlx does not check an index: an id beyond the table would read other memory.
+    for (const std::uint32_t id : tokens.ids) {
+      if (id >= static_cast<std::uint64_t>(config_.vocabulary_size)) {
+        return make_error(ErrorCode::kTokenizer, "a token id beyond the model's vocabulary");
       }
-      // mlx does not check an index: an id beyond the table would read other memory.
-      for (const std::uint32_t id : encoded->ids) {
-        if (id >= static_cast<std::uint64_t>(config_.vocabulary_size)) {
-          return make_error(ErrorCode::kTokenizer, "a token id beyond the model's vocabulary");
-        }
-      }
-      tokens.push_back(std::move(encoded).value());
     }
     return tokens;
   }
 
   [[nodiscard]] Result<void> embed_batch(const Batch& batch, const std::vector<Tokens>& tokens,
-                                         Embeddings& out) const {
+                                         task::Vectors& out) const {
     return stop_exceptions(ErrorCode::kEngineRun, [&]() -> Result<void> {
       mx::array vectors = mx::contiguous(forward(batch, tokens));
       mx::eval(vectors);
@@ -130,12 +107,13 @@ class BertModel final : public Model {
       for (std::size_t row = 0; row < batch.texts.size(); ++row) {
         std::copy_n(
             values + row * out.dimension, out.dimension,
-            out.vectors.begin() + static_cast<std::ptrdiff_t>(batch.texts[row] * out.dimension));
+            out.values.begin() + static_cast<std::ptrdiff_t>(batch.texts[row] * out.dimension));
       }
       return {};
     });
   }
 
+ private:
   [[nodiscard]] mx::array forward(const Batch& batch, const std::vector<Tokens>& tokens) const {
     const int rows = static_cast<int>(batch.texts.size());
     const int length = static_cast<int>(batch.length_tokens);
@@ -202,6 +180,67 @@ class BertModel final : public Model {
   validate::ModelSchema schema_;
 };
 
+/// One embedding on its way: first the texts become tokens, some of them a step, then each step
+/// computes a batch.
+class BertEmbedding final : public task::Embedding {
+ public:
+  BertEmbedding(const BertModel& model, std::vector<std::string> texts)
+      : model_(model), texts_(std::move(texts)) {
+    out_.dimension = static_cast<std::size_t>(model.schema().embedding_dimension);
+    out_.values.resize(texts_.size() * out_.dimension);
+  }
+
+  [[nodiscard]] Result<bool> step() override {
+    if (tokens_.size() < texts_.size()) {
+      MLXGUARD_TRY(tokenize_some());
+      if (tokens_.size() < texts_.size()) return false;
+      batches_ = make_batches(tokens_);
+    }
+    if (next_batch_ < batches_.size()) {
+      MLXGUARD_TRY(model_.embed_batch(batches_[next_batch_++], tokens_, out_));
+    }
+    return next_batch_ == batches_.size();
+  }
+
+  [[nodiscard]] task::Vectors take() override { return std::move(out_); }
+
+ private:
+  [[nodiscard]] Result<void> tokenize_some() {
+    for (std::size_t bytes = 0; bytes < kTokenizeBytes && tokens_.size() < texts_.size();) {
+      std::string& text = texts_[tokens_.size()];
+      auto tokens = model_.tokenize(text);
+      if (!tokens) return std::move(tokens).error().about(std::to_string(tokens_.size()));
+      bytes += text.size();
+      std::string().swap(text);
+      out_.token_counts.push_back(static_cast<std::uint32_t>(tokens->ids.size()));
+      out_.truncated.push_back(tokens->count_before_truncation > tokens->ids.size() ? 1 : 0);
+      tokens_.push_back(*std::move(tokens));
+    }
+    return {};
+  }
+
+  const BertModel& model_;
+  std::vector<std::string> texts_;
+  std::vector<Tokens> tokens_;
+  std::vector<Batch> batches_;
+  std::size_t next_batch_ = 0;
+  task::Vectors out_;
+};
+
+Result<std::unique_ptr<task::Embedding>> BertModel::embed(std::vector<std::string> texts) {
+  return std::unique_ptr<task::Embedding>(
+      std::make_unique<BertEmbedding>(*this, std::move(texts)));
+}
+
+/// One embedding from its first step to its last, so that what is wrong shows at load.
+Result<void> warm_up(BertModel& model) {
+  MLXGUARD_TRY_ASSIGN(const auto embedding, model.embed({"warm up"}));
+  for (bool done = false; !done;) {
+    MLXGUARD_TRY_ASSIGN(done, embedding->step());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> load_bert(const signature::VerifiedModel& model) {
@@ -217,8 +256,7 @@ Result<std::unique_ptr<Model>> load_bert(const signature::VerifiedModel& model) 
   }
   MLXGUARD_TRY_ASSIGN(BertWeights weights, load_bert_weights(model, config));
   auto loaded = std::make_unique<BertModel>(config, std::move(weights), std::move(tokenizer));
-  const std::string text = "warm up";
-  MLXGUARD_TRY(loaded->embed({&text, 1}, {}));
+  MLXGUARD_TRY(warm_up(*loaded));
   return std::unique_ptr<Model>(std::move(loaded));
 }
 

@@ -42,9 +42,9 @@ ErrorCode code_with(const std::string& file, const std::string& from, const std:
   return error_of(with(file, from, to)).code;
 }
 
-std::vector<float> row(const engine::Embeddings& embeddings, std::size_t index) {
+std::vector<float> row(const task::Vectors& embeddings, std::size_t index) {
   const auto begin =
-      embeddings.vectors.begin() + static_cast<std::ptrdiff_t>(index * embeddings.dimension);
+      embeddings.values.begin() + static_cast<std::ptrdiff_t>(index * embeddings.dimension);
   return {begin, begin + static_cast<std::ptrdiff_t>(embeddings.dimension)};
 }
 
@@ -59,25 +59,25 @@ TEST_CASE("bert: a text's vector does not depend on what else is in the request"
   const auto model = load_tiny();
   const std::vector<std::string> texts{"red green blue red green blue", "red", "", "blue green",
                                        "green blue red"};
-  const auto together = model->embed(texts);
+  const auto together = engine::test::embed(*model, texts);
   REQUIRE(together.has_value());
   CHECK(together->dimension == 4);
   CHECK(together->token_counts == std::vector<std::uint32_t>{8, 3, 2, 4, 5});
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto alone = model->embed({&texts[i], 1});
+    const auto alone = engine::test::embed(*model, {texts[i]});
     REQUIRE(alone.has_value());
     check_close(row(*together, i), row(*alone, 0));
   }
-  CHECK(model->embed(texts)->vectors == together->vectors);
+  CHECK(engine::test::embed(*model, texts)->values == together->values);
 }
 
 TEST_CASE("bert: vectors are of unit length where modules.json says so, and only there") {
   const std::vector<std::string> texts{"red green"};
   const auto length_of = [&](const FileMap& files) {
-    const auto embeddings = load_tiny(files)->embed(texts);
+    const auto embeddings = engine::test::embed(*load_tiny(files), texts);
     REQUIRE(embeddings.has_value());
     double sum = 0;
-    for (const float v : embeddings->vectors) sum += double{v} * v;
+    for (const float v : embeddings->values) sum += double{v} * v;
     return std::sqrt(sum);
   };
   CHECK(length_of(tiny_bert()) == doctest::Approx(1.0));
@@ -91,7 +91,8 @@ TEST_CASE("bert: pools the first token where the configuration says so") {
   files["1_Pooling/config.json"] =
       R"({"word_embedding_dimension":4,"pooling_mode_cls_token":true})";
   const std::vector<std::string> texts{"red green"};
-  CHECK(load_tiny(files)->embed(texts)->vectors != load_tiny()->embed(texts)->vectors);
+  CHECK(engine::test::embed(*load_tiny(files), texts)->values !=
+        engine::test::embed(*load_tiny(), texts)->values);
 }
 
 TEST_CASE("bert: names of weights may begin with bert.") {
@@ -99,7 +100,8 @@ TEST_CASE("bert: names of weights may begin with bert.") {
   files["model.safetensors"] =
       engine::test::safetensors_of(engine::test::tiny_bert_tensors("bert."));
   const std::vector<std::string> texts{"red green"};
-  CHECK(load_tiny(files)->embed(texts)->vectors == load_tiny()->embed(texts)->vectors);
+  CHECK(engine::test::embed(*load_tiny(files), texts)->values ==
+        engine::test::embed(*load_tiny(), texts)->values);
 }
 
 TEST_CASE("bert: cuts texts to max_seq_length and says which") {
@@ -108,7 +110,7 @@ TEST_CASE("bert: cuts texts to max_seq_length and says which") {
   CHECK(model->schema().embedding_dimension == 4);
   const std::vector<std::string> texts{"red red red red red red red red red red", "red",
                                        "red red red red red red red red"};
-  const auto embeddings = model->embed(texts);
+  const auto embeddings = engine::test::embed(*model, texts);
   REQUIRE(embeddings.has_value());
   CHECK(embeddings->token_counts == std::vector<std::uint32_t>{10, 3, 10});
   CHECK(embeddings->truncated == std::vector<std::uint8_t>{1, 0, 0});
@@ -117,7 +119,7 @@ TEST_CASE("bert: cuts texts to max_seq_length and says which") {
 
 TEST_CASE("bert: refuses text that is not UTF-8, naming its place") {
   const std::vector<std::string> texts{"red", "\xff"};
-  const auto embeddings = load_tiny()->embed(texts);
+  const auto embeddings = engine::test::embed(*load_tiny(), texts);
   REQUIRE(!embeddings.has_value());
   CHECK(embeddings.error().code == ErrorCode::kTextInvalid);
   CHECK(embeddings.error().subject == "1");
@@ -130,17 +132,27 @@ TEST_CASE("bert: a text without a single token is refused, not averaged over not
   text.replace(begin, text.find(R"("decoder")") - begin, R"("post_processor":null,)");
   const auto model = load_tiny(files);
   const std::vector<std::string> texts{"red", ""};
-  const auto embeddings = model->embed(texts);
+  const auto embeddings = engine::test::embed(*model, texts);
   REQUIRE(!embeddings.has_value());
   CHECK(embeddings.error().code == ErrorCode::kTextInvalid);
   CHECK(embeddings.error().subject == "1");
 }
 
-TEST_CASE("bert: stops at a deadline that has passed") {
-  const std::vector<std::string> texts{"red"};
-  const auto embeddings = load_tiny()->embed(texts, std::chrono::steady_clock::time_point::min());
-  REQUIRE(!embeddings.has_value());
-  CHECK(embeddings.error().code == ErrorCode::kDeadline);
+TEST_CASE("bert: one step computes one batch, and no step runs away with many texts") {
+  const auto model = load_tiny();
+  // Each of these texts has the same length, and 2048 tokens are one batch.
+  auto embedding = model->embed(std::vector<std::string>(5000, "red green blue red green"));
+  REQUIRE(embedding.has_value());
+  int steps = 1;
+  for (;; ++steps) {
+    const auto done = (*embedding)->step();
+    REQUIRE(done.has_value());
+    if (*done) break;
+  }
+  CHECK(steps > 10);
+  const task::Vectors vectors = (*embedding)->take();
+  CHECK(vectors.token_counts.size() == 5000);
+  CHECK(vectors.values.size() == 5000 * vectors.dimension);
 }
 
 TEST_CASE("bert: takes no tensors") {

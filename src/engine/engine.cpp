@@ -6,14 +6,6 @@
 
 namespace mlxguard::engine {
 
-Result<std::vector<validate::Tensor>> Model::run(validate::ValidatedInputs) {
-  return make_error(ErrorCode::kRequestType, "this model takes text, not tensors");
-}
-
-Result<Embeddings> Model::embed(std::span<const std::string>, Deadline) {
-  return make_error(ErrorCode::kRequestType, "this model takes tensors, not text");
-}
-
 Result<std::unique_ptr<Model>> load(const signature::VerifiedModel& model) {
   if (model.find(kFunctionManifestName) != nullptr) return load_function(model);
   if (model.find(kArchitectureConfigName) != nullptr) return load_architecture(model);

@@ -88,14 +88,14 @@ void check_against(const Reference& reference, const FileMap& files) {
   engine::test::require_runtime();
   auto model = engine::load(engine::test::model_of(files));
   REQUIRE(model.has_value());
-  const auto embeddings = (*model)->embed(reference.texts);
+  const auto embeddings = engine::test::embed(**model, reference.texts);
   REQUIRE(embeddings.has_value());
   REQUIRE(embeddings->dimension == 384);
-  REQUIRE(embeddings->vectors.size() == reference.vectors.size());
+  REQUIRE(embeddings->values.size() == reference.vectors.size());
   for (std::size_t i = 0; i < reference.texts.size(); ++i) {
     CAPTURE(i);
     CHECK(embeddings->token_counts[i] == reference.token_counts[i]);
-    CHECK(cosine(&embeddings->vectors[i * 384], &reference.vectors[i * 384], 384) >= 0.9999);
+    CHECK(cosine(&embeddings->values[i * 384], &reference.vectors[i * 384], 384) >= 0.9999);
   }
 }
 

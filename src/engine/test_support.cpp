@@ -104,4 +104,12 @@ void require_runtime() {
   MLXGUARD_CHECK(started);
 }
 
+Result<task::Vectors> embed(task::Model& model, std::vector<std::string> texts) {
+  MLXGUARD_TRY_ASSIGN(const auto embedding, model.embed(std::move(texts)));
+  for (bool done = false; !done;) {
+    MLXGUARD_TRY_ASSIGN(done, embedding->step());
+  }
+  return embedding->take();
+}
+
 }  // namespace mlxguard::engine::test

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "signature/verified_model.h"
+#include "task/model.h"
 
 namespace mlxguard::engine::test {
 
@@ -18,6 +19,9 @@ using FileMap = std::map<std::string, std::string>;
 [[nodiscard]] signature::VerifiedModel model_of(const FileMap& files);
 [[nodiscard]] FileMap read_folder(const std::filesystem::path& folder);
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
+
+/// All steps of an embedding.
+[[nodiscard]] Result<task::Vectors> embed(task::Model& model, std::vector<std::string> texts);
 
 struct NamedTensor {
   std::string name;

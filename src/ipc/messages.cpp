@@ -78,17 +78,6 @@ Error WireError::to_error() const {
   return error;
 }
 
-WireTensor WireTensor::of(validate::Tensor tensor) {
-  return {std::move(tensor.name), std::string(validate::name_of(tensor.dtype)),
-          std::move(tensor.shape), std::move(tensor.data)};
-}
-
-Result<validate::Tensor> WireTensor::to_tensor() && {
-  const auto type = validate::find_dtype(dtype);
-  if (!type) return make_error(ErrorCode::kWorkerProtocol, "a tensor of an unknown type");
-  return validate::Tensor{std::move(name), *type, std::move(shape), std::move(data)};
-}
-
 ReportEvent ReportEvent::of(std::uint64_t sequence, const record::Event& event) {
   ReportEvent report;
   report.sequence = sequence;

@@ -5,7 +5,9 @@
 //
 //   supervisor <-> worker    control channel, descriptor 3 of the worker
 //   supervisor <-> gateway   control channel, descriptor 3 of the gateway
-//   gateway    <-> worker    data channel, made by the supervisor, handed to both
+//
+// What gateway and worker say to each other is in call/messages.h; the supervisor makes their
+// channel and does not read it.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +16,6 @@
 
 #include "base/limits.h"
 #include "record/event.h"
-#include "validate/tensor.h"
 #include "wire/channel.h"
 
 namespace mlxguard::ipc {
@@ -38,20 +39,12 @@ enum class MessageType : std::uint16_t {
   kGatewayReady = 60,
   kReportEvent = 61,
   kWorkerOverdue = 62,
-  // gateway -> worker
-  kInferRequest = 80,
-  kEmbedRequest = 81,
-  // worker -> gateway
-  kInferAnswer = 100,
-  kEmbedAnswer = 101,
-  kRequestFailed = 102,
 };
 
 // What each receiver accepts in one message: no sender is believed about its sizes.
 inline constexpr wire::ReceiveBounds kFromSupervisor{64u << 20, limits::kIpcDescriptorsMax};
 inline constexpr wire::ReceiveBounds kFromWorker{16u << 20, 0};   ///< control
 inline constexpr wire::ReceiveBounds kFromGateway{1u << 20, 0};   ///< control
-inline constexpr wire::ReceiveBounds kDataChannel{limits::kIpcPayloadBytesMax, 0};
 
 /// An Error without its source line.
 struct WireError {
@@ -64,20 +57,6 @@ struct WireError {
   }
   [[nodiscard]] static WireError of(const Error& error);
   [[nodiscard]] Error to_error() const;
-};
-
-struct WireTensor {
-  std::string name;
-  std::string dtype;  ///< Open Inference Protocol name
-  std::vector<std::int64_t> shape;
-  std::vector<std::uint8_t> data;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(name), archive(dtype), archive(shape), archive(data);
-  }
-  [[nodiscard]] static WireTensor of(validate::Tensor tensor);
-  /// kWorkerProtocol for an unknown dtype. Shape and size are the validator's to check.
-  [[nodiscard]] Result<validate::Tensor> to_tensor() &&;
 };
 
 // ---- supervisor -> worker ----------------------------------------------------------------------
@@ -115,7 +94,8 @@ struct ModelFiles {
   }
 };
 
-/// Carries the worker's end of a data channel. A later one replaces it (the gateway was restarted).
+/// Carries the worker's end of a data channel (call/messages.h), which it serves until the other
+/// end closes.
 struct ServeChannel {
   static constexpr MessageType kType = MessageType::kServeChannel;
   std::uint8_t unused = 0;
@@ -304,68 +284,6 @@ struct WorkerOverdue {
   template <class Archive>
   void visit(Archive& archive) {
     archive(model), archive(generation);
-  }
-};
-
-// ---- gateway -> worker -------------------------------------------------------------------------
-
-/// `deadline_ns` is CLOCK_MONOTONIC, the same clock in both processes.
-struct InferRequest {
-  static constexpr MessageType kType = MessageType::kInferRequest;
-  std::uint64_t id = 0;
-  std::int64_t deadline_ns = 0;
-  std::vector<WireTensor> inputs;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(id), archive(deadline_ns), archive(inputs);
-  }
-};
-
-struct EmbedRequest {
-  static constexpr MessageType kType = MessageType::kEmbedRequest;
-  std::uint64_t id = 0;
-  std::int64_t deadline_ns = 0;
-  std::vector<std::string> texts;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(id), archive(deadline_ns), archive(texts);
-  }
-};
-
-// ---- worker -> gateway -------------------------------------------------------------------------
-
-struct InferAnswer {
-  static constexpr MessageType kType = MessageType::kInferAnswer;
-  std::uint64_t id = 0;
-  std::int64_t run_microseconds = 0;
-  std::vector<WireTensor> outputs;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(id), archive(run_microseconds), archive(outputs);
-  }
-};
-
-struct EmbedAnswer {
-  static constexpr MessageType kType = MessageType::kEmbedAnswer;
-  std::uint64_t id = 0;
-  std::int64_t run_microseconds = 0;
-  std::uint32_t dimension = 0;
-  std::vector<float> vectors;               ///< row-major, one row a text
-  std::vector<std::uint32_t> token_counts;  ///< one a text, after truncation
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(id), archive(run_microseconds), archive(dimension), archive(vectors),
-        archive(token_counts);
-  }
-};
-
-struct RequestFailed {
-  static constexpr MessageType kType = MessageType::kRequestFailed;
-  std::uint64_t id = 0;
-  WireError error;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(id), archive(error);
   }
 };
 

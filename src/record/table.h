@@ -34,6 +34,7 @@ enum class Line : std::uint8_t { kModel, kRequest, kHost, kOperator };
   X(kAuthFailed,        "auth.failed",        kRequest,  3002, 1, 3, "a request without valid credentials", kClientIp)               \
   X(kRequestRefused,    "request.refused",    kRequest,  6003, 99, 3, "a request was refused before inference")           \
   X(kRequestShed,       "request.shed",       kRequest,  6003, 99, 2, "a request was refused for load: queue, rate or connections") \
+  X(kInferenceStarted,  "inference.started",  kRequest,  6003, 99, 1, "a model was asked, and a part of its answer may leave from now on", kRootDigest) \
   X(kInferenceDone,     "inference.completed", kRequest, 6003, 99, 1, "a model answered a request", kRootDigest)                       \
   X(kInferenceFailed,   "inference.failed",   kRequest,  6003, 99, 3, "a request failed during inference: worker died, deadline, error") \
   X(kServerStarted,     "server.started",     kHost,     1007, 1, 1, "the supervisor is ready", kUrl)                           \

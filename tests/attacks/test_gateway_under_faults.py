@@ -5,6 +5,7 @@ import base64
 import concurrent.futures
 import json
 import pathlib
+import socket
 import ssl
 import struct
 import subprocess
@@ -47,27 +48,54 @@ def pool():
 
 # ---- workers that die ----------------------------------------------------------------------------
 
-def test_requests_that_a_dead_worker_held_or_would_have_got_are_answered_at_once():
+def test_what_a_dead_worker_held_is_answered_at_once_and_what_waited_goes_to_the_next():
     with Harness("in_flight_max=2") as server:
         server.tell("slow mlp 60000")
         asked = [Connection(server.url).send(infer_bytes(server)) for _ in range(6)]
         time.sleep(0.3)
         server.tell("die mlp worker.memory 2500")
-        answers = [connection.answer() for connection in asked]
-        assert [answer.status for answer in answers] == [503] * 6
-        assert sorted(map(code, answers)) == ["worker.died"] * 2 + ["worker.unavailable"] * 4
-        assert {answer.headers["retry-after"] for answer in answers} == {"3"}
-        assert all("worker.memory" in answer.json()["error"] for answer in answers)
-        assert server.event("inference.failed", error="worker.died")["subject"] == "worker.memory"
-        # While it is down, and after it is back.
+        held = [connection.answer() for connection in asked[:2]]
+        assert [answer.status for answer in held] == [503] * 2
+        assert list(map(code, held)) == ["worker.died"] * 2
+        assert {answer.headers["retry-after"] for answer in held} == {"3"}
+        assert all("worker.memory" in answer.json()["error"] for answer in held)
+        assert server.event("inference.failed", error="worker.died", status=503)["subject"] == "worker.memory"
+        # While it is down nothing new is taken, and other models are as before.
         down = infer(server)
         assert (down.status_code, code(down), down.headers["retry-after"]) == (503, "worker.unavailable", "3")
         assert httpx.get(f"{server.url}/v2/models/mlp/ready", headers=server.headers).status_code == 503
         assert embed(server).status_code == 200
+        # What had not begun is answered by the next worker.
         server.tell("slow mlp 0")
         server.tell("up mlp")
+        assert [connection.answer().status for connection in asked[2:]] == [200] * 4
         assert infer(server).status_code == 200
         assert infer(server).headers.get("retry-after") is None
+
+
+def test_what_cannot_reach_the_next_worker_in_its_time_is_answered_at_once():
+    with Harness("in_flight_max=1", "request_timeout_ms=5000") as server:
+        server.tell("slow mlp 60000")
+        asked = [Connection(server.url).send(infer_bytes(server)) for _ in range(3)]
+        time.sleep(0.3)
+        server.tell("die mlp worker.memory 30000")
+        answers = [connection.answer() for connection in asked]
+        assert list(map(code, answers)) == ["worker.died", "worker.unavailable", "worker.unavailable"]
+        assert {answer.headers["retry-after"] for answer in answers} == {"30"}
+
+
+def test_a_client_that_leaves_takes_its_waiting_request_with_it():
+    with Harness("in_flight_max=1") as server:
+        server.tell("slow mlp 3000")
+        first = Connection(server.url).send(infer_bytes(server))
+        assert embed(server).status_code == 200  # by then the first request is with the worker
+        second = Connection(server.url).send(infer_bytes(server))
+        assert embed(server).status_code == 200
+        second.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        second.socket.close()
+        server.event("inference.failed", error="client.gone", bytes_out=0, model="mlp")
+        assert first.answer().status == 200
+        assert len([e for e in server.events if e["kind"] == "inference.completed" and e["model"] == "mlp"]) == 1
 
 
 def test_a_channel_that_closes_without_a_word_waits_for_the_reason_but_not_for_long(pool):
@@ -141,9 +169,11 @@ def test_a_full_queue_sheds():
 
 @pytest.mark.parametrize("how, status, expected", [
     ("nan", 500, "engine.output_invalid"), ("shape", 500, "engine.output_invalid"), ("count", 500, "engine.output_invalid"),
-    ("dtype", 500, "worker.protocol"), ("fail:engine.run", 500, "engine.run"), ("fail:request.range", 400, "request.range"),
+    ("dtype", 500, "worker.protocol"), ("kind", 500, "worker.protocol"), ("nothing", 500, "worker.protocol"),
+    ("fail:engine.run", 500, "engine.run"), ("fail:request.range", 400, "request.range"),
     ("fail:deadline.exceeded", 504, "deadline.exceeded"), ("fail:auth.invalid", 500, "worker.protocol"),
-    ("fail:request.model_unknown", 500, "worker.protocol"), ("fail:no.such.code", 500, "internal"),
+    ("fail:request.model_unknown", 500, "worker.protocol"), ("fail:overload.queue_full", 500, "worker.protocol"),
+    ("fail:worker.died", 500, "worker.protocol"), ("fail:worker.unavailable", 500, "worker.protocol"),
 ])
 def test_what_a_worker_answers_is_checked(how, status, expected):
     with Harness() as server:
@@ -157,15 +187,16 @@ def test_what_a_worker_answers_is_checked(how, status, expected):
         assert infer(server).status_code == 200
 
 
-@pytest.mark.parametrize("how", ["nan", "dimension", "count"])
-def test_embeddings_are_checked(how):
+@pytest.mark.parametrize("how, expected", [("nan", "engine.output_invalid"), ("dimension", "engine.output_invalid"),
+                                           ("count", "engine.output_invalid"), ("kind", "worker.protocol")])
+def test_embeddings_are_checked(how, expected):
     with Harness() as server:
         server.tell(f"evil minilm {how}")
         answer = embed(server)
-        assert (answer.status_code, code(answer)) == (500, "engine.output_invalid")
+        assert (answer.status_code, code(answer)) == (500, expected)
 
 
-@pytest.mark.parametrize("how", ["id", "kind", "garbage", "type"])
+@pytest.mark.parametrize("how", ["id", "garbage", "type", "fail:no.such.code"])
 @pytest.mark.parametrize("ask, model", [(infer, "mlp"), (embed, "minilm")])
 def test_a_worker_that_breaks_the_protocol_is_cut_off_and_reported(how, ask, model):
     with Harness() as server:
@@ -178,6 +209,14 @@ def test_a_worker_that_breaks_the_protocol_is_cut_off_and_reported(how, ask, mod
         server.tell(f"evil {model} none")
         server.tell(f"up {model}")
         assert ask(server).status_code == 200
+
+
+def test_a_worker_that_answers_twice_is_cut_off():
+    with Harness() as server:
+        server.tell("evil mlp twice")
+        assert infer(server).status_code == 200
+        server.wait_for(lambda: server.overdue, "a report of the worker")
+        assert infer(server).status_code == 503
 
 
 def test_a_worker_with_a_nonsense_schema_is_reported_and_not_used():
@@ -240,19 +279,19 @@ def test_when_events_pile_up_requests_are_shed_and_no_event_is_lost():
 
 # ---- the supervisor ------------------------------------------------------------------------------
 
-def test_drain_finishes_what_is_held_and_takes_nothing_new(pool):
+def test_drain_finishes_what_is_held_and_takes_nothing_new():
     with Harness() as server:
-        server.tell("slow mlp 800")
-        asked = pool.submit(infer, server)
+        server.tell("slow mlp 3000")
+        asked = Connection(server.url).send(infer_bytes(server))
         idle = Connection(server.url)
-        time.sleep(0.3)
+        assert embed(server).status_code == 200  # by then the request is with the worker
         server.tell("drain 5000")
         time.sleep(0.1)
         with pytest.raises((ConnectionError, httpx.HTTPError)):
             httpx.get(f"{server.url}/healthz", timeout=2)
         assert idle.closed()
-        answer = asked.result(60)
-        assert answer.status_code == 200
+        answer = asked.answer()
+        assert answer.status == 200
         assert answer.headers["connection"] == "close"
         server.wait_for(lambda: server.exit_status is not None, "the gateway's end")
         assert server.exit_status == 0

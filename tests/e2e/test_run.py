@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlxguard run`: one inference without a server, in the same cage."""
+import base64
 import json
+import struct
 
 import pytest
 
@@ -20,6 +22,22 @@ def test_embedding_of_one_text(session_cli, signed_models, body):
     vector = answer["data"][0]["embedding"]
     assert len(vector) == 384
     assert sum(x * x for x in vector) == pytest.approx(1, abs=1e-4)
+
+
+def test_answers_are_the_servers_in_each_of_its_forms(session_cli, signed_models, body):
+    """`run` and the server share one table of tasks: whatever form a body has, the answer has it too."""
+    def run(request):
+        return json.loads(session_cli.ok("run", signed_models / "minilm", "--input", body(request)).stdout)
+
+    plain = run({"input": ["hello", "world"]})
+    assert set(plain) == {"object", "data", "model", "usage"} and plain["usage"]["prompt_tokens"] == 6
+    packed = run({"input": ["hello", "world"], "encoding_format": "base64", "dimensions": 384})
+    first = struct.unpack("<384f", base64.b64decode(packed["data"][0]["embedding"]))
+    assert first == pytest.approx(plain["data"][0]["embedding"], abs=1e-6)
+    inferred = run({"id": "7", "inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["hello", "world"]}]})
+    assert (inferred["id"], inferred["model_name"], inferred["model_version"]) == ("7", "minilm", "1")
+    assert inferred["outputs"][0]["shape"] == [2, 384]
+    assert inferred["outputs"][0]["data"][:384] == pytest.approx(plain["data"][0]["embedding"], abs=1e-6)
 
 
 def test_function_from_standard_input(session_cli, signed_models):

@@ -18,8 +18,8 @@ class Harness:
     embedding_model = "minilm"
     function_model = "mlp"
 
-    def __init__(self, *options: str, scheme="http"):
-        command = [str(BIN / "tests/gateway_harness"), str(BIN / "mlxguard-gateway"), *options]
+    def __init__(self, *options: str, scheme="http", gateway="mlxguard-gateway"):
+        command = [str(BIN / "tests/gateway_harness"), str(BIN / gateway), *options]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.events: list[dict] = []
         self.overdue: list[dict] = []
@@ -57,10 +57,15 @@ class Harness:
     def headers(self):
         return {"Authorization": f"Bearer {self.api_key}"}
 
-    def tell(self, command: str):
+    def tell(self, command: str) -> dict:
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
-        self._done.get(timeout=60)
+        return self._done.get(timeout=60)
+
+    def runs(self) -> tuple[int, int]:
+        """Steps that the worker of `counter` has taken, and its calls that have not ended."""
+        said = self.tell("runs")
+        return said["steps"], said["alive"]
 
     def wait_for(self, condition, what: str, seconds=60.0):
         end = time.monotonic() + seconds
