@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <functional>
 
 #include "call/messages.h"
 #include "engine/tiny_bert.h"
@@ -291,6 +292,56 @@ TEST_CASE("worker: a gateway that talks nonsense is dropped, the next one is ser
   CHECK(expect_end(other).id == 3);
   request(4).send(next);
   CHECK(expect_end(next).id == 4);
+}
+
+TEST_CASE("worker: a gateway that speaks the protocol as badly as it can harms only itself") {
+  Worker worker;
+  worker.expect<ipc::WorkerLocked>();
+  worker.send_model(engine::test::tiny_bert());
+  worker.expect<ipc::WorkerReady>();
+  auto honest = worker.open_data();
+  const std::function<void(wire::Channel&)> attacks[] = {
+      // More calls than may be open.
+      [](wire::Channel& data) {
+        Asked asked = request(1);
+        for (; asked.open.id <= call::kCallsMax + 1; ++asked.open.id) {
+          asked.open.credit = 0;
+          if (!data.send(*wire::pack_with_body(asked.open, asked.payload))) return;
+        }
+      },
+      // Opens and cancels without end, and never reads.
+      [](wire::Channel& data) {
+        call::Open open;
+        open.deadline_ns = soon().time_since_epoch().count();
+        open.id = 1;
+        while (data.send(open) && data.send(call::Cancel{open.id})) ++open.id;
+      },
+      [](wire::Channel& data) { (void)data.send(call::Credit{9, 1}); },
+      [](wire::Channel& data) {
+        Asked asked = request(1);
+        asked.open.credit = UINT32_MAX;
+        (void)data.send(*wire::pack_with_body(asked.open, asked.payload));
+      },
+      [](wire::Channel& data) { (void)data.send(call::End{.id = 1}); },
+      // A descriptor, which no call has.
+      [](wire::Channel& data) {
+        const int fd = data.fd();
+        (void)data.send(call::Cancel{1}, {&fd, 1});
+      },
+  };
+  std::uint64_t id = 0;
+  for (const auto& attack : attacks) {
+    auto hostile = worker.open_data();
+    attack(hostile);
+    for (;;) {
+      const auto received = hostile.receive(soon());
+      if (received) continue;
+      CHECK(received.error().code == ErrorCode::kWorkerUnavailable);
+      break;
+    }
+    request(++id).send(honest);
+    CHECK(expect_end(honest).id == id);
+  }
 }
 
 TEST_CASE("worker: large answers and requests pass, errors are answers") {
