@@ -14,14 +14,19 @@
 #include <vector>
 
 #include "base/os_error.h"
+#include "base/unique_fd.h"
+#include "sandbox/spawn.h"
 
 namespace mlxguard::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Its exit status; the child's words for people go to our standard error.
-Result<int> run(std::vector<std::string> arguments) {
+constexpr const char* kProgram = "mlxguard-deps";
+
+/// Starts the program of this descriptor; its exit status. Its words for people go to our standard
+/// error.
+Result<int> run(const UniqueFd& program, std::vector<std::string> arguments) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   ::posix_spawn_file_actions_init(&actions);
@@ -35,9 +40,11 @@ Result<int> run(std::vector<std::string> arguments) {
   std::vector<char*> pointers;
   for (std::string& one : arguments) pointers.push_back(one.data());
   pointers.push_back(nullptr);
+  // The file that was opened is the one that is started. Its descriptor is closed on execution.
+  const std::string path = "/proc/self/fd/" + std::to_string(program.get());
   pid_t pid = -1;
   const int problem =
-      ::posix_spawn(&pid, pointers[0], &actions, &attributes, pointers.data(), environ);
+      ::posix_spawn(&pid, path.c_str(), &actions, &attributes, pointers.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   if (problem != 0) return os_error("start", arguments[0], problem);
@@ -58,10 +65,12 @@ Result<void> check_environment(const config::ServeConfig& config) {
   std::error_code missing;
   const fs::path self = fs::read_symlink("/proc/self/exe", missing);
   if (missing) return make_error(ErrorCode::kIo, "the place of this binary cannot be told");
-  MLXGUARD_TRY_ASSIGN(const int status, run({(self.parent_path() / "mlxguard").string(), "deps",
-                                             "check", config.dependencies_require.string(),
-                                             config.dependencies_environment.string(), "--state",
-                                             config.state.string()}));
+  MLXGUARD_TRY_ASSIGN(const UniqueFd program,
+                      sandbox::open_program((self.parent_path() / kProgram).string()));
+  MLXGUARD_TRY_ASSIGN(
+      const int status,
+      run(program, {kProgram, "check", config.dependencies_require.string(),
+                    config.dependencies_environment.string(), "--state", config.state.string()}));
   if (status == 0) return {};
   return make_error(ErrorCode::kDepsLock, "the worker's environment is not as its lock says")
       .about(config.dependencies_environment.string())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the worker's Python environment is as its lock says, asked of `mlxguard deps check` in a
-// process of its own: the supervisor reads no package, lock or archive itself.
+// Whether the worker's Python environment is as its lock says, asked of the program mlxguard-deps
+// (`mlxguard deps check`), which is started directly: the supervisor reads no package, lock or
+// archive itself.
 #pragma once
 
 #include "base/result.h"
