@@ -123,6 +123,7 @@ void print(const Output& output, const Options& options, const LockCheck& check)
   json.key("passed").boolean(check.differences.empty());
   json.field("packages", static_cast<std::int64_t>(check.packages));
   json.field("contents", static_cast<std::int64_t>(check.contents));
+  if (check.optional > 0) json.field("optional", static_cast<std::int64_t>(check.optional));
   json.key("differences").begin_array();
   for (const Difference& one : check.differences) {
     json.begin_object().field("kind", std::string(inventory::name_of(one.kind)));
@@ -145,6 +146,10 @@ void print(const Output& output, const Options& options, const LockCheck& check)
   if (!check.differences.empty()) return;
   output.line(fmt::format("{} {} packages are as {} says", output.styled(Style::kGood, "passed"),
                           check.packages, printable(options.lock)));
+  if (check.optional > 0) {
+    output.note(fmt::format("{} locked packages belong to extras or groups and are not installed",
+                            check.optional));
+  }
   if (check.contents < check.packages) {
     output.note(fmt::format(
         "the files of {} packages were held against their RECORD only: the lock does not "

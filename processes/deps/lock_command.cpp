@@ -123,7 +123,9 @@ Result<Wanted> wanted_of(const Inventory& found, const Options& options) {
     if (skipped.contains(component.name)) continue;
     if (project) {
       if (inventory::property_of(component, "optional") == "true") continue;
-      wanted.requirements.emplace_back(inventory::property_of(component, "requirement"));
+      for (const auto& [key, value] : component.properties) {
+        if (key == "requirement") wanted.requirements.push_back(value);
+      }
       continue;
     }
     MLXGUARD_TRY_ASSIGN(std::string text, pinned(component));

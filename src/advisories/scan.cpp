@@ -7,6 +7,7 @@
 
 #include "advisories/cvss.h"
 #include "advisories/match.h"
+#include "inventory/builder.h"
 #include "packaging/version.h"
 
 namespace mlxguard::advisories {
@@ -161,8 +162,10 @@ Result<void> ask(const Database* database, const std::string& key, const Compone
   return {};
 }
 
+/// A model has no advisories, but a signature; sources of the project itself have none either.
 bool is_looked_at(const Component& component) {
-  return component.kind != Component::Kind::kModel;  // a model has no advisories, but a signature
+  return component.kind != Component::Kind::kModel &&
+         inventory::property_of(component, "own") != "true";
 }
 
 void conclude(ComponentReport& report, const ScanOptions& options) {

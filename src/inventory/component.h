@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,8 @@ struct Component {
   Confidence confidence = Confidence::kHigh;
   std::vector<Evidence> evidence;
   std::vector<std::string> needs;   ///< purls of components that it requires, directly
+  /// Of a lock: markers of `needs`, by purl. A need without a marker here holds everywhere.
+  std::map<std::string, std::string> need_markers;
   std::vector<std::string> hashes;  ///< "sha256:<hex>"; of the distribution files, where known
   std::string license;              ///< as declared; may be empty
   std::string location;             ///< relative to the inventoried root; may be empty
@@ -48,6 +51,9 @@ struct Component {
   /// "signer", "root_digest" ... Sorted by name.
   std::vector<std::pair<std::string, std::string>> properties;
   bool direct = false;  ///< asked for by name (REQUESTED, a top-level requirement)
+  /// Of a lock that tells by its needs which packages are wanted (uv.lock): wanted where the
+  /// project asks for it or a wanted package needs it. Otherwise: wherever its "marker" holds.
+  bool wanted_by_need = false;
 };
 
 /// Something about an environment that its reader should know, and that is no component.
@@ -68,12 +74,18 @@ struct Observation {
   Error error;            ///< code and words
 };
 
+/// What a lock file says about itself.
+struct LockTerms {
+  std::vector<std::string> default_groups;  ///< normalised; installed unless somebody opts out
+};
+
 struct Inventory {
   std::string root;    ///< what was inventoried, as the user named it
   std::string source;  ///< "environment", "wheel", "sdist", "requirements", "pylock", "uv",
                        ///< "poetry", "project", "sbom", "self"
   std::vector<Component> components;      ///< sorted by purl
   std::vector<Observation> observations;  ///< sorted by path
+  LockTerms terms;                        ///< of a lock file
 };
 
 }  // namespace mlxguard::inventory

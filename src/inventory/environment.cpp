@@ -55,7 +55,7 @@ class EnvironmentReader {
   Result<Inventory> read(const std::string& shown_root) {
     for (const std::string& site : place_.site_packages) MLXGUARD_TRY(list_files(site));
     read_distributions();
-    if (distributions_.empty() && files_.empty()) {
+    if (distributions_.empty() && files_.empty() && !place_.is_virtual) {
       return make_error(ErrorCode::kDepsEnvironment, "no package is installed here")
           .about(shown_root)
           .hinting("name the environment's folder, the one with pyvenv.cfg");

@@ -16,6 +16,7 @@ struct EnvironmentPlace {
   std::filesystem::path prefix;            ///< paths in the inventory are relative to it
   std::vector<std::string> site_packages;  ///< relative to the prefix
   std::string python_version;              ///< "3.11.7" or "3.11"; empty: could not be told
+  bool is_virtual = false;  ///< it has a pyvenv.cfg, so that it is one even without any package
   /// What is imported from here as well and is not in it: the packages of the Python that a virtual
   /// environment is made from; those that conda installed.
   std::vector<std::string> elsewhere;

@@ -100,6 +100,7 @@ std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
     place.elsewhere.emplace_back("packages that conda installed");
   }
   if (config) {
+    place.is_virtual = true;
     std::string version = config_value(*config, "version");
     if (version.empty()) version = config_value(*config, "version_info");
     if (!version.empty()) place.python_version = version;

@@ -5,8 +5,8 @@
 #include <tuple>
 
 #include "inventory/builder.h"
+#include "inventory/lock_wanted.h"
 #include "inventory/requirement_graph.h"
-#include "packaging/marker.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -32,8 +32,13 @@ class Checker {
         lock_(lock),
         environment_(environment),
         locked_(packages_of(lock)),
-        installed_(packages_of(environment)),
-        markers_(packaging::linux_environment(options.python_version)) {}
+        installed_(packages_of(environment)) {
+    std::set<std::string> names;
+    for (const auto& [name, all] : installed_) names.insert(name);
+    wanted_ = wanted_packages(lock, names,
+                              {markers_of_this_machine(options.python_version),
+                               !options.python_version.empty()});
+  }
 
   LockCheck run() {
     for (const Observation& one : lock_.observations) {
@@ -65,19 +70,28 @@ class Checker {
       add(Kind::kExtra, name, all[0]->location, "", all[0]->version, "installed, and not locked");
       return;
     }
+    // One package may be locked in several versions, for several platforms.
+    std::vector<const Component*> for_here;
+    for (const Component* locked : found->second) {
+      if (wanted_.possible.contains(locked->purl)) for_here.push_back(locked);
+    }
+    if (for_here.empty()) {
+      add(Kind::kExtra, name, all[0]->location, "", all[0]->version,
+          "installed, and locked for other platforms or Pythons only");
+      return;
+    }
     for (const Component* here : all) {
       ++result_.packages;
-      // One package may be locked in several versions, for several platforms.
       const auto same =
-          std::find_if(found->second.begin(), found->second.end(), [&](const Component* locked) {
+          std::find_if(for_here.begin(), for_here.end(), [&](const Component* locked) {
             return locked->version.empty() || same_version(locked->version, here->version);
           });
-      if (same != found->second.end()) {
+      if (same != for_here.end()) {
         compare(name, **same, *here);
         continue;
       }
       std::string expected;
-      for (const Component* locked : found->second) {
+      for (const Component* locked : for_here) {
         expected += (expected.empty() ? "" : " or ") + locked->version;
       }
       add(Kind::kVersion, name, here->location, expected, here->version, "another version");
@@ -152,33 +166,11 @@ class Checker {
 
   void check_missing(const std::string& name, const std::vector<const Component*>& all) {
     for (const Component* locked : all) {
-      if (property_of(*locked, "optional") == "true" || !is_wanted(*locked)) continue;
+      if (!wanted_.required.contains(locked->purl)) continue;
       add(Kind::kMissing, name, "", locked->version, "", "locked, and not installed");
       return;
     }
-  }
-
-  /// By its marker; and not where only packages want it that are not wanted themselves.
-  bool is_wanted(const Component& locked) const {
-    const auto text = property_of(locked, "marker");
-    if (!text.empty()) {
-      const auto marker = packaging::Marker::parse(text);
-      // Without a Python to ask, what depends on one counts as wanted.
-      const bool asks =
-          options_.python_version.empty() &&
-          (text.find("python") != text.npos || text.find("implementation") != text.npos);
-      const auto holds = marker && !asks ? marker->evaluate(markers_) : Result<bool>(true);
-      if (holds && !*holds) return false;
-    }
-    if (locked.direct) return true;
-    bool asked = false;
-    for (const Component& other : lock_.components) {
-      if (std::find(other.needs.begin(), other.needs.end(), locked.purl) == other.needs.end())
-        continue;
-      if (installed_.contains(other.name)) return true;
-      asked = true;
-    }
-    return !asked;  // where nobody is told to want it, the lock does
+    if (wanted_.possible.contains(all[0]->purl)) ++result_.optional;
   }
 
   void check_files() {
@@ -205,7 +197,7 @@ class Checker {
   const Inventory& lock_;
   const Inventory& environment_;
   ByName locked_, installed_;
-  packaging::MarkerEnvironment markers_;
+  WantedPackages wanted_;
   LockCheck result_;
 };
 

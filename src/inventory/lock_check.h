@@ -47,6 +47,7 @@ struct LockCheckOptions {
 struct LockCheck {
   std::vector<Difference> differences;  ///< sorted by name; empty: it passes
   std::size_t packages = 0;             ///< compared
+  std::size_t optional = 0;  ///< locked for an extra or group only, and not installed
   std::size_t contents = 0;  ///< of them, with files held against the lock, not only RECORD
 };
 

@@ -4,7 +4,10 @@
 //
 // Properties that they set beside the usual ones: "marker" (when the package is wanted at all),
 // "specifier" (no exact version), "source_url", "commit", "files" (how many are offered),
-// "optional" (only wanted by an extra or group), "record_digest" (of a lock that mlxguard wrote).
+// "optional" (asked for by an extra or group only), "asked_marker" (when the project itself asks
+// for it, of a lock whose needs decide), "own" (sources of the project itself), "requirement" and
+// "optional_requirement" (as pyproject.toml has it), "record_digest" (of a lock that mlxguard
+// wrote).
 #pragma once
 
 #include <string>

@@ -258,6 +258,13 @@ TEST_CASE("pyproject: what is asked for, and what code decides") {
   REQUIRE(read);
   CHECK(find(*read, "mlx")->version == "0.32.4");
   CHECK(property_of(*find(*read, "pytest"), "optional") == "true");
+  const auto both = read_pyproject(
+      "[project]\nname = \"x\"\ndependencies = [\"numpy>=1\"]\n"
+      "[project.optional-dependencies]\nt = [\"numpy>=2\"]\n",
+      "x");
+  REQUIRE(both);  // an extra makes nothing optional that the project needs anyway
+  CHECK(property_of(*find(*both, "numpy"), "optional").empty());
+  CHECK(property_of(*find(*both, "numpy"), "requirement") == "numpy>=1");
   REQUIRE(read->observations.size() == 1);
   CHECK(read->observations[0].kind == Observation::Kind::kInstallHook);
   CHECK(read_pyproject("[tool.x]\n", "x").error().code == ErrorCode::kDepsFile);

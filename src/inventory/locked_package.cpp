@@ -12,6 +12,7 @@ namespace mlxguard::inventory {
 namespace {
 
 constexpr std::size_t kSha256HexBytes = 64, kSha384HexBytes = 96, kSha512HexBytes = 128;
+const std::pair<std::string, std::string> kOptional{"optional", "true"};
 
 }  // namespace
 
@@ -36,6 +37,14 @@ std::string without_credentials(std::string url) {
   }
 }
 
+std::string any_of_markers(const std::set<std::string>& markers) {
+  if (markers.contains("")) return {};
+  if (markers.size() == 1) return *markers.begin();
+  std::string any;
+  for (const std::string& one : markers) any += (any.empty() ? "(" : " or (") + one + ")";
+  return any;
+}
+
 Result<void> LockedPackages::add(LockedPackage package, std::size_t line) {
   if (!packaging::is_name(package.name)) {
     return make_error(ErrorCode::kDepsFile,
@@ -53,52 +62,88 @@ Result<void> LockedPackages::add(LockedPackage package, std::size_t line) {
   return {};
 }
 
-void LockedPackages::want(const std::string& name) {
-  wanted_.insert(packaging::normalize_name(name));
+LockedPackages::Asked LockedPackages::asked_for(const std::vector<LockedNeed>& asks,
+                                                const LockedPackage& package) {
+  Asked asked;
+  std::set<std::string> markers;
+  for (const LockedNeed& ask : asks) {
+    if (ask.name != packaging::normalize_name(package.name)) continue;
+    if (!ask.version.empty() && !same_version(ask.version, package.version)) continue;
+    asked.any = true;
+    markers.insert(ask.marker);
+  }
+  asked.marker = any_of_markers(markers);
+  return asked;
 }
 
-Inventory LockedPackages::build(const std::string& shown_root, std::string source, Roots roots) && {
+/// The purls that another package needs.
+std::set<std::string> LockedPackages::add_needs() {
   std::set<std::string> needed;
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> markers;
   for (const Held& held : packages_) {
-    const LockedPackage& package = held.package;
-    for (const LockedNeed& need : package.needs) {
+    for (const LockedNeed& need : held.package.needs) {
       const auto found = by_name_.find(need.name);
       if (found == by_name_.end()) continue;
       for (const std::size_t index : found->second) {
         const Held& target = packages_[index];
         if (!need.version.empty() && !same_version(need.version, target.package.version)) continue;
         builder_.needs(held.purl, target.purl);
+        markers[{held.purl, target.purl}].insert(need.marker);
         if (target.purl != held.purl) needed.insert(target.purl);
       }
     }
   }
-  for (Held& held : packages_) {
-    LockedPackage& package = held.package;
-    const std::string name = packaging::normalize_name(package.name);
-    Component& component = builder_.component(held.purl);
-    const bool is_new = component.name.empty();
-    component.kind = Component::Kind::kPackage;
-    component.name = name;
-    component.version = package.version;
-    component.direct = component.direct || package.direct || wanted_.contains(name) ||
-                       (roots == Roots::kGuessed && !needed.contains(held.purl));
-    component.hashes.insert(component.hashes.end(), package.hashes.begin(), package.hashes.end());
-    auto& properties = component.properties;
-    properties.insert(properties.end(), package.properties.begin(), package.properties.end());
-    if (package.optional || optional_.contains(name)) properties.emplace_back("optional", "true");
-    // One package for several Pythons or platforms: wanted when any of its entries is.
-    const auto marker = std::find_if(properties.begin(), properties.end(),
-                                     [](const auto& one) { return one.first == "marker"; });
-    if (is_new && !package.marker.empty()) properties.emplace_back("marker", package.marker);
-    if (!is_new && marker != properties.end()) {
-      if (package.marker.empty())
-        properties.erase(marker);
-      else if (marker->second != package.marker) {
-        marker->second = "(" + marker->second + ") or (" + package.marker + ")";
-      }
+  for (const auto& [edge, all] : markers) {
+    std::string marker = any_of_markers(all);
+    if (!marker.empty()) {
+      builder_.component(edge.first).need_markers[edge.second] = std::move(marker);
     }
-    builder_.evidence(held.purl, Evidence::Kind::kLockFile, where_,
-                      package.version.empty() ? "asked for" : "locked");
+  }
+  return needed;
+}
+
+void LockedPackages::add_component(LockedPackage& package, const std::string& purl, Roots roots,
+                                   bool needed) {
+  Component& component = builder_.component(purl);
+  const bool is_new = component.name.empty();
+  component.kind = Component::Kind::kPackage;
+  component.name = packaging::normalize_name(package.name);
+  component.version = package.version;
+  const Asked asked = asked_for(asked_, package);
+  const bool optionally = package.optional || asked_for(asked_optionally_, package).any;
+  component.direct = component.direct || package.direct || asked.any ||
+                     (roots == Roots::kGuessed && !needed);
+  component.wanted_by_need = roots == Roots::kByNeeds;
+  component.hashes.insert(component.hashes.end(), package.hashes.begin(), package.hashes.end());
+  auto& properties = component.properties;
+  properties.insert(properties.end(), package.properties.begin(), package.properties.end());
+  // What is asked for without an extra or group as well is no option.
+  const auto option = std::find(properties.begin(), properties.end(), kOptional);
+  if (optionally && !asked.any) {
+    if (is_new) properties.push_back(kOptional);
+  } else if (option != properties.end()) {
+    properties.erase(option);
+  }
+  if (!asked.marker.empty()) properties.emplace_back("asked_marker", asked.marker);
+  // One package for several Pythons or platforms: wanted when any of its entries is.
+  const auto marker = std::find_if(properties.begin(), properties.end(),
+                                   [](const auto& one) { return one.first == "marker"; });
+  if (is_new && !package.marker.empty()) properties.emplace_back("marker", package.marker);
+  if (!is_new && marker != properties.end()) {
+    if (package.marker.empty())
+      properties.erase(marker);
+    else if (marker->second != package.marker) {
+      marker->second = "(" + marker->second + ") or (" + package.marker + ")";
+    }
+  }
+  builder_.evidence(purl, Evidence::Kind::kLockFile, where_,
+                    package.version.empty() ? "asked for" : "locked");
+}
+
+Inventory LockedPackages::build(const std::string& shown_root, std::string source, Roots roots) && {
+  const std::set<std::string> needed = add_needs();
+  for (Held& held : packages_) {
+    add_component(held.package, held.purl, roots, needed.contains(held.purl));
   }
   return std::move(builder_).build(shown_root, std::move(source));
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // poetry.lock, versions 1.x and 2.x.
+#include <algorithm>
+
 #include "inventory/lock_files.h"
 #include "inventory/locked_package.h"
 #include "inventory/toml_file.h"
@@ -47,8 +49,10 @@ Result<void> take_source(const toml::table& entry, LockedPackage& package) {
   return {};
 }
 
-/// In all of its groups, or the one marker text of older files.
-Result<void> take_markers(const toml::table& entry, LockedPackage& package) {
+/// One marker for all groups, or one for each group that has one. Only the main group is installed
+/// without being asked for: where the package is in it, the other groups' markers do not count, and
+/// a main group without a marker wants the package everywhere.
+Result<void> take_markers(const toml::table& entry, bool in_main, LockedPackage& package) {
   const toml::node* markers = entry.get("markers");
   if (markers == nullptr) return {};
   if (const auto text = markers->value_exact<std::string>()) {
@@ -56,23 +60,43 @@ Result<void> take_markers(const toml::table& entry, LockedPackage& package) {
     return {};
   }
   if (!markers->is_table()) return toml_error(*markers, "expected a marker, or one for each group");
+  std::set<std::string> all;
   for (const auto& [group, value] : *markers->as_table()) {
     const auto text = value.value_exact<std::string>();
     if (!text) return toml_error(value, "expected a marker");
-    package.marker += (package.marker.empty() ? "(" : " or (") + *text + ")";
+    if (!in_main || group.str() == "main") all.insert(*text);
   }
+  if (!all.empty()) package.marker = any_of_markers(all);
   return {};
 }
 
-Result<void> take_groups(const toml::table& entry, LockedPackage& package) {
+/// Whether it is in the main group. A package that is not, or that only an extra asks for, is
+/// optional.
+Result<bool> take_groups(const toml::table& entry, LockedPackage& package) {
   MLXGUARD_TRY_ASSIGN(const std::string category,
                       text_or_empty(entry, "category"));  // before version 2
-  package.optional = entry["optional"].value_or(false) || (!category.empty() && category != "main");
+  bool main = category.empty() || category == "main";
   MLXGUARD_TRY_ASSIGN(const toml::array* groups, array_at(entry, "groups"));
-  if (groups == nullptr || groups->empty()) return {};
-  bool main = false;
-  for (const toml::node& group : *groups) main = main || group.value_exact<std::string>() == "main";
-  package.optional = package.optional || !main;
+  if (groups != nullptr && !groups->empty()) {
+    main = std::any_of(groups->begin(), groups->end(), [](const toml::node& group) {
+      return group.value_exact<std::string>() == "main";
+    });
+  }
+  package.optional = entry["optional"].value_or(false) || !main;
+  return main;
+}
+
+/// b = ">=1", or { version = ">=1", markers = "..." }, or an array of the latter.
+Result<void> take_need(const std::string& name, const toml::node& value, LockedPackage& package) {
+  if (const toml::array* several = value.as_array()) {
+    for (const toml::node& one : *several) MLXGUARD_TRY(take_need(name, one, package));
+    return {};
+  }
+  std::string marker;
+  if (const toml::table* table = value.as_table()) {
+    MLXGUARD_TRY_ASSIGN(marker, text_or_empty(*table, "markers"));
+  }
+  package.needs.push_back({name, "", marker});
   return {};
 }
 
@@ -81,8 +105,8 @@ Result<LockedPackage> read_package(const toml::table& entry, const toml::table* 
   MLXGUARD_TRY_ASSIGN(package.name, required_text(entry, "name"));
   MLXGUARD_TRY_ASSIGN(package.version, required_text(entry, "version"));
   MLXGUARD_TRY(take_source(entry, package));
-  MLXGUARD_TRY(take_markers(entry, package));
-  MLXGUARD_TRY(take_groups(entry, package));
+  MLXGUARD_TRY_ASSIGN(const bool in_main, take_groups(entry, package));
+  MLXGUARD_TRY(take_markers(entry, in_main, package));
   MLXGUARD_TRY_ASSIGN(const toml::array* files, array_at(entry, "files"));
   if (files == nullptr && old_files != nullptr) {
     MLXGUARD_TRY_ASSIGN(files, array_at(*old_files, package.name));
@@ -91,7 +115,7 @@ Result<LockedPackage> read_package(const toml::table& entry, const toml::table* 
   MLXGUARD_TRY_ASSIGN(const toml::table* needs, table_at(entry, "dependencies"));
   if (needs == nullptr) return package;
   for (const auto& [name, value] : *needs) {
-    package.needs.push_back({packaging::normalize_name(name.str()), "", ""});
+    MLXGUARD_TRY(take_need(packaging::normalize_name(name.str()), value, package));
   }
   return package;
 }

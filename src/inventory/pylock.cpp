@@ -132,6 +132,19 @@ Result<void> check_lock_version(const toml::table& lock) {
       .compared("1.0", version);
 }
 
+/// What installers take without being asked.
+Result<LockTerms> read_terms(const toml::table& lock) {
+  LockTerms terms;
+  MLXGUARD_TRY_ASSIGN(const toml::array* groups, array_at(lock, "default-groups"));
+  if (groups == nullptr) return terms;
+  for (const toml::node& group : *groups) {
+    const auto name = group.value_exact<std::string>();
+    if (!name) return toml_error(group, "expected the name of a group");
+    terms.default_groups.push_back(packaging::normalize_name(*name));
+  }
+  return terms;
+}
+
 }  // namespace
 
 Result<Inventory> read_pylock(std::string_view text, const std::string& shown_root) {
@@ -148,9 +161,12 @@ Result<Inventory> read_pylock(std::string_view text, const std::string& shown_ro
     has_needs = has_needs || !package.needs.empty();
     MLXGUARD_TRY(locked.add(std::move(package), node.source().begin.line));
   }
-  return std::move(locked).build(
+  MLXGUARD_TRY_ASSIGN(LockTerms terms, read_terms(lock));
+  Inventory inventory = std::move(locked).build(
       shown_root, "pylock",
       has_needs ? LockedPackages::Roots::kGuessed : LockedPackages::Roots::kTold);
+  inventory.terms = std::move(terms);
+  return inventory;
 }
 
 }  // namespace mlxguard::inventory

@@ -30,7 +30,8 @@ Result<void> take_list(const toml::array& list, Wanted wanted, LockedPackages& l
     if (package.version.empty() && !read->specifiers.specifiers().empty()) {
       package.properties.emplace_back("specifier", read->specifiers.text());
     }
-    package.properties.emplace_back("requirement", read->text());
+    package.properties.emplace_back(
+        wanted == Wanted::kAlways ? "requirement" : "optional_requirement", read->text());
     for (const std::string& extra : read->extras) {
       package.properties.emplace_back("extra", packaging::normalize_name(extra));
     }

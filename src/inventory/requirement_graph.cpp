@@ -23,18 +23,6 @@ struct Wanted {
   std::string marker;  ///< normalised spelling; may be empty
 };
 
-/// The Python that this environment is for, on this machine.
-packaging::MarkerEnvironment marker_environment(const std::string& python_version) {
-  auto environment = packaging::linux_environment(python_version);
-  struct utsname machine {};
-  if (::uname(&machine) == 0) {
-    environment.values["platform_machine"] = machine.machine;
-    environment.values["platform_release"] = machine.release;
-    environment.values["platform_version"] = machine.version;
-  }
-  return environment;
-}
-
 struct Node {
   const Distribution* distribution = nullptr;
   std::vector<Wanted> wants;
@@ -47,7 +35,7 @@ class Graph {
   Graph(const std::vector<Distribution>& distributions, const PythonPlace& python, Builder& builder)
       : builder_(builder),
         python_known_(!python.version.empty()),
-        environment_(marker_environment(python.version)) {
+        environment_(markers_of_this_machine(python.version)) {
     for (const Distribution& distribution : distributions) {
       Node node{&distribution, {}, {}, {}};
       for (const std::string& text : distribution.metadata.requires_dist) {
@@ -193,6 +181,17 @@ class Graph {
 };
 
 }  // namespace
+
+packaging::MarkerEnvironment markers_of_this_machine(const std::string& python_version) {
+  auto environment = packaging::linux_environment(python_version);
+  struct utsname machine {};
+  if (::uname(&machine) == 0) {
+    environment.values["platform_machine"] = machine.machine;
+    environment.values["platform_release"] = machine.release;
+    environment.values["platform_version"] = machine.version;
+  }
+  return environment;
+}
 
 void add_requirements(const std::vector<Distribution>& distributions, const PythonPlace& python,
                       Builder& builder) {

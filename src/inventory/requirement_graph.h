@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "inventory/distribution.h"
+#include "packaging/marker.h"
 
 namespace mlxguard::inventory {
 
@@ -23,6 +24,10 @@ void add_requirements(const std::vector<Distribution>& distributions, const Pyth
 
 /// For one distribution alone (a wheel): what it requires, as a property for people.
 void add_wanted(const Distribution& distribution, Builder& builder);
+
+/// What markers are told about the Python of an environment on this machine.
+[[nodiscard]] packaging::MarkerEnvironment markers_of_this_machine(
+    const std::string& python_version);
 
 /// PEP 440 equality; unparseable versions are equal when they are the same text.
 [[nodiscard]] bool same_version(std::string_view a, std::string_view b);

@@ -10,6 +10,12 @@ namespace {
 
 constexpr std::int64_t kVersionKnown = 1;
 
+/// "name[extra" of what is asked for, by whom.
+struct AskedExtras {
+  std::set<std::string> always;      ///< by a package or by the project
+  std::set<std::string> optionally;  ///< by an extra or group of the project
+};
+
 /// { name = "x", version = "1.0", marker = "...", extra = ["y"] }
 Result<LockedNeed> read_need(const toml::node& node, std::set<std::string>& extras) {
   MLXGUARD_TRY_ASSIGN(const toml::table* need, as_table(node));
@@ -61,13 +67,21 @@ Result<void> take_file(const toml::node& node, LockedPackage& package, std::size
   return {};
 }
 
-enum class Place { kElsewhere, kHere };
+enum class Place { kElsewhere, kHere, kEditable };
 
-/// Where it comes from. kHere: the project itself, or a member of its workspace.
+/// Where it comes from. kHere: the project itself. kEditable: the project, or a folder of sources
+/// that it names, such as a member of its workspace.
 Result<Place> take_source(const toml::table& entry, LockedPackage& package) {
   MLXGUARD_TRY_ASSIGN(const toml::table* source, table_at(entry, "source"));
   if (source == nullptr) return toml_error(entry, "expected a source");
-  if (source->contains("virtual") || source->contains("editable")) return Place::kHere;
+  if (source->contains("virtual")) return Place::kHere;
+  MLXGUARD_TRY_ASSIGN(const std::string editable, text_or_empty(*source, "editable"));
+  if (!editable.empty()) {
+    if (editable == ".") return Place::kHere;
+    package.properties.emplace_back("source", "editable");
+    package.properties.emplace_back("source_url", editable);
+    return Place::kEditable;
+  }
   MLXGUARD_TRY_ASSIGN(const std::string git, text_or_empty(*source, "git"));
   MLXGUARD_TRY_ASSIGN(const std::string url, text_or_empty(*source, "url"));
   if (!git.empty()) {
@@ -105,7 +119,7 @@ struct Entry {
   std::size_t line = 0;
 };
 
-Result<Entry> read_entry(const toml::node& node, std::set<std::string>& extras) {
+Result<Entry> read_entry(const toml::node& node, AskedExtras& extras) {
   MLXGUARD_TRY_ASSIGN(const toml::table* table, as_table(node));
   Entry entry;
   entry.line = node.source().begin.line;
@@ -125,12 +139,13 @@ Result<Entry> read_entry(const toml::node& node, std::set<std::string>& extras) 
   MLXGUARD_TRY_ASSIGN(const toml::array* needs, array_at(*table, "dependencies"));
   if (needs != nullptr) {
     for (const toml::node& need : *needs) {
-      MLXGUARD_TRY_ASSIGN(LockedNeed read, read_need(need, extras));
+      MLXGUARD_TRY_ASSIGN(LockedNeed read, read_need(need, extras.always));
       entry.package.needs.push_back(std::move(read));
     }
   }
-  MLXGUARD_TRY_ASSIGN(entry.extras, read_groups(*table, "optional-dependencies", extras));
-  MLXGUARD_TRY_ASSIGN(entry.groups, read_groups(*table, "dev-dependencies", extras));
+  auto& asked = entry.place == Place::kElsewhere ? extras.always : extras.optionally;
+  MLXGUARD_TRY_ASSIGN(entry.extras, read_groups(*table, "optional-dependencies", asked));
+  MLXGUARD_TRY_ASSIGN(entry.groups, read_groups(*table, "dev-dependencies", asked));
   return entry;
 }
 
@@ -157,6 +172,49 @@ void gather_markers(std::vector<Entry>& entries) {
   }
 }
 
+/// The project and the folders of its workspace: what they ask for.
+void take_asks(const Entry& entry, const AskedExtras& asked, LockedPackages& locked) {
+  const std::string name = packaging::normalize_name(entry.package.name);
+  for (const LockedNeed& need : entry.package.needs) locked.want(need);
+  for (const Group& group : entry.extras) {
+    const bool always = asked.always.contains(name + "[" + group.first);
+    for (const LockedNeed& need : group.second) {
+      if (always) {
+        locked.want(need);
+      } else {
+        locked.want_optional(need);
+      }
+    }
+  }
+  for (const Group& group : entry.groups) {
+    for (const LockedNeed& need : group.second) locked.want_optional(need);
+  }
+}
+
+/// What an extra of a package brings is one of its needs where the extra is asked for.
+void take_extras(Entry& entry, const AskedExtras& asked, LockedPackages& locked) {
+  const std::string name = packaging::normalize_name(entry.package.name);
+  for (const Group& group : entry.extras) {
+    const std::string extra = name + "[" + group.first;
+    for (const LockedNeed& need : group.second) {
+      if (asked.always.contains(extra)) {
+        entry.package.needs.push_back(need);
+      } else if (asked.optionally.contains(extra)) {
+        locked.want_optional(need);
+      }
+    }
+  }
+}
+
+/// Names that something in the lock needs.
+std::set<std::string> needed_names(const std::vector<Entry>& entries) {
+  std::set<std::string> names;
+  for (const Entry& entry : entries) {
+    for (const LockedNeed& need : entry.package.needs) names.insert(need.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 Result<Inventory> read_uv_lock(std::string_view text, const std::string& shown_root) {
@@ -168,7 +226,7 @@ Result<Inventory> read_uv_lock(std::string_view text, const std::string& shown_r
   }
   MLXGUARD_TRY_ASSIGN(const toml::array* packages, array_at(lock, "package"));
   if (packages == nullptr) return make_error(ErrorCode::kDepsFile, "expected packages");
-  std::set<std::string> extras;  // "name[extra", asked for by anything
+  AskedExtras extras;
   std::vector<Entry> entries;
   for (const toml::node& node : *packages) {
     MLXGUARD_TRY_ASSIGN(Entry entry, read_entry(node, extras));
@@ -176,24 +234,21 @@ Result<Inventory> read_uv_lock(std::string_view text, const std::string& shown_r
   }
   gather_markers(entries);
   LockedPackages locked("uv.lock");
+  const std::set<std::string> needed = needed_names(entries);
   for (Entry& entry : entries) {
-    if (entry.place == Place::kHere) {
-      for (const LockedNeed& need : entry.package.needs) locked.want(need.name);
-      for (const auto& all : {entry.extras, entry.groups}) {
-        for (const Group& group : all) {
-          for (const LockedNeed& need : group.second) locked.want_optional(need.name);
-        }
-      }
-      continue;
-    }
-    const std::string name = packaging::normalize_name(entry.package.name);
-    for (Group& group : entry.extras) {
-      if (!extras.contains(name + "[" + group.first)) continue;
-      for (LockedNeed& need : group.second) entry.package.needs.push_back(std::move(need));
+    if (entry.place != Place::kElsewhere) {
+      take_asks(entry, extras, locked);
+      // A folder of sources that a package needs is installed like others.
+      const bool is_package = entry.place == Place::kEditable &&
+                              needed.contains(packaging::normalize_name(entry.package.name));
+      if (!is_package) continue;
+      entry.package.properties.emplace_back("own", "true");
+    } else {
+      take_extras(entry, extras, locked);
     }
     MLXGUARD_TRY(locked.add(std::move(entry.package), entry.line));
   }
-  return std::move(locked).build(shown_root, "uv", LockedPackages::Roots::kTold);
+  return std::move(locked).build(shown_root, "uv", LockedPackages::Roots::kByNeeds);
 }
 
 }  // namespace mlxguard::inventory

@@ -109,6 +109,60 @@ def test_a_lock_of_a_project_is_resolved_by_pip_or_uv(cli, tmp_path, tool_env):
         assert packages == {("leaf", "2.0"), ("middle", "1.0")}, resolver
 
 
+UV = """version = 1
+[[package]]
+name = "app"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "sphinx" }]
+[[package]]
+name = "sphinx"
+version = "7.2"
+source = { registry = "https://host/simple" }
+dependencies = [{ name = "sphinxcontrib-devhelp" }]
+[[package]]
+name = "sphinxcontrib-devhelp"
+version = "1.0"
+source = { registry = "https://host/simple" }
+dependencies = [{ name = "sphinx" }]
+"""
+PYLOCK = """lock-version = "1.0"
+created-by = "test"
+[[packages]]
+name = "sphinx"
+version = "7.2"
+dependencies = [{ name = "sphinxcontrib-devhelp" }]
+wheels = [{ url = "https://host/a.whl", hashes = { sha256 = "HASH" } }]
+[[packages]]
+name = "sphinxcontrib-devhelp"
+version = "1.0"
+dependencies = [{ name = "sphinx" }]
+wheels = [{ url = "https://host/b.whl", hashes = { sha256 = "HASH" } }]
+""".replace("HASH", "a" * 64)
+POETRY = """[[package]]
+name = "sphinx"
+version = "7.2"
+[package.dependencies]
+sphinxcontrib-devhelp = "*"
+[[package]]
+name = "sphinxcontrib-devhelp"
+version = "1.0"
+[package.dependencies]
+sphinx = ">=5"
+[metadata]
+lock-version = "2.0"
+"""
+
+
+@pytest.mark.parametrize("name, text", [("uv.lock", UV), ("pylock.toml", PYLOCK), ("poetry.lock", POETRY)])
+def test_packages_that_need_each_other_are_missed_in_an_empty_environment(cli, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    environment(tmp_path / "empty", [])
+    assert differences(cli, tmp_path / name, tmp_path / "empty") == [
+        ("missing", "sphinx"), ("missing", "sphinxcontrib-devhelp")]
+    assert "sphinx: locked, and not installed" in cli.run("deps", "check", tmp_path / name, tmp_path / "empty").stdout
+
+
 def test_each_difference_is_told(cli, env, locked):
     folder = site(env)
     install(folder, "extra", "1.0")

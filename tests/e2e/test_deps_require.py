@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`[dependencies] require`: the server does not start unless its environment is as the lock says."""
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -43,6 +44,33 @@ def test_another_environment_than_the_lock_says(cli, place):
     newest = cli.events("--type", "deps.checked")[0]
     assert newest["code"] == "deps.lock"
     assert not cli.events("--type", "server.started")
+
+
+def test_the_check_is_one_program_beside_the_server(cli, place):
+    """Neither a shell nor `mlxguard` is between the server and the program that compares."""
+    programs = place / "programs"
+    programs.mkdir()
+    for name in ("mlxguard-supervisor", "mlxguard-deps"):
+        shutil.copy(conftest.BIN / name, programs / name)
+    (place / "env/lib/python3.11/site-packages/a/__init__.py").write_text("import os\n")
+    config = place / "mlxguard.toml"
+    config.write_text('[server]\nlisten = "127.0.0.1:0"\n[models]\nabsent = "absent"\n'
+                      '[dependencies]\nrequire = "lock.txt"\nenvironment = "env"\n')
+    done = subprocess.run([programs / "mlxguard-supervisor", "-c", config, "--state", cli.state, "--json"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and error_of(done) == "deps.lock"
+    assert "a/__init__.py" in done.stderr
+
+
+def test_an_environment_that_lacks_packages_that_need_each_other(cli, place):
+    environment(place / "empty", [])
+    wheels = f'wheels = [{{ url = "https://host/x.whl", hashes = {{ sha256 = "{HASH}" }} }}]\n'
+    (place / "pylock.toml").write_text('lock-version = "1.0"\ncreated-by = "test"\n' + "".join(
+        f'[[packages]]\nname = "{name}"\nversion = "1"\ndependencies = [{{ name = "{other}" }}]\n{wheels}'
+        for name, other in (("a", "b"), ("b", "a"))))
+    done = serve(cli, place, '[dependencies]\nrequire = "pylock.toml"\nenvironment = "empty"\n')
+    assert done.returncode == 1 and error_of(done) == "deps.lock"
+    assert "a: locked, and not installed" in done.stderr
 
 
 @pytest.mark.parametrize("text", ['require = "absent.txt"\nenvironment = "env"\n',
