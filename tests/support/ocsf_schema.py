@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sample of every kind of event against the OCSF schema's own JSON files."""
+"""The OCSF schema's own JSON files as a checker of records."""
 import glob
 import json
-import os
 import pathlib
 import re
-import subprocess
-
-import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("MLXGUARD_BIN_DIR", ROOT / "build/bin"))
 SCHEMA = ROOT.parent / "shared/data/ocsf-schema"
 # Profiles that no record of ours declares: what they require is not asked for.
 OURS = {"ai_operation", "host"}
-
-pytestmark = pytest.mark.skipif(not SCHEMA.is_dir(), reason="the OCSF schema is not beside this checkout")
 
 
 def load(path):
@@ -111,68 +104,3 @@ class Schema:
         pattern = self.dictionary["types"]["attributes"].get(kind, {}).get("regex")
         if pattern and isinstance(item, str):
             assert re.search(pattern, item), f"{where}: {item!r} is no {kind}"
-
-
-@pytest.fixture(scope="module")
-def schema():
-    return Schema()
-
-
-def samples():
-    target = BIN / "tests/log_target"
-    if not SCHEMA.is_dir():
-        return []
-    lines = subprocess.run([str(target), "kinds"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [json.loads(line) for line in lines]
-
-
-@pytest.fixture(scope="module")
-def records():
-    return samples()
-
-
-def test_every_kind_has_a_sample(records):
-    kinds = subprocess.run([str(BIN / "tests/log_target"), "table"], capture_output=True, text=True,
-                           check=True).stdout
-    names = re.findall(r"^\| `([a-z_.]+)`", kinds, re.MULTILINE)
-    assert [record["unmapped"]["kind"] for record in records] == names and len(names) >= 25
-
-
-def test_every_kind_is_a_valid_record_of_its_class(schema, records):
-    for record in records:
-        kind = record["unmapped"]["kind"]
-        name, category = schema.find_class(record["class_uid"])
-        assert record["category_uid"] == category, kind
-        assert record["type_uid"] == record["class_uid"] * 100 + record["activity_id"], kind
-        attributes = schema.attributes(schema.classes, name)
-        assert str(record["activity_id"]) in attributes["activity_id"]["enum"], kind
-        assert record["activity_id"] != 99 or record["activity_name"], kind
-        profiles = set(record["metadata"].get("profiles", []))
-        assert profiles <= OURS
-        assert ("ai_model" in record) == ("ai_operation" in profiles), kind
-        assert record["metadata"]["version"] == "1.8.0"
-        schema.check(record, attributes, schema.constraints(schema.classes, name), profiles, kind)
-
-
-def test_the_checker_finds_what_is_wrong(schema, records):
-    """A checker that accepts anything would prove nothing."""
-    record = next(r for r in records if r["unmapped"]["kind"] == "model.refused")
-    name, _ = schema.find_class(record["class_uid"])
-    attributes = schema.attributes(schema.classes, name)
-    constraints = schema.constraints(schema.classes, name)
-
-    def refused(change):
-        bad = json.loads(json.dumps(record))
-        change(bad)
-        with pytest.raises(AssertionError):
-            schema.check(bad, attributes, constraints, {"ai_operation"}, "model.refused")
-
-    refused(lambda r: r.pop("file"))
-    refused(lambda r: r.pop("device"))
-    refused(lambda r: r["file"].pop("type_id"))
-    refused(lambda r: r["file"].update(type_id=55))
-    refused(lambda r: r["ai_model"].pop("ai_provider"))
-    refused(lambda r: r.update(activity_id=77))
-    refused(lambda r: r.update(time="now"))
-    refused(lambda r: r.update(no_such_attribute=1))
-    refused(lambda r: r["actor"].pop("process"))
