@@ -13,6 +13,7 @@
 #include "log/journal.h"
 #include "log/layout.h"
 #include "log/ocsf.h"
+#include "log/recent.h"
 
 namespace mlxguard::log {
 
@@ -26,11 +27,7 @@ constexpr std::uint64_t kRotateAtCloseBytes = 32u << 10;
 
 /// Events on their way, with one answer: written and hashed in the caller's thread.
 struct Pending {
-  struct Line {
-    std::string text;
-    Hash leaf{};
-  };
-  std::vector<Line> lines;
+  std::vector<EventLine> lines;
   std::size_t bytes = 0;
   EventLog::Done done;
 };
@@ -80,6 +77,7 @@ struct EventLog::Impl {
   void submit(std::span<const record::Event> events, Done done);
   std::vector<Pending> take_group();
   Result<std::size_t> commit(const std::vector<Pending>& group);
+  void remember(std::vector<Pending>& group, std::size_t events);
   void commit_loop();
   void wait_for_integrator();
   void integrate_loop();
@@ -107,6 +105,7 @@ struct EventLog::Impl {
   std::optional<FileLock> integrate_lock;
   std::optional<FileLock> extent_lock;  // DIR/lock, opened a second time: flock is by open file
   std::optional<Integrator> integrator;
+  RecentEvents recent;  // thread-safe
 
   std::atomic<std::uint64_t> size{0};        // durable events
   std::atomic<std::uint64_t> integrated{0};  // of them in the tree
@@ -262,7 +261,7 @@ std::vector<Pending> EventLog::Impl::take_group() {
 Result<std::size_t> EventLog::Impl::commit(const std::vector<Pending>& group) {
   std::vector<JournalRecord> records;
   for (const Pending& item : group) {
-    for (const Pending::Line& line : item.lines) {
+    for (const EventLine& line : item.lines) {
       records.push_back({as_bytes(line.text), line.leaf});
     }
   }
@@ -287,7 +286,7 @@ void EventLog::Impl::commit_loop() {
   while (true) {
     work.wait(lock, [this] { return stopping || !queue.empty(); });
     if (queue.empty()) return;
-    const std::vector<Pending> group = take_group();
+    std::vector<Pending> group = take_group();
     committing = true;
     lock.unlock();
     wait_for_integrator();
@@ -295,6 +294,7 @@ void EventLog::Impl::commit_loop() {
     Result<void> result;
     if (written.has_value()) {
       appended += *written;
+      remember(group, *written);
       size = journal->next_index();  // before the answers: who got one sees its event counted
     } else {
       result = not_durable(written.error());
@@ -308,6 +308,22 @@ void EventLog::Impl::commit_loop() {
     }
     committed.notify_all();
   }
+}
+
+/// Leaves the lines of a group to the integrator.
+void EventLog::Impl::remember(std::vector<Pending>& group, std::size_t events) {
+  RecentGroup lines;
+  lines.first_index = journal->next_index() - events;
+  lines.cursor = journal->cursor();
+  if (group.size() == 1) {
+    lines.lines = std::move(group.front().lines);
+  } else {
+    lines.lines.reserve(events);
+    for (Pending& item : group) {
+      for (EventLine& line : item.lines) lines.lines.push_back(std::move(line));
+    }
+  }
+  recent.add(std::move(lines));
 }
 
 /// The journal may run ahead of the tree, but not without bound: callers feel it as a slower log.
@@ -344,7 +360,7 @@ Result<void> EventLog::Impl::integrate_now(Until until) {
   while (true) {
     MLXGUARD_TRY_ASSIGN(const LockGuard held,
                         LockGuard::take(*integrate_lock, FileLock::Mode::kExclusive));
-    MLXGUARD_TRY_ASSIGN(const Integrator::Progress progress, integrator->run(*extent_lock));
+    MLXGUARD_TRY_ASSIGN(const Integrator::Progress progress, integrator->run(*extent_lock, recent));
     integrated = integrator->checkpoint().size;
     if (progress == Integrator::Progress::kAllDone || integrated >= target) return {};
     if (until == Until::kOthersGoOn && appended < limits::kLogIntegrationEventsMax) {

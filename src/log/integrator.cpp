@@ -136,8 +136,10 @@ Result<void> Integrator::reload_if_moved() {
   return check_head();
 }
 
-Result<Integrator::Progress> Integrator::run(FileLock& append_lock) {
+Result<Integrator::Progress> Integrator::run(FileLock& append_lock, RecentEvents& recent) {
   MLXGUARD_TRY(reload_if_moved());
+  MLXGUARD_TRY_ASSIGN(const bool taken, take_recent(recent));
+  if (taken) return Progress::kMore;
   if (!tail_.has_value()) MLXGUARD_TRY(read_tail(append_lock));
   const std::span<const JournalRecord> rest = std::span(tail_->records).subspan(tail_done_);
   const std::size_t count = std::min(limits::kLogIntegrationEventsMax, rest.size());
@@ -151,6 +153,22 @@ Result<Integrator::Progress> Integrator::run(FileLock& append_lock) {
   MLXGUARD_TRY(update_index(checkpoint_.size, {}));
   MLXGUARD_TRY(trim_journal(options_.dir, checkpoint_.size));
   return at_end ? Progress::kAllDone : Progress::kMore;
+}
+
+/// True if there was something to take.
+Result<bool> Integrator::take_recent(RecentEvents& recent) {
+  if (tail_.has_value()) return false;  // the journal's events come first
+  const std::vector<RecentGroup> groups =
+      recent.take(checkpoint_.size, limits::kLogIntegrationEventsMax);
+  if (groups.empty()) return false;
+  std::vector<JournalRecord> records;
+  for (const RecentGroup& group : groups) {
+    for (const EventLine& line : group.lines) records.push_back({as_bytes(line.text), line.leaf});
+  }
+  MLXGUARD_TRY(integrate(records));
+  cursor_ = groups.back().cursor;
+  MLXGUARD_TRY(trim_journal(options_.dir, checkpoint_.size));
+  return true;
 }
 
 Result<void> Integrator::read_tail(FileLock& append_lock) {

@@ -13,6 +13,7 @@
 #include "log/files.h"
 #include "log/index.h"
 #include "log/journal.h"
+#include "log/recent.h"
 #include "log/tiles.h"
 
 namespace mlxguard::log {
@@ -41,10 +42,10 @@ class Integrator {
   [[nodiscard]] static Result<Integrator> open(Options options);
 
   enum class Progress : std::uint8_t { kMore, kAllDone };
-  /// Takes some thousand events of the journal into the tree, so that no other process waits long
-  /// for the lock. Errors: kLogJournal if the journal is damaged; after any error the next call
-  /// tries again.
-  [[nodiscard]] Result<Progress> run(FileLock& append_lock);
+  /// Takes some thousand events into the tree, so that no other process waits long for the lock:
+  /// from `recent` if it has the next one, else from the journal. Errors: kLogJournal if the
+  /// journal is damaged; after any error the next call tries again.
+  [[nodiscard]] Result<Progress> run(FileLock& append_lock, RecentEvents& recent);
   /// The same after an unclean stop: takes what is intact, sets damaged files aside. `lost_line` is
   /// the record that stands in the place of each event that is lost, so that the others keep their
   /// numbers. Caller: holds DIR/lock exclusively too.
@@ -62,6 +63,7 @@ class Integrator {
   [[nodiscard]] Result<void> check_head() const;
   [[nodiscard]] Result<void> reload_if_moved();
   [[nodiscard]] Result<JournalTail> read(const JournalExtent& extent) const;
+  [[nodiscard]] Result<bool> take_recent(RecentEvents& recent);
   [[nodiscard]] Result<void> read_tail(FileLock& append_lock);
   [[nodiscard]] Result<void> integrate(std::span<const JournalRecord> records);
   [[nodiscard]] Result<void> sign_and_publish(const TreeWriter& tree);

@@ -129,6 +129,8 @@ class JournalWriter {
   /// Closes the newest file for writing and starts another, if it holds `bytes_min` or more.
   [[nodiscard]] Result<void> rotate(std::uint64_t bytes_min);
   [[nodiscard]] std::uint64_t next_index() const { return next_index_; }
+  /// Behind the last frame.
+  [[nodiscard]] JournalCursor cursor() const { return {segment_, offset_, next_index_}; }
 
  private:
   JournalWriter(std::string dir, const crypto::Secret& log_seed)

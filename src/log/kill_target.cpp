@@ -6,7 +6,6 @@
 //   log_target burst STATE NAME COUNT WINDOW       the same by submit(), WINDOW at a time
 //   log_target verify STATE                        findings, then "ok" or "bad"
 //   log_target dump STATE                          the lines of the log
-//   log_target kinds                               one sample record of every kind
 //   log_target table                               the markdown tables of kinds and attributes
 #include <unistd.h>
 
@@ -20,7 +19,6 @@
 
 #include "log/event_log.h"
 #include "log/log_key.h"
-#include "log/ocsf.h"
 #include "log/query.h"
 #include "log/verify.h"
 #include "record/doc_table.h"
@@ -138,21 +136,6 @@ int dump(const std::string& state) {
   return 0;
 }
 
-int kinds() {
-  OcsfSource source = OcsfSource::of_this_process("log_target");
-  source.log_name = "mlxguard/test";
-  OcsfWriter writer(source, random_source);
-  for (const record::KindRow& row : record::all_kinds()) {
-    record::Event event{.kind = row.kind, .outcome = record::Outcome::kRefused, .model = "minilm"};
-    event.code = ErrorCode::kDigestMismatch;
-    event.time = kClock.now();
-    event.set(Attr::kSubject, "model.safetensors").set(Attr::kClientIp, "127.0.0.1");
-    event.set(Attr::kClientPort, 40000).set(Attr::kBytes, 123);
-    say(writer.write(event));
-  }
-  return 0;
-}
-
 int run(int count, char** arguments) {
   const std::vector<std::string> words(arguments + 1, arguments + count);
   const std::string command = words.empty() ? "" : words[0];
@@ -165,7 +148,6 @@ int run(int count, char** arguments) {
   }
   if (command == "verify" && words.size() == 2) return verify(words[1]);
   if (command == "dump" && words.size() == 2) return dump(words[1]);
-  if (command == "kinds") return kinds();
   if (command == "table") {
     const std::string tables =
         record::markdown_table_of_kinds() + "\n" + record::markdown_table_of_attributes();
