@@ -238,7 +238,7 @@ NB_MODULE(_core, module) {
                    })
       .def("check_structure", &check_structure, "file"_a, "format"_a = "");
 
-  nb::class_<mlxguard::Report>(module, "Report")
+  nb::class_<mlxguard::Report>(module, "Report", "What a signature says about a folder right now.")
       .def_ro("root_digest", &mlxguard::Report::root_digest)
       .def_ro("signer", &mlxguard::Report::signer)
       .def_ro("signer_name", &mlxguard::Report::signer_name)

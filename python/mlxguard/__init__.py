@@ -16,26 +16,32 @@ import atexit
 import contextlib
 import os
 import pathlib
+import sys
 import threading
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, TypeVar
 
 from . import _core
+from ._core import Report
 from ._errors import (ArtifactRefused, Failed, FileMissing, FormatRefused, MlxguardError, PolicyRefused,
                       PolicyWarning, Refused, SignatureRefused, SignerRefused, UsageError)
-from ._model import FORMATS, Place, VerifiedModel, find
+from ._model import Place, VerifiedModel, find, mlx_function
+from ._patch import patch
 
 if TYPE_CHECKING:
     import mlx.core as mx
 
 __all__ = ["ArtifactRefused", "Failed", "FileMissing", "FormatRefused", "Guard", "MlxguardError", "PolicyRefused",
-           "PolicyWarning", "Refused", "SignatureRefused", "SignerRefused", "UsageError", "VerifiedModel", "configure",
-           "default_guard", "load", "open_model", "verify"]
+           "PolicyWarning", "Refused", "Report", "SignatureRefused", "SignerRefused", "UsageError", "VerifiedModel", "configure",
+           "default_guard", "import_function", "load", "open_model", "patch", "verify"]
 __version__ = _core.version()
 
 
-def _warn(answer):
+_Answer = TypeVar("_Answer", _core.Model, Report)
+
+
+def _warn(answer: _Answer) -> _Answer:
     """What the trust policy let through with a warning; the event log has it too."""
     for words in answer.warnings:
         warnings.warn(words, PolicyWarning, stacklevel=3)
@@ -68,17 +74,28 @@ class Guard:
     def open_model(self, path: Place, name: str = "") -> VerifiedModel:
         """The whole model (a folder, a file with FILE.sig beside it, or "store:NAME"), verified, in sealed
         memory. `name` is what the event log calls it. Raises Refused where it must not be loaded."""
-        return VerifiedModel(_warn(self._own_core().load(_place(path), name)), path)
+        with _about(path):
+            return VerifiedModel(_warn(self._own_core().load(_place(path), name)), path)
 
-    def verify(self, path: Place) -> _core.Report:
+    def verify(self, path: Place) -> Report:
         """Checks the files where they are; loads nothing. Raises what open_model would."""
-        return _warn(self._own_core().verify(_place(path)))
+        with _about(path):
+            return _warn(self._own_core().verify(_place(path)))
 
     def load(self, file: Place, format: str | None = None, return_metadata: bool = False, *,
-             stream: mx.Stream | mx.Device | None = None) -> Any:
+             stream: mx.Stream | mx.Device | mx.DeviceType | None = None) -> Any:
         """In place of mlx.core.load: verifies the model that `file` belongs to, then loads the file."""
         root, name = find(file)
-        return self.open_model(root).load(name, format, return_metadata, stream=stream)
+        model = self.open_model(root)
+        with _about(root):
+            return model.load(name, format, return_metadata, stream=stream)
+
+    def import_function(self, file: Place) -> Any:
+        """In place of mlx.core.import_function, of a file in a signed model."""
+        root, name = find(file)
+        model = self.open_model(root)
+        with _about(root):
+            return model.import_function(name)
 
     def close(self) -> None:
         """Returns once everything that was decided so far is in the log, provably. Waits for no load that is
@@ -96,6 +113,16 @@ class Guard:
             raise UsageError("a Guard was used in another process than the one that opened it", code="usage",
                              number=1100, hint="open a Guard in each process that forked")
         return self._core
+
+
+@contextlib.contextmanager
+def _about(path: Place) -> Iterator[None]:
+    """A refusal says of which model it is."""
+    try:
+        yield
+    except MlxguardError as error:
+        error.model = error.model or str(path)
+        raise
 
 
 _lock = threading.Lock()
@@ -126,10 +153,15 @@ atexit.register(_end)
 os.register_at_fork(after_in_child=_forget_after_fork)
 
 
-def configure(**options: Any) -> Guard:
+def configure(*, state: Place | None = None, config: Place | None = None, public_keys: Iterable[Place] = (),
+              progress: Callable[[int, int], Any] | None = None) -> Guard:
     """Sets the guard that the functions of this module use; takes the arguments of Guard. A process that
     forks later opens one with the same arguments."""
     global _default, _options
+    keys = public_keys if isinstance(public_keys, (str, os.PathLike)) else [os.path.abspath(key) for key in public_keys]
+    # As they are now: a fork may come after a change of the current folder.
+    options: dict[str, Any] = {"state": state and os.path.abspath(state), "config": config and os.path.abspath(config),
+                               "public_keys": keys, "progress": progress}
     guard = Guard(**options)
     with _lock:
         _default, _options = guard, options
@@ -152,9 +184,22 @@ def _place(path: Place) -> pathlib.Path:
 
 
 def load(file: Place, /, format: str | None = None, return_metadata: bool = False, *,
-         stream: mx.Stream | mx.Device | None = None) -> Any:
+         stream: mx.Stream | mx.Device | mx.DeviceType | None = None) -> Any:
     """In place of mlx.core.load, of a file in a signed model. Raises Refused where mlx would load."""
     return default_guard().load(file, format, return_metadata, stream=stream)
+
+
+def import_function(file: Place) -> Any:
+    """In place of mlx.core.import_function, of a file in a signed model."""
+    return default_guard().import_function(file)
+
+
+# A program may put these in the place of mlx's own, which is found all the same.
+for _ours in (load, import_function, Guard.load, Guard.import_function):
+    setattr(_ours, "_is_mlxguards", True)
+if "mlx.core" in sys.modules:
+    for _name in ("load", "import_function"):
+        mlx_function(_name)
 
 
 def open_model(path: Place, name: str = "") -> VerifiedModel:
@@ -162,6 +207,6 @@ def open_model(path: Place, name: str = "") -> VerifiedModel:
     return default_guard().open_model(path, name)
 
 
-def verify(path: Place) -> _core.Report:
+def verify(path: Place) -> Report:
     """Checks a model where it lies, and loads nothing."""
     return default_guard().verify(path)

@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed exceptions. `code` is stable and never reused: match on it, not on the words."""
+from __future__ import annotations
+
+from typing import Any
 
 
 class MlxguardError(Exception):
     """What every error of mlxguard is."""
 
-    def __init__(self, message, *, code="", number=0, subject="", expected="", actual="", hint=""):
+    message: str
+    code: str  # such as "signature.digest_mismatch"
+    number: int  # of the code: 5xx signature, 6xx format, 12xx trust policy
+    subject: str  # the file or tensor it is about; may be empty
+    expected: str
+    actual: str
+    hint: str
+    model: str  # the path of the model that it is about, as the caller gave it
+    part: str  # "model" or "adapter", where a call was given both
+
+    def __init__(self, message: str, *, code: str = "", number: int = 0, subject: str = "", expected: str = "",
+                 actual: str = "", hint: str = ""):
         super().__init__(message)
         self.message = message
         self.code = code
@@ -14,14 +28,17 @@ class MlxguardError(Exception):
         self.expected = expected
         self.actual = actual
         self.hint = hint
+        self.model = self.part = ""
 
-    def __str__(self):
-        text = f"{self.subject}: {self.message}" if self.subject else self.message
+    def __str__(self) -> str:
+        subject = "" if self.subject == self.model else self.subject
+        about = [f"adapter {self.model}" if self.part == "adapter" else self.model, subject]
+        text = ": ".join([one for one in about if one] + [self.message])
         if self.expected or self.actual:
             text += f" (expected {self.expected or 'nothing'}, found {self.actual or 'nothing'})"
         return f"{text} [{self.code}]" + (f"\nhint: {self.hint}" if self.hint else "")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.__dict__.copy())
 
 
@@ -62,14 +79,17 @@ class Failed(MlxguardError):
 
 
 class FileMissing(Failed, FileNotFoundError):
-    """The model is signed, and has no file of this name."""
+    """There is no such model, or it is signed and has no file of this name."""
 
 
 KIND_REFUSED, KIND_USAGE = 1, 2
+MISSING_CODES = {"artifact.not_found", "store.not_found"}
+# The library names its own members in hints.
+ARGUMENTS = {"Options::public_keys": "public_keys=[FILE]", "Options::state": "state=", "Options::config": "config="}
 SIGNER_CODES = {"signature.untrusted_key", "key.revoked", "key.expired"}
 
 
-def _refused(number, code):
+def _refused(number: int, code: str) -> type[Refused]:
     if code in SIGNER_CODES or 530 <= number < 540:
         return SignerRefused
     if 400 <= number < 500:
@@ -83,17 +103,23 @@ def _refused(number, code):
     return Refused
 
 
-def make(kind, number, code, message, subject, expected, actual, hint):
+def make(kind: int, number: int, code: str, message: str, subject: str, expected: str, actual: str,
+         hint: str) -> MlxguardError:
     """The exception for an error of the library."""
+    type_: type[MlxguardError]
     if kind == KIND_REFUSED:
         type_ = _refused(number, code)
+    elif kind == KIND_USAGE:
+        type_ = UsageError
     else:
-        type_ = UsageError if kind == KIND_USAGE else Failed
+        type_ = FileMissing if code in MISSING_CODES else Failed
+    for member, argument in ARGUMENTS.items():
+        hint = hint.replace(member, argument)
     return type_(message, code=code, number=number, subject=subject, expected=expected, actual=actual,
                  hint=hint)
 
 
-def _rebuild(type_, message, members):
+def _rebuild(type_: type[MlxguardError], message: str, members: dict[str, Any]) -> MlxguardError:
     error = type_(message)
     error.__dict__.update(members)
     return error

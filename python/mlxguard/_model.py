@@ -21,6 +21,8 @@ Place = Union[str, "os.PathLike[str]"]
 
 SIGNATURE = "model.sig"
 STORE = "store:"
+# Folders of verified files that exist now (VerifiedModel.folder).
+verified_roots: set[pathlib.PurePath] = set()
 FORMATS = {".safetensors": "safetensors", ".npz": "npz", ".npy": "npy", ".gguf": "gguf"}
 
 
@@ -47,7 +49,35 @@ def find(file: Place) -> tuple[pathlib.Path, str]:
     return file.parent, file.name
 
 
-def _mlx():
+def find_folder(path: Place) -> tuple[pathlib.Path, str]:
+    """The model that a folder belongs to, and the folder's name there ("." for all of it): the nearest folder
+    from it upwards that holds a signature, or "store:NAME" in "store:NAME/FOLDER". None: the folder itself."""
+    path = pathlib.Path(path)
+    if path.parts and path.parts[0].startswith(STORE):
+        return pathlib.Path(path.parts[0]), posixpath.normpath("/".join(path.parts[1:]) or ".")
+    whole = pathlib.Path(os.path.abspath(path))
+    for folder in (whole, *whole.parents):
+        if (folder / SIGNATURE).is_file():
+            return (path if folder == whole else folder), whole.relative_to(folder).as_posix()
+    return path, "."
+
+
+# mlx's own functions, however a program replaces them in mlx.core afterwards.
+_functions: dict[str, Any] = {}
+
+
+def mlx_function(name: str) -> Any:
+    """mlx.core's own function. A program may have put mlxguard's in its place."""
+    found = getattr(mlx_module(), name)
+    if not getattr(found, "_is_mlxguards", False):
+        _functions[name] = found
+    elif name not in _functions:
+        raise UsageError(f"mx.{name} was replaced by mlxguard's before mlxguard could see mlx's own", code="usage",
+                         number=1100, hint="import mlx.core before mlxguard, or use `with mlxguard.patch():`")
+    return _functions[name]
+
+
+def mlx_module() -> Any:
     """mlx.core, or an error that says what is missing: on Linux mlx comes apart from what it computes on."""
     try:
         import mlx.core
@@ -96,9 +126,9 @@ class VerifiedModel:
             return stream.read()
 
     def load(self, name: str, format: str | None = None, return_metadata: bool = False, *,
-             stream: mx.Stream | mx.Device | None = None) -> Any:
+             stream: mx.Stream | mx.Device | mx.DeviceType | None = None) -> Any:
         """mlx.core.load on the verified bytes, after a strict check of the file's structure."""
-        mx = _mlx()
+        load = mlx_function("load")
         file = self._file(name)
         format = format or self._format(name)
         if format not in FORMATS.values():
@@ -107,9 +137,15 @@ class VerifiedModel:
         self.check_structure(name, format)
         options = {"format": format, "return_metadata": return_metadata, "stream": stream}
         if format != "gguf":
-            return mx.load(self._path(file), **options)
+            return load(self._path(file), **options)
         with self._private_copy(file) as path:
-            return mx.load(path, **options)
+            return load(path, **options)
+
+    def import_function(self, name: str) -> Any:
+        """mlx.core.import_function on the verified bytes, after a strict check of the file's structure."""
+        import_function = mlx_function("import_function")
+        self.check_structure(name, "mlxfn")
+        return import_function(self._path(self._file(name)))
 
     def check_structure(self, name: str, format: str = "") -> None:
         """Raises FormatRefused for a file whose header mlx should not be given. Without `format` the name says
@@ -130,8 +166,10 @@ class VerifiedModel:
                 link = root / self._leaf(name)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(self._path(file))
+            verified_roots.add(root)
             yield root
         finally:
+            verified_roots.discard(root)
             shutil.rmtree(root)
 
     def _leaf(self, name: str) -> str:

@@ -21,6 +21,19 @@
 namespace mlxguard {
 namespace api {
 
+namespace {
+
+/// The line of src/ speaks of command lines; a program has members of Options.
+std::string hint_for_programs(std::string hint) {
+  for (const std::string_view option : {"--public-key FILE", "--public-key"}) {
+    const std::size_t at = hint.find(option);
+    if (at != hint.npos) hint.replace(at, option.size(), "Options::public_keys");
+  }
+  return hint;
+}
+
+}  // namespace
+
 v1::Error convert(const Error& error) {
   const ErrorCodeRow& row = describe(error.code);
   v1::Error out;
@@ -31,7 +44,7 @@ v1::Error convert(const Error& error) {
   out.subject = error.subject;
   out.expected = error.expected;
   out.actual = error.actual;
-  out.hint = error.hint;
+  out.hint = hint_for_programs(error.hint);
   return out;
 }
 

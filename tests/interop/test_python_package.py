@@ -52,7 +52,7 @@ def test_single_file_model(program, cli, arrays, tmp_path):
     ("removed", "SignatureRefused", "signature.file_missing"),
     ("link", "ArtifactRefused", "artifact.symlink"),
     ("header", "FormatRefused", "safetensors.offsets"),
-    ("nothing", "Failed", "artifact.not_found"),
+    ("nothing", "FileMissing", "artifact.not_found"),
 ])
 def test_refusals_are_typed(program, cli, arrays, what, type_, code):
     if what == "unsigned":
@@ -326,7 +326,7 @@ def test_mlx_lm_generates_on_a_verified_model(program, cli, signed_llama, tmp_pa
     ("tokenizer", "SignatureRefused", "signature.digest_mismatch"),
     ("weights", "SignatureRefused", "signature.digest_mismatch"),
     ("cache", "ArtifactRefused", "artifact.symlink"),
-    ("repository", "UsageError", "usage"),
+    ("repository", "FileMissing", "artifact.not_found"),
 ])
 def test_mlx_lm_is_not_given_what_is_refused(program, cli, signed_llama, tmp_path, what, type_, code):
     path = signed_llama
@@ -482,7 +482,7 @@ def test_models_of_the_store(program, cli, arrays, signed_llama, tmp_path):
                none=refusal(lambda: load("store:nothing")))
         """, cli.state, arrays)
     assert found["sum"] == sum(range(24)) and found["verified"] == len(found["files"]) == 4 and found["parameters"]
-    assert (found["none"]["type"], found["none"]["code"]) == ("Failed", "store.not_found")
+    assert (found["none"]["type"], found["none"]["code"]) == ("FileMissing", "store.not_found")
 
 
 def test_nothing_is_left_open_and_arrays_outlive_their_model(program, cli, arrays):
@@ -607,7 +607,7 @@ def test_every_argument_of_mlx_lm_load(program, cli, signed_llama, adapter):
     ("unsigned", "SignatureRefused", "signature.missing"),
     ("changed", "SignatureRefused", "signature.digest_mismatch"),
     ("header", "FormatRefused", "safetensors.offsets"),
-    ("nothing", "Failed", "artifact.not_found"),
+    ("nothing", "FileMissing", "artifact.not_found"),
 ])
 def test_an_adapter_is_held_to_the_same(program, cli, signed_llama, adapter, what, type_, code):
     weights = adapter / "adapters.safetensors"
