@@ -42,9 +42,13 @@ def of_kind(records, kind):
     return [record for record in records if record["unmapped"]["kind"] == kind]
 
 
+# No model that the product serves streams its answer yet; tests/attacks/test_streams.py sees the event.
+OF_STREAMS = {"inference.started"}
+
+
 def test_every_kind_in_the_table_occurs(records, table):
-    assert len(table) >= 44
-    assert {record["unmapped"]["kind"] for record in records} == set(table)
+    assert len(table) >= 45
+    assert {record["unmapped"]["kind"] for record in records} == set(table) - OF_STREAMS
 
 
 def test_every_event_says_what_its_kind_must_say(records, table):
