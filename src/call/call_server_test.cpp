@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <string>
 
 using namespace mlxguard;
@@ -23,6 +24,7 @@ class TestClock final : public Clock {
 struct Log {
   std::vector<std::string> steps;
   int alive = 0;
+  std::function<void()> on_step;
 };
 
 /// Counts from 1 to the number that its payload says, a part a step.
@@ -35,6 +37,7 @@ class Counter final : public Run {
   ~Counter() override { --log_.alive; }
   [[nodiscard]] Result<Step> next() override {
     log_.steps.push_back(name_ + std::to_string(++at_));
+    if (log_.on_step) log_.on_step();
     if (name_ == "fails") return make_error(ErrorCode::kEngineRun, "no more").about("7");
     std::vector<std::uint8_t> part(std::max<std::size_t>(1, part_bytes_));
     part[0] = static_cast<std::uint8_t>(at_);
@@ -241,6 +244,16 @@ TEST_CASE("call server: a call past its deadline does not run, and does not answ
   bench.turn();
   bench.expect_end(3, "deadline.exceeded");
   CHECK(bench.log.alive == 0);
+}
+
+TEST_CASE("call server: an answer that comes after the deadline is not sent") {
+  Bench bench;
+  bench.log.on_step = [&bench] { bench.clock.time += std::chrono::seconds(1000); };
+  bench.open(1, "a", 1);
+  bench.turn();
+  CHECK(bench.log.steps.size() == 1);
+  bench.expect_end(1, "deadline.exceeded");
+  CHECK(bench.silent());
 }
 
 TEST_CASE("call server: what goes wrong in a call ends that call alone") {
