@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "codec/text.h"
-#include "inspect/unicode.h"
 
 namespace mlxguard::inspect {
 namespace {

@@ -5,37 +5,12 @@
 #include <tuple>
 
 #include "base/limits.h"
-#include "codec/text.h"
-#include "inspect/unicode.h"
+#include "codec/unicode.h"
 
 namespace mlxguard::inspect {
-namespace {
-
-void append_escaped(std::string& out, unsigned char byte) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  out += "\\x";
-  out += kDigits[byte >> 4];
-  out += kDigits[byte & 15];
-}
-
-}  // namespace
 
 std::string evidence_of(std::string_view untrusted_text) {
-  std::string out;
-  std::size_t at = 0;
-  while (at < untrusted_text.size()) {
-    if (out.size() >= limits::kInspectEvidenceBytesMax) return out + "...";
-    const CodePoint point = decode_utf8(untrusted_text.substr(at));
-    if (!point.valid || is_hidden(point.value)) {
-      for (std::size_t i = 0; i < point.bytes; ++i) {
-        append_escaped(out, static_cast<unsigned char>(untrusted_text[at + i]));
-      }
-    } else {
-      out += untrusted_text.substr(at, point.bytes);
-    }
-    at += point.bytes;
-  }
-  return out;
+  return codec::visible_text(untrusted_text, limits::kInspectEvidenceBytesMax);
 }
 
 void Findings::add(Rule rule, std::string reason, std::string_view untrusted_evidence,

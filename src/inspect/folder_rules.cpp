@@ -4,15 +4,15 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "inspect/unicode.h"
+#include "codec/unicode.h"
 
 namespace mlxguard::inspect {
 namespace {
 
 bool deceives(std::string_view name) {
   while (!name.empty()) {
-    const CodePoint point = decode_utf8(name);
-    if (!point.valid || is_hidden(point.value)) return true;
+    const codec::CodePoint point = codec::decode_utf8(name);
+    if (!point.valid || codec::is_hidden(point.value)) return true;
     name.remove_prefix(point.bytes);
   }
   return false;

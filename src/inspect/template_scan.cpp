@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "inspect/constant_expression.h"
 #include "inspect/template_tokens.h"
-#include "inspect/unicode.h"
+#include "codec/unicode.h"
 
 namespace mlxguard::inspect {
 namespace {
@@ -136,9 +136,9 @@ class Scan {
   void look_for_hidden_text() {
     std::uint64_t line = 1;
     for (std::size_t at = 0; at < text_.size();) {
-      const CodePoint point = decode_utf8(text_.substr(at));
+      const codec::CodePoint point = codec::decode_utf8(text_.substr(at));
       if (point.value == '\n') ++line;
-      if (point.valid && hides_text(point.value)) {
+      if (point.valid && codec::hides_text(point.value)) {
         const std::size_t from = at < 20 ? 0 : at - 20;
         add(Rule::kTemplateHidden, "invisible or direction-changing characters",
             text_.substr(from, 60), line);

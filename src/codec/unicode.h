@@ -3,9 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
-namespace mlxguard::inspect {
+namespace mlxguard::codec {
 
 struct CodePoint {
   char32_t value = 0;
@@ -25,4 +26,11 @@ struct CodePoint {
 /// ordinary.
 [[nodiscard]] bool hides_text(char32_t value);
 
-}  // namespace mlxguard::inspect
+/// True if visible_text() would change nothing but the length.
+[[nodiscard]] bool is_visible_text(std::string_view untrusted_text);
+
+/// `untrusted_text` with malformed bytes and everything that is_hidden() written as \xNN: one line
+/// that is safe on a terminal. What comes after about `bytes_max` bytes is cut off, marked "...".
+[[nodiscard]] std::string visible_text(std::string_view untrusted_text, std::size_t bytes_max);
+
+}  // namespace mlxguard::codec

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "inspect/unicode.h"
+#include "codec/unicode.h"
 
-namespace mlxguard::inspect {
+namespace mlxguard::codec {
+namespace {
+
+void append_escaped(std::string& out, unsigned char byte) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out += "\\x";
+  out += kDigits[byte >> 4];
+  out += kDigits[byte & 15];
+}
+
+}  // namespace
 
 CodePoint decode_utf8(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -44,4 +54,31 @@ bool is_hidden(char32_t value) {
          value == 0xFEFF;
 }
 
-}  // namespace mlxguard::inspect
+bool is_visible_text(std::string_view untrusted_text) {
+  for (std::size_t at = 0; at < untrusted_text.size();) {
+    const CodePoint point = decode_utf8(untrusted_text.substr(at));
+    if (!point.valid || is_hidden(point.value)) return false;
+    at += point.bytes;
+  }
+  return true;
+}
+
+std::string visible_text(std::string_view untrusted_text, std::size_t bytes_max) {
+  std::string out;
+  std::size_t at = 0;
+  while (at < untrusted_text.size()) {
+    if (out.size() >= bytes_max) return out + "...";
+    const CodePoint point = decode_utf8(untrusted_text.substr(at));
+    if (!point.valid || is_hidden(point.value)) {
+      for (std::size_t i = 0; i < point.bytes; ++i) {
+        append_escaped(out, static_cast<unsigned char>(untrusted_text[at + i]));
+      }
+    } else {
+      out += untrusted_text.substr(at, point.bytes);
+    }
+    at += point.bytes;
+  }
+  return out;
+}
+
+}  // namespace mlxguard::codec
