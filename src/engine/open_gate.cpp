@@ -23,15 +23,16 @@ constexpr char kPath[] = "mlxguard:function";
 std::atomic<int> admitted_fd = -1;
 std::atomic<bool> other_paths_refused = false;
 
-/// Through a mapping: inside its sandbox a worker may write to no descriptor but its own output.
+/// At an offset: inside its sandbox a worker may not write(2) to a descriptor but its own output.
 Result<void> fill(const UniqueFd& fd, Bytes bytes) {
-  if (bytes.empty()) return {};
-  if (::ftruncate(fd.get(), static_cast<off_t>(bytes.size())) != 0) return os_error("ftruncate");
-  void* const memory =
-      ::mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (memory == MAP_FAILED) return os_error("map the function's copy");
-  std::memcpy(memory, bytes.data(), bytes.size());
-  ::munmap(memory, bytes.size());
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count =
+        ::pwrite(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return os_error("fill the function's copy");
+    done += static_cast<std::size_t>(count);
+  }
   return {};
 }
 

@@ -13,9 +13,10 @@
 
 namespace mlxguard::sandbox {
 
-Result<Pipe> make_pipe() {
+Result<Pipe> make_pipe(PipeMode mode) {
   int ends[2] = {-1, -1};
-  if (::pipe2(ends, O_CLOEXEC) != 0) return os_error("create a pipe");
+  const int flags = O_CLOEXEC | (mode == PipeMode::kNonBlocking ? O_NONBLOCK : 0);
+  if (::pipe2(ends, flags) != 0) return os_error("create a pipe");
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 

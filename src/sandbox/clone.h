@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -15,8 +17,10 @@ struct Pipe {
   UniqueFd write;
 };
 
+enum class PipeMode : std::uint8_t { kBlocking, kNonBlocking };
+
 /// Both ends are closed by exec.
-[[nodiscard]] Result<Pipe> make_pipe();
+[[nodiscard]] Result<Pipe> make_pipe(PipeMode mode = PipeMode::kBlocking);
 
 struct Cloned {
   pid_t pid = -1;  ///< 0 in the child

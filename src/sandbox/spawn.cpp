@@ -81,6 +81,27 @@ Result<void> read_outcome(int status_read) {
   return error;
 }
 
+struct StandardStreams {
+  UniqueFd input;        ///< becomes 0
+  UniqueFd output;       ///< becomes 1 and 2; for writing only, so that no child reads through it
+  UniqueFd output_read;  ///< the parent's end of `output`, if that is a pipe
+};
+
+Result<StandardStreams> open_standard_streams(StandardOutput kind) {
+  StandardStreams streams;
+  streams.input = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!streams.input.is_open()) return spawn_error("open /dev/null");
+  if (kind == StandardOutput::kNone) {
+    streams.output = UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (!streams.output.is_open()) return spawn_error("open /dev/null");
+    return streams;
+  }
+  MLXGUARD_TRY_ASSIGN(Pipe pipe, make_pipe(PipeMode::kNonBlocking));
+  streams.output = std::move(pipe.write);
+  streams.output_read = std::move(pipe.read);
+  return streams;
+}
+
 std::string next_leaf_name(const std::string& name) {
   static std::atomic<std::uint64_t> count{0};
   return std::to_string(count.fetch_add(1)) + "-" + name;
@@ -105,16 +126,15 @@ Result<Child> spawn(const Host& host, const SpawnPlan& plan) {
 
   MLXGUARD_TRY_ASSIGN(Pipe go, make_pipe());
   MLXGUARD_TRY_ASSIGN(Pipe status, make_pipe());
-  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.is_open()) return spawn_error("open /dev/null");
+  MLXGUARD_TRY_ASSIGN(StandardStreams streams, open_standard_streams(plan.standard_output));
 
   Child child;
-  const int error_output = plan.error_output < 0 ? null.get() : plan.error_output;
+  child.output_ = std::move(streams.output_read);
   const ChildOrders orders{go.read.get(),
                            go.write.get(),
                            status.write.get(),
-                           null.get(),
-                           error_output,
+                           streams.input.get(),
+                           streams.output.get(),
                            plan.descriptors,
                            moved,
                            rlimits,
@@ -157,6 +177,7 @@ Child& Child::operator=(Child&& other) noexcept {
     end();
     pid_ = other.pid_;
     pidfd_ = std::move(other.pidfd_);
+    output_ = std::move(other.output_);
     cgroup_ = std::move(other.cgroup_);
     isolation_ = std::move(other.isolation_);
     cpu_seconds_max_ = other.cpu_seconds_max_;

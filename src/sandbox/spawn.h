@@ -27,13 +27,20 @@ enum class CgroupJoin {
   kWhileLinking,  ///< for our own programs, which are trusted and get no input until spawn returns
 };
 
+/// Where a child's standard output and error go. Its standard input is /dev/null, opened for
+/// reading; no child shares a descriptor of the parent's terminal or log file.
+enum class StandardOutput {
+  kNone,  ///< /dev/null, opened for writing
+  kPipe,  ///< the writing end of a pipe; the parent has the other (Child::take_output)
+};
+
 struct SpawnPlan {
   int binary_fd = -1;                    ///< the program, from open_program; stays the caller's
   std::string name;                      ///< its argv[0], and part of its cgroup's name
   std::vector<std::string> arguments;    ///< argv[1], ...
   std::vector<std::string> environment;  ///< "NAME=value"; nothing is inherited
   std::vector<int> descriptors;          ///< become 3, 4, ...; stay the caller's too
-  int error_output = 2;                  ///< becomes 1 and 2; -1 is /dev/null
+  StandardOutput standard_output = StandardOutput::kNone;  ///< becomes 1 and 2
   ResourceLimits limits;
   CgroupJoin cgroup_join = CgroupJoin::kBeforeExec;
 };
@@ -56,6 +63,11 @@ class Child {
   /// What spawn put in place. With the lock's own report this is the whole.
   [[nodiscard]] const IsolationReport& isolation() const { return isolation_; }
 
+  /// The reading end of the pipe that is the child's standard output and error; not open without
+  /// StandardOutput::kPipe or after the first call. Both ends are non-blocking: a parent that does
+  /// not read loses what comes once the pipe is full, and holds nobody up.
+  [[nodiscard]] UniqueFd take_output() { return std::move(output_); }
+
   /// SIGKILL, remembering why for the verdict. Harmless if it is dead already.
   void kill(KillReason reason);
   /// Waits for the end and judges it; afterwards the same verdict again. Not thread-safe.
@@ -77,6 +89,7 @@ class Child {
 
   pid_t pid_ = -1;
   UniqueFd pidfd_;
+  UniqueFd output_;
   std::unique_ptr<CgroupLeaf> cgroup_;
   IsolationReport isolation_;
   std::optional<std::uint64_t> cpu_seconds_max_;

@@ -64,22 +64,22 @@ bool close_rest_at_exec(unsigned first) noexcept {
   return true;
 }
 
-/// 0 = null, 1 and 2 = error output, 3... = the given ones, and nothing else after exec.
+/// 0 = input, 1 and 2 = output, 3... = the given ones, and nothing else after exec.
 /// The sources are first moved above all targets, so that no dup2 overwrites one still needed.
 bool arrange_descriptors(ChildOrders& orders) noexcept {
   const int above = kFirstGiven + static_cast<int>(orders.descriptors.size());
   const auto move_up = [above](int fd) { return ::fcntl(fd, F_DUPFD_CLOEXEC, above); };
-  orders.null_fd = move_up(orders.null_fd);
-  orders.error_output = move_up(orders.error_output);
+  orders.input = move_up(orders.input);
+  orders.output = move_up(orders.output);
   orders.binary_fd = move_up(orders.binary_fd);
   orders.status_write = move_up(orders.status_write);
-  if (orders.null_fd < 0 || orders.error_output < 0 || orders.binary_fd < 0) return false;
+  if (orders.input < 0 || orders.output < 0 || orders.binary_fd < 0) return false;
   for (std::size_t i = 0; i < orders.descriptors.size(); ++i) {
     orders.moved[i] = move_up(orders.descriptors[i]);
     if (orders.moved[i] < 0) return false;
   }
-  if (::dup2(orders.null_fd, 0) < 0 || ::dup2(orders.error_output, 1) < 0 ||
-      ::dup2(orders.error_output, 2) < 0) {
+  if (::dup2(orders.input, 0) < 0 || ::dup2(orders.output, 1) < 0 ||
+      ::dup2(orders.output, 2) < 0) {
     return false;
   }
   for (std::size_t i = 0; i < orders.moved.size(); ++i) {

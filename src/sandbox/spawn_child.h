@@ -18,8 +18,8 @@ struct ChildOrders {
   int go_read;       ///< one byte comes when the parent has written id maps and joined the cgroup
   int go_write;      ///< the parent's end, to close here
   int status_write;  ///< a ChildFailure goes here; closed by a successful exec
-  int null_fd;
-  int error_output;
+  int input;   ///< becomes 0
+  int output;  ///< becomes 1 and 2
   std::span<const int> descriptors;
   std::span<int> moved;  ///< scratch space, as long as descriptors
   std::span<const Rlimit> rlimits;

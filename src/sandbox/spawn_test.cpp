@@ -80,6 +80,50 @@ TEST_CASE("spawn: the child has the given descriptors and no other") {
   CHECK(run.output == "0 1 2 3 ");
 }
 
+TEST_CASE("spawn: standard input is empty, and standard output is a pipe for writing only") {
+  auto shell = open_program("/bin/sh");
+  REQUIRE(shell.has_value());
+  for (const auto kind : {StandardOutput::kNone, StandardOutput::kPipe}) {
+    CAPTURE(static_cast<int>(kind));
+    SpawnPlan plan;
+    plan.standard_output = kind;
+    const Run run = run_shell(
+        "readlink /proc/self/fd/0 >&3; grep flags /proc/self/fdinfo/0 >&3; cat >&3;"
+        "exec 8>&1 9>&2; for fd in 8 9; do grep flags /proc/self/fdinfo/$fd >&3; "
+        "cat <&$fd >&3 2>/dev/null; echo $? >&3; done; readlink /proc/self/fd/9 >&3",
+        plan);
+    const bool pipe = kind == StandardOutput::kPipe;
+    const std::string flags = pipe ? "flags:\t04001\n1\n" : "flags:\t0100001\n1\n";
+    CAPTURE(run.output);
+    CHECK(run.output.starts_with("/dev/null\nflags:\t0100000\n" + flags + flags +
+                                 (pipe ? "pipe:[" : "/dev/null")));
+  }
+}
+
+TEST_CASE("spawn: the parent reads what the child writes to its standard output and error") {
+  auto go = make_pipe();
+  SpawnPlan plan;
+  plan.standard_output = StandardOutput::kPipe;
+  auto child = start_shell("echo one; echo two >&2", go->write.get(), plan);
+  REQUIRE(child.has_value());
+  const UniqueFd output = child->take_output();
+  CHECK(child->wait()->reason == ExitReason::kExited);
+  CHECK(read_all(output.get()) == "one\ntwo\n");
+  CHECK_FALSE(child->take_output().is_open());
+}
+
+TEST_CASE("spawn: a parent that does not read the output holds nobody up") {
+  auto go = make_pipe();
+  SpawnPlan plan;
+  plan.standard_output = StandardOutput::kPipe;
+  auto child = start_shell("i=0; while [ $i -lt 3000 ]; do echo "
+                           "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; "
+                           "i=$((i+1)); done 2>/dev/null; exit 7",
+                           go->write.get(), plan);
+  REQUIRE(child.has_value());
+  CHECK(child->wait()->exit_status == 7);
+}
+
 TEST_CASE("spawn: descriptors keep their order even where numbers cross") {
   auto first = make_pipe();
   auto second = make_pipe();
@@ -252,7 +296,6 @@ TEST_CASE("spawn: processes beyond the cgroup's limit are refused" *
           doctest::skip(!host().report().has(Mechanism::kPidsLimit))) {
   const auto two_children = [](std::uint64_t pids_max) {
     SpawnPlan plan;
-    plan.error_output = -1;
     plan.limits.pids_max = pids_max;
     return run_shell("sleep 0.1 & sleep 0.1 & printf both >&3", plan).output;
   };

@@ -30,18 +30,24 @@ struct Header {
 };
 static_assert(sizeof(Header) == 16);
 
+/// At an offset, which the locked processes may do: no pipe or socket of theirs has one.
+Result<void> write_at(const UniqueFd& memory, std::size_t offset, Bytes bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = ::pwrite(memory.get(), bytes.data() + done, bytes.size() - done,
+                                   static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return os_error("fill a message's memory");
+    done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
 Result<UniqueFd> sealed_memory(Bytes fields, Bytes body) {
-  const std::size_t size = fields.size() + body.size();
   UniqueFd memory(::memfd_create("mlxguard-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.is_open()) return os_error("memfd_create");
-  if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0) return os_error("ftruncate");
-  void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
-  if (mapped == MAP_FAILED) return os_error("mmap");
-  if (!fields.empty()) std::memcpy(mapped, fields.data(), fields.size());
-  if (!body.empty()) {
-    std::memcpy(static_cast<std::uint8_t*>(mapped) + fields.size(), body.data(), body.size());
-  }
-  ::munmap(mapped, size);
+  MLXGUARD_TRY(write_at(memory, 0, fields));
+  MLXGUARD_TRY(write_at(memory, fields.size(), body));
   if (::fcntl(memory.get(), F_ADD_SEALS, kAllSeals) != 0) return os_error("seal");
   return memory;
 }
@@ -204,9 +210,12 @@ Result<std::optional<Received>> Channel::receive_packet(Wait wait) {
   message.msg_controllen = control.size();
   const int flags = MSG_CMSG_CLOEXEC | (wait == Wait::kNo ? MSG_DONTWAIT : 0);
   ssize_t count = 0;
+  // A peer that ended with messages unread resets the connection, which the kernel says once and
+  // before what the peer had sent.
+  bool reset = false;
   do {
     count = ::recvmsg(socket_.get(), &message, flags);
-  } while (count < 0 && errno == EINTR);
+  } while (count < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   if (count < 0) {
     if (errno == EAGAIN) return std::optional<Received>{};
     if (errno == ECONNRESET || errno == ENOTCONN) return peer_gone();

@@ -331,6 +331,17 @@ TEST_CASE("wire: a receiver refuses a message beyond its bounds, inline or in me
   CHECK(refusal(d) == ErrorCode::kWorkerProtocol);
 }
 
+TEST_CASE("wire: what a peer sent before it ended is received, whatever it left unread") {
+  auto [here, there] = pair_of();
+  REQUIRE(here.send(Tick{1}).has_value());
+  REQUIRE(there.send(Tick{7}).has_value());
+  REQUIRE(there.send(Tick{8}).has_value());
+  there.close();
+  CHECK(here.receive()->as<Tick>()->count == 7);
+  CHECK(here.receive()->as<Tick>()->count == 8);
+  CHECK(here.receive().error().code == ErrorCode::kWorkerUnavailable);
+}
+
 TEST_CASE("wire: random and mutated fields never do more than fail") {
   std::mt19937 random(20'240'901);
   Encoder encoder;
