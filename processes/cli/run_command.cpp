@@ -185,6 +185,7 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   const auto deadline = steady_clock::now() + milliseconds(options.timeout_ms);
   auto answer = answer_of(worker, body, config, deadline);
   worker.kill(sandbox::KillReason::kShutdown);
+  static_cast<void>(worker.reap());  // reads its last words; its death is our doing
   if (!answer) {
     const bool refused = describe(answer.error().code).exit_class == ExitClass::kRefused;
     MLXGUARD_TRY(log.append(

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/process_bounds.h"
 #include "front/reporter.h"
 #include "ipc/messages.h"
 #include "net.h"
@@ -27,7 +28,7 @@ struct ControlHandlers {
 class ControlLink final : public front::Reporter {
  public:
   /// Events that may wait for their acknowledgement before requests are shed.
-  static constexpr std::uint64_t kUnacknowledgedMax = 4096;
+  static constexpr std::uint64_t kUnacknowledgedMax = limits::kEventsShedAt;
 
   ControlLink(Executor executor, wire::Channel channel);
   ~ControlLink() override;

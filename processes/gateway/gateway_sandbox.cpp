@@ -26,15 +26,22 @@ sandbox::SeccompPolicy gateway_policy() {
       // Connections that others open: accepted, configured, closed. Never socket, bind or connect.
       .allow({"accept", "accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
               "shutdown"})
-      .allow({"read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg"})
+      // `read` is for the event loop's own counters: standard output is for writing only.
+      .allow({"read", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg"})
       .allow_if("ioctl", {argument_is(1, FIONBIO)})
       .allow_if("ioctl", {argument_is(1, FIONREAD)})
       // The event loop.
       .allow({"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll",
               "eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime"})
       // Large payloads to and from workers, as sealed memory; own descriptors.
-      .allow({"memfd_create", "ftruncate", "pread64", "pwrite64", "lseek", "fstat", "close", "dup"})
-      .allow({"fcntl"})
+      .allow({"memfd_create", "pwrite64", "fstat", "close", "dup"})
+      .allow_if("fcntl", {argument_is(1, F_ADD_SEALS)})
+      .allow_if("fcntl", {argument_is(1, F_GET_SEALS)})
+      .allow_if("fcntl", {argument_is(1, F_GETFD)})
+      .allow_if("fcntl", {argument_is(1, F_SETFD)})
+      .allow_if("fcntl", {argument_is(1, F_GETFL)})
+      .allow_if("fcntl", {argument_is(1, F_SETFL)})
+      .allow_if("fcntl", {argument_is(1, F_DUPFD_CLOEXEC)})
       // Memory, never executable.
       .allow({"munmap", "brk", "madvise", "mremap"})
       .allow_if("mmap", {argument_lacks(2, PROT_EXEC)})

@@ -34,7 +34,7 @@ sandbox::SeccompPolicy inspector_policy() {
       .allow({"recvmsg", "sendmsg", "poll", "ppoll"})
       .allow_if("write", {argument_is(0, 2)})
       .allow_if("writev", {argument_is(0, 2)})  // the library's last words when memory is corrupt
-      .allow({"read", "pread64", "lseek", "fstat", "close", "dup", "memfd_create", "ftruncate"})
+      .allow({"pread64", "pwrite64", "fstat", "close", "dup", "memfd_create"})
       .allow_if("fcntl", {argument_is(1, F_ADD_SEALS)})
       .allow_if("fcntl", {argument_is(1, F_GET_SEALS)})
       .allow_if("fcntl", {argument_is(1, F_GETFD)})

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,12 +12,13 @@
 #include <fstream>
 
 #include "admission/model_line.h"
-#include "base/os_error.h"
 #include "codec/json.h"
 #include "environment_check.h"
 #include "launch/inspector_program.h"
+#include "launch/state_folder.h"
+#include "log/state_log.h"
 #include "serve_options.h"
-#include "supervisor.h"
+#include "wiring.h"
 
 namespace {
 
@@ -89,66 +89,49 @@ Result<std::string> read_pem(const fs::path& file) {
   return std::string(std::istreambuf_iterator<char>(stream), {});
 }
 
-/// Makes $STATE (0700) or checks that nobody else can reach into it.
-Result<void> prepare_state(const fs::path& state) {
-  std::error_code ignored;  // mkdir below reports what matters
-  fs::create_directories(state.parent_path(), ignored);
-  if (::mkdir(state.c_str(), 0700) != 0 && errno != EEXIST)
-    return os_error("create", state.string());
-  struct stat status {};
-  if (::stat(state.c_str(), &status) != 0) return os_error("stat", state.string());
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0 || status.st_uid != ::geteuid()) {
-    return make_error(ErrorCode::kUnsafePermissions,
-                      "the state folder belongs to, or can be written by, someone else")
-        .about(state.string())
-        .hinting("chmod 700 it, or choose another with --state DIR");
-  }
-  return {};
-}
-
-Result<void> admit_models(Parts& parts) {
-  const config::ServeConfig& config = parts.config;
+Result<void> admit_models(Wiring& wiring) {
+  const config::ServeConfig& config = wiring.config;
   MLXGUARD_TRY_ASSIGN(
       const admission::Trust trust,
       admission::Trust::load({config.state, config.policy, config.root_key, config.public_keys},
-                             *parts.log, *parts.clock));
+                             *wiring.log, *wiring.clock));
   for (const auto& [name, folder] : config.models) {
     admission::AdmitRequest request{folder, name};
     request.state = config.state;
-    request.open_inspector = [&parts] { return launch::open_inspector(*parts.host); };
+    request.open_inspector = [&wiring] { return launch::open_inspector(*wiring.host); };
     if (config.receipts) request.receipts = admission::Receipts::kAllowed;
     MLXGUARD_TRY_ASSIGN(signature::VerifiedModel verified,
-                        admission::admit(request, trust, *parts.log, *parts.clock));
-    parts.models.push_back(std::make_shared<const signature::VerifiedModel>(std::move(verified)));
+                        admission::admit(request, trust, *wiring.log, *wiring.clock));
+    wiring.models.push_back(std::make_shared<const signature::VerifiedModel>(std::move(verified)));
   }
   return {};
 }
 
-void report_start(record::Sink& log, const Supervisor& supervisor, std::size_t models,
-                  const sandbox::Host& host) {
+void report_start(const Wiring& wiring) {
   record::Event started{.kind = record::Kind::kServerStarted};
   started.message = "serving";
-  started.set(Attr::kUrl, supervisor.url())
-      .set(Attr::kModels, models)
-      .set(Attr::kIsolation, std::string(sandbox::name_of(host.level())));
-  if (auto logged = log.append(started); !logged) {
+  started.set(Attr::kUrl, url_of(wiring))
+      .set(Attr::kModels, wiring.models.size())
+      .set(Attr::kIsolation, sandbox::name_of(wiring.host->level()));
+  if (auto logged = wiring.log->append(started); !logged) {
     print(stderr, "mlxguard: error: an event could not be logged [log.write]");
   }
 }
 
-void print_ready(const Supervisor& supervisor, const ServeOptions& options,
-                 const std::optional<std::string>& api_key, const sandbox::Host& host) {
-  if (options.output == Output::kJson) return print(stdout, supervisor.ready_json());
-  print(stdout, "serving on " + supervisor.url() + ", isolation " +
-                    std::string(sandbox::name_of(host.level())));
-  for (const auto& [name, folder] : options.config.models) {
+void print_ready(const Wiring& wiring, const launch::Supervisor& supervisor, Output output) {
+  if (output == Output::kJson) return print(stdout, ready_json(wiring, supervisor));
+  print(stdout, "serving on " + url_of(wiring) + ", isolation " +
+                    std::string(sandbox::name_of(wiring.host->level())));
+  for (const auto& [name, folder] : wiring.config.models) {
     print(stdout, "  " + name + "  " + folder.string());
   }
-  if (api_key) print(stdout, "API key, shown this once: " + *api_key);
+  if (wiring.api_keys.created) {
+    print(stdout, "API key, shown this once: " + *wiring.api_keys.created);
+  }
 }
 
 Result<void> serve(const ServeOptions& options, int signal_fd) {
-  MLXGUARD_TRY(prepare_state(options.config.state));
+  MLXGUARD_TRY(launch::prepare_state(options.config.state));
   MLXGUARD_TRY(
       check_environment(options.config));  // before the log is ours: the check writes to it
   MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
@@ -158,11 +141,11 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
       const std::unique_ptr<log::EventLog> log,
       log::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
 
-  Parts parts;
-  parts.config = options.config;
-  parts.host = &host;
-  parts.log = log.get();
-  parts.clock = &clock;
+  Wiring wiring;
+  wiring.config = options.config;
+  wiring.host = &host;
+  wiring.log = log.get();
+  wiring.clock = &clock;
   if (auto enough = sandbox::require(host.report(), level_of(options.config.isolation_minimum));
       !enough) {
     MLXGUARD_TRY(log->append(record::event_of(record::Kind::kSandboxRefused, enough.error())));
@@ -179,27 +162,26 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   probed.set(Attr::kIsolation, sandbox::name_of(host.level())).set(Attr::kMechanisms, mechanisms);
   MLXGUARD_TRY(log->append(probed));
 
-  MLXGUARD_TRY_ASSIGN(parts.worker_program, open_beside_self("mlxguard-worker"));
-  MLXGUARD_TRY_ASSIGN(parts.gateway_program, open_beside_self("mlxguard-gateway"));
-  MLXGUARD_TRY_ASSIGN(parts.tls_certificate_pem, read_pem(options.config.tls_certificate));
-  MLXGUARD_TRY_ASSIGN(parts.tls_private_key_pem, read_pem(options.config.tls_private_key));
+  MLXGUARD_TRY_ASSIGN(wiring.worker_program, open_beside_self("mlxguard-worker"));
+  MLXGUARD_TRY_ASSIGN(wiring.gateway_program, open_beside_self("mlxguard-gateway"));
+  MLXGUARD_TRY_ASSIGN(wiring.tls_certificate_pem, read_pem(options.config.tls_certificate));
+  MLXGUARD_TRY_ASSIGN(wiring.tls_private_key_pem, read_pem(options.config.tls_private_key));
   if (options.config.allow_anonymous) {
     // No keys: check_exposure has made sure that only this machine can reach the server.
   } else if (options.config.api_key_file.empty()) {
-    MLXGUARD_TRY_ASSIGN(parts.api_keys,
+    MLXGUARD_TRY_ASSIGN(wiring.api_keys,
                         load_or_create_api_keys(options.config.state / "api-keys", random));
   } else {
-    MLXGUARD_TRY_ASSIGN(parts.api_keys, load_api_keys(options.config.api_key_file));
+    MLXGUARD_TRY_ASSIGN(wiring.api_keys, load_api_keys(options.config.api_key_file));
   }
   MLXGUARD_TRY_ASSIGN(const auto address, config::parse_listen(options.config.listen));
-  MLXGUARD_TRY_ASSIGN(parts.listener, listen_on(address));
-  MLXGUARD_TRY(admit_models(parts));
+  MLXGUARD_TRY_ASSIGN(wiring.listener, listen_on(address));
+  MLXGUARD_TRY(admit_models(wiring));
 
-  const std::optional<std::string> api_key = parts.api_keys.created;
-  Supervisor supervisor(std::move(parts));
+  launch::Supervisor supervisor(supervisor_parts(wiring));
   MLXGUARD_TRY(supervisor.start());
-  report_start(*log, supervisor, options.config.models.size(), host);
-  print_ready(supervisor, options, api_key, host);
+  report_start(wiring);
+  print_ready(wiring, supervisor, options.output);
   MLXGUARD_TRY(supervisor.run(signal_fd));
   return log->flush();
 }

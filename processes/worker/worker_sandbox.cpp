@@ -41,8 +41,11 @@ sandbox::SeccompPolicy worker_policy() {
       .allow_if("write", {argument_is(0, 1)})
       .allow_if("write", {argument_is(0, 2)})
       .allow_if("writev", {argument_is(0, 2)})  // the library's last words when memory is corrupt
-      // Descriptors that it was given or made: sealed memory, read where it is not mapped.
-      .allow({"read", "pread64", "lseek", "fstat", "close", "dup", "memfd_create", "ftruncate"})
+      // Descriptors that it was given or made: sealed memory, read where it is not mapped (mlx
+      // reads an exported function through read and lseek). Its standard output and error are the
+      // writing end of a pipe: nothing can be read there, and there is no offset to move or write
+      // at.
+      .allow({"read", "lseek", "pread64", "pwrite64", "fstat", "close", "dup", "memfd_create"})
       .allow_if("fcntl", {argument_is(1, F_ADD_SEALS)})
       .allow_if("fcntl", {argument_is(1, F_GET_SEALS)})
       .allow_if("fcntl", {argument_is(1, F_GETFD)})

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipc/messages.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
+#include "base/process_bounds.h"
+#include "codec/unicode.h"
 
 namespace mlxguard::ipc {
 namespace {
@@ -16,11 +20,18 @@ std::string shortened(std::string_view text, std::size_t bytes_max) {
   return std::string(text.substr(0, bytes_max));
 }
 
+/// A text as the supervisor accepts it (launch/reported_event.h): short and visible. What a client
+/// sent may be in it.
+std::string reported_text(std::string_view text, std::size_t bytes_max) {
+  bytes_max = std::min(bytes_max, limits::kReportedTextBytesMax);
+  return shortened(codec::visible_text(text, bytes_max), bytes_max);
+}
+
 WireAttribute wire_attribute(record::AttrId id, const record::AttrValue& value) {
   WireAttribute wire;
   wire.number = static_cast<std::uint16_t>(id);
   if (const auto* text = std::get_if<std::string>(&value)) {
-    wire.text = shortened(*text, record::describe(id).bytes_max);
+    wire.text = reported_text(*text, record::describe(id).bytes_max);
   } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
     wire.integer = *integer;
   } else if (const auto* real = std::get_if<double>(&value)) {
@@ -85,7 +96,7 @@ ReportEvent ReportEvent::of(std::uint64_t sequence, const record::Event& event) 
   report.outcome = static_cast<std::uint8_t>(event.outcome);
   report.model = event.model;
   if (event.code) report.code = name_of(*event.code);
-  report.message = shortened(event.message, limits::kEventFieldBytesMax);
+  report.message = reported_text(event.message, limits::kEventFieldBytesMax);
   for (const auto& [id, value] : event.attributes) {
     report.attributes.push_back(wire_attribute(id, value));
   }

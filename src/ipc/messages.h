@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/process_bounds.h"
 #include "record/event.h"
 #include "wire/channel.h"
 
@@ -43,8 +44,8 @@ enum class MessageType : std::uint16_t {
 
 // What each receiver accepts in one message: no sender is believed about its sizes.
 inline constexpr wire::ReceiveBounds kFromSupervisor{64u << 20, limits::kIpcDescriptorsMax};
-inline constexpr wire::ReceiveBounds kFromWorker{16u << 20, 0};   ///< control
-inline constexpr wire::ReceiveBounds kFromGateway{1u << 20, 0};   ///< control
+inline constexpr wire::ReceiveBounds kFromWorker{limits::kWorkerControlBytesMax, 0};
+inline constexpr wire::ReceiveBounds kFromGateway{limits::kGatewayControlBytesMax, 0};
 
 /// An Error without its source line.
 struct WireError {

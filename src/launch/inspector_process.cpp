@@ -55,6 +55,7 @@ Result<void> InspectorProcess::ensure_running() {
   spawn_plan.name = "mlxguard-inspector";
   spawn_plan.environment = worker_environment();
   spawn_plan.descriptors = {ends.second.get()};
+  spawn_plan.standard_output = sandbox::StandardOutput::kPipe;
   spawn_plan.limits.memory_bytes_max = plan_.memory_bytes_max;
   spawn_plan.limits.pids_max = 1;
   spawn_plan.limits.cpu_seconds_max = kCpuSecondsMax;
@@ -62,11 +63,13 @@ Result<void> InspectorProcess::ensure_running() {
   spawn_plan.cgroup_join = sandbox::CgroupJoin::kWhileLinking;
   MLXGUARD_TRY_ASSIGN(sandbox::Child child, sandbox::spawn(*plan_.host, spawn_plan));
   ends.second.reset();
+  output_ = ProcessOutput(child.take_output(), "inspector", plan_.print);
   wire::Channel channel(std::move(ends.first), ipc::kFromInspector);
   auto received = channel.receive(steady_clock::now() + kStartTime);
   if (!received) {
     child.kill(sandbox::KillReason::kOverdue);
     MLXGUARD_TRY_ASSIGN(const sandbox::ExitVerdict verdict, child.wait());
+    output_.finish();
     return make_error(ErrorCode::kWorkerStart,
                       "the inspector did not start: " + sandbox::describe(verdict));
   }
@@ -108,6 +111,7 @@ Result<inspect::FileReport> InspectorProcess::inspect(int fd, std::uint64_t size
   }
   MLXGUARD_TRY(ensure_running());
   auto answer = ask(fd, size_bytes, context);
+  output_.read(steady_clock::now());
   if (answer) return answer;
   ++crashes_;
   if (answer.error().code == ErrorCode::kWorkerUnavailable) {
@@ -120,6 +124,7 @@ Result<inspect::FileReport> InspectorProcess::inspect(int fd, std::uint64_t size
     child_->kill(sandbox::KillReason::kOverdue);
   }
   MLXGUARD_TRY_ASSIGN(const sandbox::ExitVerdict verdict, child_->wait());
+  output_.finish();
   child_.reset();
   control_.close();
   inspect::FileReport report;

@@ -11,9 +11,10 @@
 
 #include "base/result.h"
 #include "inspect/inspector.h"
-#include "wire/channel.h"
+#include "launch/process_output.h"
 #include "sandbox/host.h"
 #include "sandbox/spawn.h"
+#include "wire/channel.h"
 
 namespace mlxguard::launch {
 
@@ -23,6 +24,7 @@ struct InspectorPlan {
   std::chrono::milliseconds file_time_max{20'000};  ///< for any file, besides its size's share
   std::uint64_t bytes_per_second_min = 20'000'000;  ///< what a file's size adds to that
   std::uint64_t memory_bytes_max = 1ull << 30;
+  ProcessOutput::Print print = print_to_standard_error;  ///< takes the lines that it writes
 };
 
 /// Not thread-safe. Destroying it kills the process.
@@ -45,6 +47,7 @@ class InspectorProcess final : public inspect::Inspector {
 
   InspectorPlan plan_;
   std::optional<sandbox::Child> child_;
+  ProcessOutput output_;
   wire::Channel control_;
   std::uint64_t next_id_ = 1;
   std::size_t crashes_ = 0;

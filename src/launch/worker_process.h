@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // WorkerProcess: a worker around one VerifiedModel, from spawn to verdict. It speaks the control
 // protocol and keeps what the worker says as data. On the model line it is the station "pass":
-// sealed descriptors leave here, paths never do.
+// sealed descriptors leave here, paths never do. Input: messages of a process that may be
+// compromised; their size, number in a turn, order and texts are bounded here.
 #pragma once
 
 #include <chrono>
@@ -13,11 +14,14 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "wire/channel.h"
+#include "ipc/messages.h"
+#include "launch/outbox.h"
+#include "launch/process.h"
 #include "sandbox/resource_limits.h"
 #include "sandbox/spawn.h"
 #include "sandbox/verdict.h"
 #include "signature/verified_model.h"
+#include "wire/channel.h"
 
 namespace mlxguard::launch {
 
@@ -26,6 +30,7 @@ struct WorkerPlan {
   int program_fd = -1;                  ///< mlxguard-worker, opened; stays the caller's
   sandbox::ResourceLimits limits;
   std::uint32_t threads = 1;
+  ProcessOutput::Print print = print_to_standard_error;  ///< takes the lines that it writes
 };
 
 enum class Stage : std::uint8_t {
@@ -38,17 +43,23 @@ enum class Stage : std::uint8_t {
 /// Not thread-safe. Move-only; destroying it kills and reaps the process.
 class WorkerProcess {
  public:
+  /// Around a process that runs, and the supervisor's end of its control channel.
+  WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model,
+                std::unique_ptr<Process> process, UniqueFd control, std::uint32_t threads,
+                sandbox::IsolationReport promised);
   /// Spawns. Errors: kSandbox, kWorkerStart.
   [[nodiscard]] static Result<WorkerProcess> start(
       std::shared_ptr<const signature::VerifiedModel> model, const WorkerPlan& plan);
 
-  /// Handles every control message that is waiting, without blocking. A worker that breaks the
-  /// protocol is an error (kWorkerProtocol); one that died is not: its pidfd says so.
+  /// Handles control messages that are waiting, at most limits::kControlMessagesPerTurn, and sends
+  /// what waits to be sent, without blocking. A worker that breaks the protocol is an error
+  /// (kWorkerProtocol, kWorkerSeals, kSandboxLevel); one that died is not: its pidfd says so.
   [[nodiscard]] Result<void> advance();
   /// Blocks until kReady or kFailed; kDeadline if neither comes in time, kWorkerStart if it died.
   [[nodiscard]] Result<void> wait_until_ready(std::chrono::steady_clock::time_point deadline);
 
-  /// Makes a data channel: the worker serves one end, the other is returned unread.
+  /// Makes a data channel: the worker serves one end, the other is returned. Its end is sent by
+  /// this call or, if the worker does not read, by a later advance().
   [[nodiscard]] Result<UniqueFd> open_data_channel();
 
   [[nodiscard]] Stage stage() const { return stage_; }
@@ -58,29 +69,35 @@ class WorkerProcess {
   [[nodiscard]] const std::string& isolation() const { return isolation_; }
   [[nodiscard]] std::chrono::microseconds load_time() const { return load_time_; }
   [[nodiscard]] const sandbox::IsolationReport& spawn_isolation() const {
-    return child_.isolation();
+    return process_->isolation();
   }
   [[nodiscard]] const signature::VerifiedModel& model() const { return *model_; }
 
-  [[nodiscard]] int control_fd() const { return control_.fd(); }
-  [[nodiscard]] int exit_fd() const;  ///< pidfd: readable when the process has ended
-  [[nodiscard]] int pid() const;
-  void kill(sandbox::KillReason reason);
-  /// Waits for the end; cheap once exit_fd() is readable.
-  [[nodiscard]] Result<sandbox::ExitVerdict> reap();
+  /// To wait on; -1 once the worker has closed its end.
+  [[nodiscard]] int control_fd() const { return hung_up_ ? -1 : control_.fd(); }
+  [[nodiscard]] bool hung_up() const { return hung_up_; }
+  [[nodiscard]] bool wants_to_send() const { return !outbox_.empty(); }
+  [[nodiscard]] int exit_fd() const { return process_->exit_fd(); }
+  [[nodiscard]] int pid() const { return process_->pid(); }
+  [[nodiscard]] ProcessOutput& output() const { return process_->output(); }
+  void kill(sandbox::KillReason reason) { process_->kill(reason); }
+  /// Waits for the end; cheap once exit_fd() is readable. Reads its output to the end.
+  [[nodiscard]] Result<sandbox::ExitVerdict> reap() { return process_->reap(); }
 
  private:
-  WorkerProcess(std::shared_ptr<const signature::VerifiedModel> model, sandbox::Child child,
-                wire::Channel control, std::uint32_t threads, sandbox::IsolationReport promised);
   [[nodiscard]] Result<void> handle(const wire::Received& received);
-  [[nodiscard]] Result<void> send_model();
+  [[nodiscard]] Result<void> handle_locked(const wire::Received& received);
+  [[nodiscard]] Result<void> handle_ready(const wire::Received& received);
+  [[nodiscard]] Result<void> queue_model();
 
   std::shared_ptr<const signature::VerifiedModel> model_;
-  sandbox::Child child_;
+  std::unique_ptr<Process> process_;
   wire::Channel control_;
+  Outbox outbox_;
   std::uint32_t threads_;
   sandbox::IsolationReport promised_;  ///< by the probe of this machine
   Stage stage_ = Stage::kStarting;
+  bool hung_up_ = false;
   std::optional<Error> failure_;
   std::string schema_, runtime_, isolation_;
   std::chrono::microseconds load_time_{0};

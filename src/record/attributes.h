@@ -85,6 +85,7 @@ using AttrValue = std::variant<std::string, std::int64_t, double, bool>;
   X(kSignal,                "signal",                 kInteger, "",                             kPlain,   0,    "signal that ended the process") \
   X(kCpuMs,                 "cpu_ms",                 kInteger, "",                             kPlain,   0,    "milliseconds of processor time used") \
   X(kMemoryBytesPeak,       "memory_bytes_peak",      kInteger, "",                             kPlain,   0,    "most memory used at once") \
+  X(kLastOutput,            "last_output",            kText,    "",                             kPlain,   1024, "last lines that the process wrote, escaped and shortened") \
   X(kRestartInMs,           "restart_in_ms",          kInteger, "",                             kPlain,   0,    "milliseconds until it is started again") \
   X(kBreakerOpen,           "breaker_open",           kBool,    "",                             kPlain,   0,    "whether restarts are held back because they came too often") \
   X(kUrl,                   "url",                    kText,    "",                             kPlain,   1024, "where the server listens") \

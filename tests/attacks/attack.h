@@ -24,6 +24,7 @@ struct Attack {
 
 /// One table for each file of attacks.
 [[nodiscard]] std::span<const Attack> file_attacks();
+[[nodiscard]] std::span<const Attack> standard_stream_attacks();
 [[nodiscard]] std::span<const Attack> network_attacks();
 [[nodiscard]] std::span<const Attack> process_attacks();
 [[nodiscard]] std::span<const Attack> memory_attacks();

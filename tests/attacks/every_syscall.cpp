@@ -47,20 +47,18 @@ constexpr std::array kAllowedToBoth{SYS_munmap,
                                     SYS_poll,
                                     SYS_ppoll,
                                     SYS_read,
-                                    SYS_pread64,
-                                    SYS_lseek,
+                                    SYS_pwrite64,
                                     SYS_fstat,
                                     SYS_close,
                                     SYS_dup,
-                                    SYS_memfd_create,
-                                    SYS_ftruncate};
-constexpr std::array kAllowedToWorker{SYS_set_robust_list, SYS_rseq};
+                                    SYS_memfd_create};
+constexpr std::array kAllowedToWorker{SYS_set_robust_list, SYS_rseq, SYS_pread64, SYS_lseek};
 constexpr std::array kAllowedToGateway{
     SYS_accept,      SYS_accept4,  SYS_getsockname,    SYS_getpeername,     SYS_getsockopt,
-    SYS_setsockopt,  SYS_shutdown, SYS_readv,          SYS_recvfrom,        SYS_write,
+    SYS_setsockopt,  SYS_shutdown, SYS_recvfrom,        SYS_write,
     SYS_writev,      SYS_sendto,   SYS_epoll_create1,  SYS_epoll_ctl,       SYS_epoll_wait,
     SYS_epoll_pwait, SYS_eventfd2, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime,
-    SYS_pwrite64,    SYS_fcntl,    SYS_getuid,         SYS_geteuid,         SYS_getgid,
+    SYS_getuid,         SYS_geteuid,         SYS_getgid,
     SYS_getegid,     SYS_time};
 
 constexpr std::array kRefusedToBoth{SYS_open,        SYS_openat,     SYS_stat,

@@ -71,6 +71,7 @@ Result<std::string> run_attack(const Host& host, int program, const std::string&
   plan.name = "victim";
   plan.arguments = {attack, std::to_string(::getpid()), std::to_string(system_call)};
   plan.descriptors = {theirs.get()};
+  plan.standard_output = StandardOutput::kPipe;
   plan.limits = attack_limits();
   MLXGUARD_TRY_ASSIGN(Child child, spawn(host, plan));
   theirs.reset();

@@ -17,8 +17,9 @@ using namespace mlxguard::attacks;
 namespace {
 
 const Attack* find(std::string_view name) {
-  for (const auto& table : {file_attacks(), network_attacks(), process_attacks(), memory_attacks(),
-                            kernel_attacks(), limit_attacks()}) {
+  for (const auto& table :
+       {file_attacks(), standard_stream_attacks(), network_attacks(), process_attacks(),
+        memory_attacks(), kernel_attacks(), limit_attacks()}) {
     for (const Attack& attack : table) {
       if (attack.name == name) return &attack;
     }
