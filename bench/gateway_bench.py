@@ -65,36 +65,42 @@ def start_mlserver(work, model):
     return process, f"http://127.0.0.1:{port}", "/v2/models/mlp/infer"
 
 
-def load(url, path, body, connections):
+def load(url, path, body, connections, seconds=SECONDS):
     host, port = url.removeprefix("http://").split(":")
     done = subprocess.run([BIN / "http_load", host, port, path, "--body", body,
-                           "--connections", str(connections), "--seconds", SECONDS, "--warmup", "0.5"],
+                           "--connections", str(connections), "--seconds", str(seconds), "--warmup", "0.5"],
                           capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"gateway_bench: {url}: {done.stderr}")
     return json.loads(done.stdout)
 
 
+def prepare(work):
+    """A signed model and a request for it: (folder of the model, file of the body)."""
+    subprocess.run([ROOT / ".venv/bin/python", ROOT / "tools/export_functions.py", work / "models"], check=True,
+                   stdout=subprocess.DEVNULL)
+    model = work / "models/mlp"
+    passphrase = work / "passphrase"
+    passphrase.touch(0o600)
+    passphrase.write_text("benchmark passphrase")
+    for command in (["key", "new", "bench"], ["sign", model, "--key", "bench"]):
+        subprocess.run([BIN / "mlxguard", *command, "--passphrase-file", passphrase, "--state", work / "state"], check=True,
+                       stdout=subprocess.DEVNULL)
+    spec = json.loads((model / "mlxguard.json").read_text())["inputs"][0]
+    shape = [extent if isinstance(extent, int) else extent["max"] for extent in spec["shape"]]
+    count = 1
+    for extent in shape:
+        count *= extent
+    body = work / "body.json"
+    body.write_text(json.dumps({"inputs": [{"name": spec["name"], "shape": shape, "datatype": "FP32",
+                                            "data": [round(0.01 * i % 1, 3) for i in range(count)]}]}))
+    return model, body
+
+
 def main():
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as temp:
         work = pathlib.Path(temp)
-        subprocess.run([ROOT / ".venv/bin/python", ROOT / "tools/export_functions.py", work / "models"], check=True,
-                       stdout=subprocess.DEVNULL)
-        model = work / "models/mlp"
-        passphrase = work / "passphrase"
-        passphrase.touch(0o600)
-        passphrase.write_text("benchmark passphrase")
-        for command in (["key", "new", "bench"], ["sign", model, "--key", "bench"]):
-            subprocess.run([BIN / "mlxguard", *command, "--passphrase-file", passphrase, "--state", work / "state"], check=True,
-                           stdout=subprocess.DEVNULL)
-        spec = json.loads((model / "mlxguard.json").read_text())["inputs"][0]
-        shape = [extent if isinstance(extent, int) else extent["max"] for extent in spec["shape"]]
-        count = 1
-        for extent in shape:
-            count *= extent
-        body = work / "body.json"
-        body.write_text(json.dumps({"inputs": [{"name": spec["name"], "shape": shape, "datatype": "FP32",
-                                                "data": [round(0.01 * i % 1, 3) for i in range(count)]}]}))
+        model, body = prepare(work)
         servers = {}
         try:
             servers["mlxguard durable"] = start_mlxguard(work, model, "durable")

@@ -140,7 +140,7 @@ Result<void> add_mlx(std::string_view text, const std::string& root, Builder& bu
   const FileReader read = [&](const std::string&, std::uint64_t) -> Result<std::string> {
     return std::string(text);
   };
-  MLXGUARD_TRY_ASSIGN(const Inventory lock, read_requirements("main.lock", read, "main.lock"));
+  MLXGUARD_TRY_ASSIGN(const Inventory lock, read_requirements("run.lock", read, "run.lock"));
   for (const Component& pinned : lock.components) {
     if (pinned.name != "mlx" && pinned.name != "mlx-cpu") continue;
     Component& component = builder.component(pinned.purl);
