@@ -126,7 +126,8 @@ void define_sign_method(CLI::App& app, const Method& method, const Chosen& chose
     define_keyless(app);
   } else {
     define_hashing(app, *options);
-    options->passphrase.define(app);
+    Arguments arguments(app);
+    options->passphrase.define(arguments);
   }
   choose(app, chosen, options, compat_sign);
 }
@@ -239,7 +240,8 @@ void define_conformance(CLI::App& app, const Chosen& chosen) {
 
 }  // namespace
 
-void define_compat(CLI::App& app, const Chosen& chosen) {
+void define_compat(Arguments& arguments, const Chosen& chosen) {
+  CLI::App& app = arguments.native();  // aliases and leftovers, as the Python tool has them
   app.require_subcommand(1);
   define_model_signing(app, chosen);
   define_conformance(app, chosen);

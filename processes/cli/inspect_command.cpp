@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
+#include "arguments.h"
 #include "base/os_error.h"
 #include "commands.h"
 #include "inspect/report_writer.h"
@@ -175,7 +175,7 @@ Result<int> run(Session& session, const Inspect& options) {
 
 }  // namespace
 
-void define_inspect(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_inspect(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Inspect>();
   app.add_option("MODEL", options->model, "folder (or single file) of the model")->required();
   app.add_option("--sarif", options->sarif,

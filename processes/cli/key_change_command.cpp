@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard key rotate`, `key revoke` and `key accept`: what changes which keys may be relied on.
-#include <CLI/CLI.hpp>
 #include <memory>
 
+#include "arguments.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -283,9 +283,9 @@ Result<int> accept_file(Session& session, const std::string& file, record::Sink&
   return done;
 }
 
-void define_rotate(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_rotate(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<RotateOptions>();
-  CLI::App* rotate = app.add_subcommand("rotate", "replace a key by a new one; both sign that");
+  Arguments* rotate = app.add_subcommand("rotate", "replace a key by a new one; both sign that");
   rotate->add_option("OLD", options->old_name, "name of the key to replace")->required();
   rotate->add_option("NEW", options->new_name, "name of its successor, made if it is not there")
       ->required();
@@ -306,10 +306,10 @@ void define_rotate(CLI::App& app, const std::function<void(Action)>& chosen) {
 
 }  // namespace
 
-void define_key_changes(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_key_changes(Arguments& app, const std::function<void(Action)>& chosen) {
   define_rotate(app, chosen);
   const auto options = std::make_shared<RevokeOptions>();
-  CLI::App* revoke = app.add_subcommand("revoke", "trust nothing any more that a key signed");
+  Arguments* revoke = app.add_subcommand("revoke", "trust nothing any more that a key signed");
   revoke->add_option("KEY", options->key, "name, or fingerprint")->required();
   revoke->add_option("--reason", options->reason, "for people");
   revoke->add_option("--signed-by", options->signed_by,
@@ -322,7 +322,7 @@ void define_key_changes(CLI::App& app, const std::function<void(Action)>& chosen
     });
   });
   const auto file = std::make_shared<std::string>();
-  CLI::App* accept =
+  Arguments* accept =
       app.add_subcommand("accept", "take in a revocation list or a rotation from elsewhere");
   accept->add_option("FILE", *file, "revocations.json, or OLD.rotation")->required();
   accept->callback([=] {

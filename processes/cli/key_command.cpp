@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard key`: new, import, export. What lists keys is in key_list_command.cpp, what rotates and
 // revokes them in key_change_command.cpp.
-#include <CLI/CLI.hpp>
 #include <memory>
 
+#include "arguments.h"
 #include "codec/json.h"
 #include "crypto/key_store.h"
 #include "crypto/pkcs11_uri.h"
@@ -152,14 +152,14 @@ Result<int> export_key(Session& session, const std::string& name) {
   return 0;
 }
 
-void define_make(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_make(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<NewKeyOptions>();
-  CLI::App* make =
+  Arguments* make =
       app.add_subcommand("new", "make a key, encrypted with a passphrase, or on a token");
   make->add_option("NAME", options->name, "letters, digits, '.', '_', '-'")->required();
   make->add_option("--curve", options->curve, "p256 (default), p384 or p521");
   options->window.define(*make);
-  CLI::Option* token = make->add_option(
+  Argument* token = make->add_option(
       "--token", options->token_uri,
       "the key is on a PKCS#11 token: pkcs11:token=T;object=K?module-path=/path/module.so");
   make->add_flag("--generate", options->generate, "make the key on the token, not to leave it")
@@ -168,9 +168,9 @@ void define_make(CLI::App& app, const std::function<void(Action)>& chosen) {
   make->callback([=] { chosen([=](Session& session) { return make_key(session, *options); }); });
 }
 
-void define_import(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_import(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<NewKeyOptions>();
-  CLI::App* import = app.add_subcommand("import", "take in an encrypted private key (PKCS#8, PEM)");
+  Arguments* import = app.add_subcommand("import", "take in an encrypted private key (PKCS#8, PEM)");
   import->add_option("NAME", options->name, "letters, digits, '.', '_', '-'")->required();
   import->add_option("FILE", options->import_file, "the encrypted private key")->required();
   options->window.define(*import);
@@ -181,13 +181,13 @@ void define_import(CLI::App& app, const std::function<void(Action)>& chosen) {
 
 }  // namespace
 
-void define_key(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_key(Arguments& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   define_make(app, chosen);
   define_import(app, chosen);
   define_key_list(app, chosen);
   const auto name = std::make_shared<std::string>();
-  CLI::App* export_pem = app.add_subcommand("export", "print a public key as PEM");
+  Arguments* export_pem = app.add_subcommand("export", "print a public key as PEM");
   export_pem->add_option("NAME", *name, "name of the key")->required();
   export_pem->callback(
       [=] { chosen([=](Session& session) { return export_key(session, *name); }); });

@@ -3,11 +3,11 @@
 // on.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <memory>
 
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/key_store.h"
@@ -234,11 +234,11 @@ Result<int> show_key(Session& session, const std::string& name) {
 
 }  // namespace
 
-void define_key_list(CLI::App& app, const std::function<void(Action)>& chosen) {
-  CLI::App* list = app.add_subcommand("list", "list the keys here: state, age, uses, expiry");
+void define_key_list(Arguments& app, const std::function<void(Action)>& chosen) {
+  Arguments* list = app.add_subcommand("list", "list the keys here: state, age, uses, expiry");
   list->callback([=] { chosen(list_keys); });
   const auto name = std::make_shared<std::string>();
-  CLI::App* show = app.add_subcommand("show", "all that is known about one key");
+  Arguments* show = app.add_subcommand("show", "all that is known about one key");
   show->add_option("NAME", *name, "name of the key")->required();
   show->callback([=] { chosen([=](Session& session) { return show_key(session, *name); }); });
 }

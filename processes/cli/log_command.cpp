@@ -5,13 +5,13 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <memory>
 #include <optional>
 
+#include "arguments.h"
 #include "base/unique_fd.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -299,10 +299,10 @@ Result<int> verify(Session& session, const Verify& options) {
 
 }  // namespace
 
-void define_log(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_log(Arguments& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   const auto query_options = std::make_shared<Query>();
-  CLI::App* ask =
+  Arguments* ask =
       app.add_subcommand("query", "events by what they say, newest first");
   ask->add_option("--since", query_options->since,
                   "1h, 7d, or UTC: 2026-01-31 or 2026-01-31T12:00:00Z");
@@ -326,13 +326,13 @@ void define_log(CLI::App& app, const std::function<void(Action)>& chosen) {
   ask->callback([=] { chosen([=](Session& session) { return query(session, *query_options); }); });
 
   const auto tail_options = std::make_shared<Tail>();
-  CLI::App* last = app.add_subcommand("tail", "the last events");
+  Arguments* last = app.add_subcommand("tail", "the last events");
   last->add_option("-n", tail_options->count, "how many (20)");
   last->add_flag("-f,--follow", tail_options->follow, "go on until Ctrl-C");
   last->callback([=] { chosen([=](Session& session) { return tail(session, *tail_options); }); });
 
   const auto verify_options = std::make_shared<Verify>();
-  CLI::App* check =
+  Arguments* check =
       app.add_subcommand("verify", "prove that nothing was changed, removed or reordered");
   check->add_option("--public-key", verify_options->public_key, "the log's vkey, kept elsewhere");
   check->add_option("--previous-checkpoint", verify_options->previous_checkpoint,

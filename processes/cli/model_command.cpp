@@ -2,10 +2,10 @@
 // `mlxguard model`: the store of verified models. What is in it is loaded as store:NAME.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/model_store.h"
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "commands.h"
@@ -135,10 +135,10 @@ Result<int> verify(Session& session, const std::string& name) {
 
 }  // namespace
 
-void define_model(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_model(Arguments& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   const auto options = std::make_shared<AddModel>();
-  CLI::App* added =
+  Arguments* added =
       app.add_subcommand("add", "verify a model and keep it, read-only, in the store");
   added->add_option("MODEL", options->path, "folder (or single file) of the model")->required();
   added->add_option("--name", options->name, "in the store (default: the folder's name)");
@@ -149,14 +149,14 @@ void define_model(CLI::App& app, const std::function<void(Action)>& chosen) {
                    "PEM key to trust, besides those in the key folder")
       ->allow_extra_args(false);
   added->callback([=] { chosen([=](Session& session) { return add(session, *options); }); });
-  CLI::App* listed = app.add_subcommand("list", "the models in the store");
+  Arguments* listed = app.add_subcommand("list", "the models in the store");
   listed->callback([=] { chosen([](Session& session) { return list(session); }); });
   const auto name = std::make_shared<std::string>();
-  CLI::App* removed = app.add_subcommand("remove", "take a model out of the store");
+  Arguments* removed = app.add_subcommand("remove", "take a model out of the store");
   removed->add_option("NAME", *name, "name or digest")->required();
   removed->callback([=] { chosen([=](Session& session) { return remove(session, *name); }); });
   const auto which = std::make_shared<std::string>();
-  CLI::App* verified =
+  Arguments* verified =
       app.add_subcommand("verify", "hash a stored model again, and renew its receipt");
   verified->add_option("NAME", *which, "name or digest")->required();
   verified->callback([=] { chosen([=](Session& session) { return verify(session, *which); }); });

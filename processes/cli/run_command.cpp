@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <thread>
 
 #include "admission/model_line.h"
+#include "arguments.h"
 #include "base/os_error.h"
 #include "call/blocking_client.h"
 #include "codec/json.h"
@@ -217,7 +217,7 @@ Result<int> run(Session& session, const Run& options) {
 
 }  // namespace
 
-void define_run(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_run(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Run>();
   app.add_option("MODEL", options->model, "signed folder of the model")->required();
   app.add_option(

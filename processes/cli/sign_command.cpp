@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/sign_line.h"
+#include "arguments.h"
 #include "artifact/local_mac.h"
 #include "codec/json.h"
 #include "commands.h"
@@ -88,7 +88,7 @@ Result<int> sign(Session& session, const Sign& options) {
 
 }  // namespace
 
-void define_sign(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_sign(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Sign>();
   app.add_option("MODEL", options->model, "folder (or single file) of the model")->required();
   app.add_option("--key", options->key, "name of the signing key")->required();
@@ -102,17 +102,17 @@ void define_sign(CLI::App& app, const std::function<void(Action)>& chosen) {
       ->allow_extra_args(false);
   auto* hash =
       app.add_option("--hash", options->hash, "sha256 (default), blake2b or blake3 (fastest)")
-          ->check(CLI::IsMember({"sha256", "blake2b", "blake3"}));
+          ->one_of({"sha256", "blake2b", "blake3"});
   auto* shards =
       app.add_option("--shard-size", options->shard_bytes,
                      "sign pieces of files, of this size (64MB), that are hashed in parallel")
-          ->transform(CLI::AsSizeValue(false));
+          ->as_size();
   auto* ignore =
       app.add_option("--ignore", options->ignored, "path in the model that is not signed")
           ->allow_extra_args(false);
   auto* links = app.add_flag("--follow-links", options->follow_links,
                              "sign what symbolic links inside the model point to");
-  for (CLI::Option* first : {hash, shards, ignore, links}) add->excludes(first);
+  for (Argument* first : {hash, shards, ignore, links}) add->excludes(first);
   app.add_flag("--hash-again", options->hash_again,
                "hash files too that did not change since they were signed here");
   options->passphrase.define(app);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard trust add`, `trust remove` and `trust sign`: changes of trust.toml, on record first,
 // atomic, and signed again where the policy is signed.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/key_store.h"
@@ -262,18 +262,18 @@ Result<int> sign(Session& session, const RootOptions& root, const std::string& e
   return 0;
 }
 
-void define_root(CLI::App& app, RootOptions& root, const char* option, const char* meaning) {
+void define_root(Arguments& app, RootOptions& root, const char* option, const char* meaning) {
   app.add_option(option, root.key, meaning);
   root.passphrase.define(app);
 }
 
-void define_add(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_add(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<AddOptions>();
-  const auto texts = [](CLI::App* to, const char* name, std::vector<std::string>& target,
+  const auto texts = [](Arguments* to, const char* name, std::vector<std::string>& target,
                         const char* meaning) {
     to->add_option(name, target, meaning)->allow_extra_args(false);
   };
-  CLI::App* add_app = app.add_subcommand("add", "trust a source of models, and who signs for it");
+  Arguments* add_app = app.add_subcommand("add", "trust a source of models, and who signs for it");
   add_app->add_option("NAME", options->name, "of the source: letters, digits, '.', '_', '-'")
       ->required();
   texts(add_app, "--path", options->paths, "folder: every model in or below it");
@@ -317,11 +317,11 @@ void define_add(CLI::App& app, const std::function<void(Action)>& chosen) {
 
 }  // namespace
 
-void define_trust_changes(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_trust_changes(Arguments& app, const std::function<void(Action)>& chosen) {
   define_add(app, chosen);
   const auto name = std::make_shared<std::string>();
   const auto root = std::make_shared<RootOptions>();
-  CLI::App* removed = app.add_subcommand("remove", "trust a source no more");
+  Arguments* removed = app.add_subcommand("remove", "trust a source no more");
   removed->add_option("NAME", *name, "of the source")->required();
   define_root(*removed, *root, "--root-key", "key that signs the policy, if it is signed");
   removed->callback([=] {
@@ -332,7 +332,7 @@ void define_trust_changes(CLI::App& app, const std::function<void(Action)>& chos
   });
   const auto signing = std::make_shared<RootOptions>();
   const auto expires = std::make_shared<std::string>();
-  CLI::App* sign_app = app.add_subcommand("sign", "sign the policy with its root key");
+  Arguments* sign_app = app.add_subcommand("sign", "sign the policy with its root key");
   define_root(*sign_app, *signing, "--key", "name of the root key");
   sign_app->get_option("--key")->required();
   sign_app->add_option("--expires", *expires, "when the policy expires (UTC); needed once");

@@ -2,10 +2,10 @@
 // `mlxguard trust check` and `trust list`: what the policy says, in words.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/trust_check.h"
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "judgement_output.h"
@@ -243,13 +243,14 @@ std::string describe_signer(const trust::SignerRule& signer, const trust::KeyRin
   return signer.identity + " by authority " + signer.authority_digest.substr(0, 8);
 }
 
-void define_trust(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_trust(Arguments& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   define_trust_changes(app, chosen);
-  CLI::App* listed = app.add_subcommand("list", "the sources of the policy, and what each demands");
+  Arguments* listed =
+      app.add_subcommand("list", "the sources of the policy, and what each demands");
   listed->callback([=] { chosen([](Session& session) { return list(session); }); });
   const auto options = std::make_shared<CheckOptions>();
-  CLI::App* checked = app.add_subcommand(
+  Arguments* checked = app.add_subcommand(
       "check", "say in words which rule a model matches, and how each condition ends");
   checked->add_option("MODEL", options->model, "folder, single file, or store:NAME")->required();
   checked->add_option("--hf", options->hugging_face,

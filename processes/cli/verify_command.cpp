@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/model_line.h"
+#include "arguments.h"
 #include "codec/json.h"
 #include "commands.h"
 #include "judgement_output.h"
@@ -111,7 +111,7 @@ Result<int> verify(Session& session, const Verify& options) {
 
 }  // namespace
 
-void define_verify(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_verify(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Verify>();
   app.add_option("MODEL", options->model, "folder (or single file) of the model")->required();
   app.add_option("--public-key", options->public_keys,

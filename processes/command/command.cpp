@@ -6,8 +6,10 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 
+#include "arguments.h"
 #include "crypto/secret.h"
 #include "output.h"
 
@@ -60,10 +62,13 @@ int run_command_line(const Program& program, int argc, char** argv) {
   CommonOptions common;
   const auto chosen = [&](Action picked) { action = std::move(picked); };
   const std::string_view wanted = argc > 1 ? argv[1] : "";
+  std::deque<Arguments> defined;
   for (const Command& command : program.commands) {
     CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.meaning));
     // The options of every command at each start would take longer than most commands do.
-    if (command.define != nullptr && command.name == wanted) command.define(*sub, chosen);
+    if (command.define != nullptr && command.name == wanted) {
+      command.define(defined.emplace_back(*sub), chosen);
+    }
   }
   add_common(app, common);
   try {

@@ -8,12 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "arguments.h"
 #include "base/result.h"
 #include "session.h"
-
-namespace CLI {
-class App;
-}
 
 namespace mlxguard::cli {
 
@@ -22,7 +19,7 @@ namespace mlxguard::cli {
 using Action = std::function<Result<int>(Session&)>;
 
 /// Adds a command's options to `app` and calls `chosen` with its action when the user picked it.
-using Define = void (*)(CLI::App& app, const std::function<void(Action)>& chosen);
+using Define = void (*)(Arguments& app, const std::function<void(Action)>& chosen);
 
 struct Command {
   std::string_view name;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "key_options.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "arguments.h"
 #include "codec/text.h"
 
 namespace mlxguard::cli {
@@ -66,8 +66,8 @@ std::string date_text(WallTime time) {
   return text;
 }
 
-void WindowOptions::define(CLI::App& app) {
-  CLI::Option* lifetime =
+void WindowOptions::define(Arguments& app) {
+  Argument* lifetime =
       app.add_option("--valid-for", valid_for, "lifetime, such as 365d, 12h, 2y (default: no end)");
   app.add_option("--valid-from", valid_from, "the key is not valid before this date (UTC)");
   app.add_option("--valid-until", valid_until, "last day, or moment, of its validity (UTC)")

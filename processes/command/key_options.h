@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "arguments.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "command.h"
@@ -32,7 +33,7 @@ struct WindowOptions {
   std::string valid_from;
   std::string valid_until;
 
-  void define(CLI::App& app);
+  void define(Arguments& app);
   /// `name`, `curve` and the window; `now` is when it was made.
   [[nodiscard]] Result<trust::NewKey> make(std::string name, crypto::Curve curve,
                                            WallTime now) const;
@@ -46,8 +47,8 @@ struct WindowOptions {
                                    const crypto::EcPublicKey& key, std::string_view what_for);
 
 /// The subcommands of key_list_command.cpp and key_change_command.cpp.
-void define_key_list(CLI::App& app, const std::function<void(Action)>& chosen);
-void define_key_changes(CLI::App& app, const std::function<void(Action)>& chosen);
+void define_key_list(Arguments& app, const std::function<void(Action)>& chosen);
+void define_key_changes(Arguments& app, const std::function<void(Action)>& chosen);
 
 /// The key ring of a session: its key folder and the configured public keys.
 [[nodiscard]] Result<trust::KeyRing> load_ring(const Session& session);

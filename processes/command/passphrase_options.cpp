@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "passphrase_options.h"
 
-#include <CLI/CLI.hpp>
+#include "arguments.h"
+
 
 namespace mlxguard::cli {
 namespace {
@@ -10,10 +11,10 @@ constexpr double kTokenTimeoutMaxS = 3600;
 
 }  // namespace
 
-void PassphraseOptions::define(CLI::App& app) {
-  CLI::Option* from_fd = app.add_option("--passphrase-fd,--pin-fd", fd,
+void PassphraseOptions::define(Arguments& app) {
+  Argument* from_fd = app.add_option("--passphrase-fd,--pin-fd", fd,
                                         "read the passphrase or PIN from this descriptor");
-  CLI::Option* from_file = app.add_option("--passphrase-file,--pin-file", file,
+  Argument* from_file = app.add_option("--passphrase-file,--pin-file", file,
                                           "read the passphrase or PIN from this file (mode 600)")
                                ->excludes(from_fd);
   app.add_option("--passphrase-agent,--pin-agent", agent,
@@ -22,13 +23,13 @@ void PassphraseOptions::define(CLI::App& app) {
       ->excludes(from_file);
   app.add_option("--token-timeout", token_timeout_s,
                  "seconds that a token's module may take for an answer")
-      ->check(CLI::Range(0.1, kTokenTimeoutMaxS));
+      ->in_range(0.1, kTokenTimeoutMaxS);
 }
 
-void PassphraseOptions::define_new(CLI::App& app) {
-  CLI::Option* from_fd = app.add_option("--new-passphrase-fd,--new-pin-fd", fd,
+void PassphraseOptions::define_new(Arguments& app) {
+  Argument* from_fd = app.add_option("--new-passphrase-fd,--new-pin-fd", fd,
                                         "the same for the new key, from this descriptor");
-  CLI::Option* from_file = app.add_option("--new-passphrase-file,--new-pin-file", file,
+  Argument* from_file = app.add_option("--new-passphrase-file,--new-pin-file", file,
                                           "the same for the new key, from this file (mode 600)")
                                ->excludes(from_fd);
   app.add_option("--new-passphrase-agent,--new-pin-agent", agent,

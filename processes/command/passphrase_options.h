@@ -6,13 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "arguments.h"
 #include "base/result.h"
 #include "crypto/passphrase.h"
 #include "trust/key_actions.h"
-
-namespace CLI {
-class App;
-}
 
 namespace mlxguard::cli {
 
@@ -23,9 +20,9 @@ struct PassphraseOptions {
   double token_timeout_s = 30;
 
   /// --passphrase-fd, --passphrase-file, --passphrase-agent (with --pin-... for the same).
-  void define(CLI::App& app);
+  void define(Arguments& app);
   /// --new-passphrase-fd and so on: for the second key of a command.
-  void define_new(CLI::App& app);
+  void define_new(Arguments& app);
   /// True if an option says where from; else the terminal is asked.
   [[nodiscard]] bool given() const { return fd.has_value() || !file.empty() || !agent.empty(); }
 

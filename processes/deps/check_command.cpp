@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 
+#include "arguments.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
 #include "codec/json.h"
@@ -206,7 +206,7 @@ Result<int> run(Session& session, const Options& options) {
 
 }  // namespace
 
-void define_deps_check(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_check(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   app.add_option("LOCK", options->lock,
                  "pylock.toml, requirements with hashes, uv.lock or poetry.lock")

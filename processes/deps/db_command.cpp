@@ -3,12 +3,12 @@
 // the database in one step, or leaves it.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <memory>
 
 #include "advisories/source.h"
 #include "advisories/vex.h"
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/ec_key.h"
@@ -159,9 +159,9 @@ Result<int> status(Session& session) {
 
 }  // namespace
 
-void define_deps_db(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_db(Arguments& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
-  CLI::App* updating =
+  Arguments* updating =
       app.add_subcommand("update", "take advisories over from a file, folder or URL");
   auto options = std::make_shared<UpdateOptions>();
   updating->add_option("--from", options->from,
@@ -172,7 +172,7 @@ void define_deps_db(CLI::App& app, const std::function<void(Action)>& chosen) {
   updating->add_option("--feed-key", options->feed_key, "the feed's public key (PEM)");
   updating->add_option("--kev", options->kev, "CISA's catalog of exploited vulnerabilities (JSON)");
   updating->callback([=] { chosen([=](Session& session) { return update(session, *options); }); });
-  CLI::App* showing = app.add_subcommand("status", "what the database holds, and how old it is");
+  Arguments* showing = app.add_subcommand("status", "what the database holds, and how old it is");
   showing->callback([=] { chosen(status); });
   define_deps_feed(app, chosen);
 }

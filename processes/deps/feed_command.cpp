@@ -3,10 +3,10 @@
 // them over with `deps db update --feed`.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "advisories/source.h"
+#include "arguments.h"
 #include "codec/json.h"
 #include "crypto/key_store.h"
 #include "deps_commands.h"
@@ -51,14 +51,14 @@ Result<int> sign_feed(Session& session, const FeedOptions& options, record::Sink
 
 }  // namespace
 
-void define_deps_feed(CLI::App& app, const std::function<void(Action)>& chosen) {
-  CLI::App* sub = app.add_subcommand("sign-feed", "sign advisories of your own as a feed");
+void define_deps_feed(Arguments& app, const std::function<void(Action)>& chosen) {
+  Arguments* sub = app.add_subcommand("sign-feed", "sign advisories of your own as a feed");
   const auto options = std::make_shared<FeedOptions>();
   sub->add_option("--from", options->from, "folder of OSV records, JSON or YAML")->required();
   sub->add_option("-o,--output", options->out, "the feed")->required();
   sub->add_option("--version-number", options->version, "rises with each feed")
       ->required()
-      ->check(CLI::PositiveNumber);
+      ->positive();
   sub->add_option("--key", options->key, "name of the signing key")->required();
   options->passphrase.define(*sub);
   sub->callback([=] {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "admission/model_line.h"
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/key_store.h"
@@ -182,7 +182,7 @@ Result<int> run(Session& session, const Options& options) {
 
 }  // namespace
 
-void define_deps_inventory(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_inventory(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   app.add_option(
       "TARGET", options->target,

@@ -3,12 +3,12 @@
 // are those of the index's files: what is installed does not tell them.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
 
+#include "arguments.h"
 #include "codec/json.h"
 #include "deps_commands.h"
 #include "inventory/builder.h"
@@ -249,7 +249,7 @@ Result<int> run(Session& session, const Options& given) {
 
 }  // namespace
 
-void define_deps_lock(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_lock(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   options->resolver.python.clear();
   app.add_option("TARGET", options->target,

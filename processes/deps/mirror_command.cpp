@@ -3,10 +3,10 @@
 // The mirror itself is mlxguard-mirror; main.cpp becomes it for `deps mirror serve`.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 
+#include "arguments.h"
 #include "codec/json.h"
 #include "deps_commands.h"
 #include "mirror/operator_list.h"
@@ -115,9 +115,9 @@ Result<int> say(Session& session, const SayOptions& options, mirror::OperatorAct
   return 0;
 }
 
-void define_say(CLI::App& mirror, const char* name, const char* meaning,
+void define_say(Arguments& mirror, const char* name, const char* meaning,
                 mirror::OperatorAction action, const std::function<void(Action)>& chosen) {
-  CLI::App* sub = mirror.add_subcommand(name, meaning);
+  Arguments* sub = mirror.add_subcommand(name, meaning);
   auto options = std::make_shared<SayOptions>();
   sub->add_option("selector", options->selector, "NAME, NAME==VERSION or sha256:HEX")->required();
   sub->add_option("--reason", options->reason, "why; kept in the event log")->required();
@@ -126,13 +126,13 @@ void define_say(CLI::App& mirror, const char* name, const char* meaning,
 
 }  // namespace
 
-void define_deps_mirror(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_mirror(Arguments& app, const std::function<void(Action)>& chosen) {
   app.require_subcommand(1);
   app.add_subcommand("serve", "a package index for pip and uv that scans before it serves");
-  CLI::App* listing = app.add_subcommand("list", "what was served, held and blocked, and why");
+  Arguments* listing = app.add_subcommand("list", "what was served, held and blocked, and why");
   auto options = std::make_shared<ListOptions>();
   listing->add_option("--action", options->action, "only these")
-      ->check(CLI::IsMember({"served", "held", "blocked"}));
+      ->one_of({"served", "held", "blocked"});
   listing->callback([=] { chosen([=](Session& session) { return list(session, *options); }); });
   define_say(app, "quarantine", "never serve a package, a release or a file",
              mirror::OperatorAction::kQuarantine, chosen);

@@ -3,10 +3,10 @@
 // vulnerability, a file that differs from RECORD, or what could not be told.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
+#include "arguments.h"
 #include "deps_commands.h"
 #include "inventory/files.h"
 #include "inventory/read.h"
@@ -117,7 +117,7 @@ Result<int> scan(Session& session, const Options& options) {
 
 }  // namespace
 
-void define_deps_scan(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_scan(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   app.add_option("TARGET", options->target,
                  "environment, project, wheel, lock file or SBOM (default: this folder)");

@@ -4,11 +4,11 @@
 // again before it is told.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 #include <memory>
 
+#include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "deps_commands.h"
@@ -324,7 +324,7 @@ Result<int> run(Session& session, const Options& given) {
 
 }  // namespace
 
-void define_deps_updates(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_updates(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   options->resolver.tool = "uv";
   options->resolver.python.clear();

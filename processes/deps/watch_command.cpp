@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <set>
 
 #include "advisories/database.h"
+#include "arguments.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -249,7 +249,7 @@ Result<int> run(Session& session, const Options& options) {
 
 }  // namespace
 
-void define_deps_watch(CLI::App& app, const std::function<void(Action)>& chosen) {
+void define_deps_watch(Arguments& app, const std::function<void(Action)>& chosen) {
   const auto options = std::make_shared<Options>();
   app.add_option("TARGET", options->target, "what deps scan takes (the current folder)");
   app.add_option("--interval", options->interval,
