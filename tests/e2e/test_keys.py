@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlxguard key`: made encrypted, kept private, never overwritten."""
 import os
+import re
 import pty
 import stat
 import subprocess
@@ -11,15 +12,17 @@ from conftest import BIN, PASSPHRASE
 
 
 def test_new_key_is_encrypted_private_and_opens_with_openssl(cli):
-    private = cli.state / "keys/signer.key"
+    cli.ok("key", "new", "made", "--passphrase-file", cli.passphrase_file)
+    private = cli.state / "keys/made.key"
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert stat.S_IMODE((cli.state / "keys").stat().st_mode) == 0o700
     assert private.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
     shown = subprocess.run(["openssl", "pkey", "-in", private, "-passin", f"pass:{PASSPHRASE}", "-pubout"],
                            capture_output=True, text=True, check=True)
-    assert shown.stdout == (cli.state / "keys/signer.pub").read_text()
+    assert shown.stdout == (cli.state / "keys/made.pub").read_text()
     parsed = subprocess.run(["openssl", "asn1parse", "-in", private], capture_output=True, text=True, check=True).stdout
     assert "scrypt" in parsed
+    assert re.findall(r"INTEGER +:([0-9A-F]+)", parsed)[-3:] == ["4000", "08", "08"]  # N, r, p (ADR 2)
     assert "aes-256-cbc" in parsed
 
 
