@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "arguments.h"
+#include "base/file.h"
 #include "base/os_error.h"
 #include "commands.h"
 #include "inspect/report_writer.h"
@@ -94,13 +95,7 @@ void show(const Output& output, const Report& report, double milliseconds) {
 Result<void> write_file(const std::string& path, std::string_view text) {
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!file.is_open()) return os_error("create", path);
-  while (!text.empty()) {
-    const ssize_t count = ::write(file.get(), text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("write", path);
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return {};
+  return write_all(file.get(), text, path);
 }
 
 Result<void> write_event(Session& session, const Report& report) {

@@ -7,11 +7,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <memory>
 #include <optional>
 
 #include "arguments.h"
+#include "base/file.h"
+#include "base/limits.h"
 #include "base/unique_fd.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -230,12 +231,6 @@ Result<int> tail(Session& session, const Tail& options) {
   }
 }
 
-Result<std::string> read_text(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return make_error(ErrorCode::kNotFound, "cannot read " + file).about(file);
-  return std::string(std::istreambuf_iterator<char>(stream), {});
-}
-
 void show_report(const Session& session, const log::VerifyReport& report) {
   const Output& output = session.output();
   codec::JsonWriter json;
@@ -277,12 +272,15 @@ Result<int> verify(Session& session, const Verify& options) {
     verify_options.public_key = key->public_key();
   }
   if (!options.public_key.empty()) {
-    MLXGUARD_TRY_ASSIGN(const std::string text, read_text(options.public_key));
+    MLXGUARD_TRY_ASSIGN(const std::string text,
+                        read_file(options.public_key, limits::kKeyFileBytesMax));
     MLXGUARD_TRY_ASSIGN(const auto named, log::VerifierKey::parse(text));
     verify_options.public_key = named.key;
   }
   if (!options.previous_checkpoint.empty()) {
-    MLXGUARD_TRY_ASSIGN(verify_options.previous_checkpoint, read_text(options.previous_checkpoint));
+    MLXGUARD_TRY_ASSIGN(
+        verify_options.previous_checkpoint,
+        read_file(options.previous_checkpoint, limits::kCheckpointBytesMax));
   }
   MLXGUARD_TRY_ASSIGN(const log::VerifyReport report,
                       log::verify_log(log::log_folder(state), verify_options));

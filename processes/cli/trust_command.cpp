@@ -6,6 +6,7 @@
 
 #include "admission/trust_check.h"
 #include "arguments.h"
+#include "base/ascii.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "judgement_output.h"
@@ -22,12 +23,6 @@ struct CheckOptions {
 };
 
 std::string moment(WallTime time) { return codec::to_rfc3339(time.time_since_epoch().count()); }
-
-std::string joined(const std::vector<std::string>& list) {
-  std::string text;
-  for (const std::string& item : list) text += (text.empty() ? "" : ", ") + item;
-  return text;
-}
 
 void write_policy(codec::JsonWriter& json, const trust::Policy& policy,
                   const trust::PolicyPlaces& places) {

@@ -8,8 +8,10 @@
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
+#include <iostream>
 
 #include "arguments.h"
+#include "base/file.h"
 #include "crypto/secret.h"
 #include "output.h"
 
@@ -31,9 +33,34 @@ int finish(Session& session, Result<int> ended) {
         "the limit (ulimit -l) to 1024 or more");
   }
   if (auto closed = session.close(); !closed && ended) ended = std::move(closed).error();
+  if (ended) {
+    if (auto printed = finish_standard_output(); !printed) ended = std::move(printed).error();
+  }
   if (ended) return *ended;
   session.output().error(ended.error());
   return exit_status_of(ended.error());
+}
+
+/// What a command throws is a defect of ours or of a library; it ends the command like any error.
+Result<int> carry_out(const Action& action, Session& session) {
+  try {
+    return action(session);
+  } catch (const std::exception& problem) {
+    return make_error(ErrorCode::kInternal,
+                      "an unexpected exception: " + std::string(problem.what()))
+        .hinting("this is a defect of mlxguard; please report it with the command that you ran");
+  }
+}
+
+/// Prints a help or version text. Like a command, it fails if the text cannot be written.
+int print_text(const CLI::App& app, const CLI::Error& text) {
+  const int status = app.exit(text);
+  std::cout.flush();
+  auto printed = finish_standard_output();
+  if (printed && std::cout.good()) return status;
+  if (printed) printed = make_error(ErrorCode::kIo, "standard output could not be written");
+  Output({false, color_allowed()}).error(printed.error());
+  return exit_status_of(printed.error());
 }
 
 /// Options of every command are added to the innermost commands, where users write them.
@@ -74,11 +101,11 @@ int run_command_line(const Program& program, int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+    return print_text(app, help);
   } catch (const CLI::CallForAllHelp& help) {
-    return app.exit(help);
+    return print_text(app, help);
   } catch (const CLI::CallForVersion& version) {
-    return app.exit(version);
+    return print_text(app, version);
   } catch (const CLI::ParseError& problem) {
     Output({common.json, color_allowed()})
         .error(make_error(ErrorCode::kUsage, problem.what()).hinting(program.name + " --help"));
@@ -87,7 +114,7 @@ int run_command_line(const Program& program, int argc, char** argv) {
   const config::Environment environment{environment_value("XDG_STATE_HOME"),
                                         environment_value("HOME"), ::geteuid() == 0};
   Session session(common, environment, color_allowed());
-  return finish(session, action(session));
+  return finish(session, carry_out(action, session));
 }
 
 int become(const char* program, char** argv) {

@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 
 #include <cstring>
-#include <fstream>
+#include <sstream>
 
+#include "base/file.h"
+#include "base/limits.h"
 #include "base/os_error.h"
 
 namespace mlxguard::mirror {
@@ -87,7 +89,8 @@ Result<std::vector<crypto::Sha256Digest>> load_api_keys(const std::filesystem::p
         .about(file.string())
         .hinting("chmod 600 it");
   }
-  std::ifstream stream(file);
+  MLXGUARD_TRY_ASSIGN(const std::string text, read_file(file, limits::kKeyFileBytesMax));
+  std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) {
     while (!line.empty() && static_cast<unsigned char>(line.back()) <= ' ') line.pop_back();
     if (line.empty() || line[0] == '#') continue;

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/file.h"
 #include "base/os_error.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -112,18 +113,20 @@ record::Event start_event(const ServeOptions& options, const Scanner& scanner,
   return event;
 }
 
-void print_ready(const ServeOptions& options, const Scanner& scanner, const std::string& url,
-                 const std::string& isolation) {
+Result<void> print_ready(const ServeOptions& options, const Scanner& scanner,
+                         const std::string& url, const std::string& isolation) {
   if (options.json) {
     codec::JsonWriter json;
     json.begin_object().field("url", url).field("index_url", url + "/simple/");
     json.field("scanner", scanner.description()).field("pid", std::int64_t{::getpid()});
     json.key("isolation").raw(isolation).end_object();
-    return print(stdout, json.text());
+    print(stdout, json.text());
+    return finish_standard_output();
   }
   print(stdout, "mirror on " + url + "/simple/ in front of " + options.upstream.text());
   print(stdout, "  " + scanner.description());
   print(stdout, "  pip install --index-url " + url + "/simple/ NAME");
+  return finish_standard_output();
 }
 
 std::string url_of(const ServeOptions& options, std::uint16_t port) {
@@ -189,7 +192,7 @@ Result<void> serve(const ServeOptions& options) {
     drain_timer.expires_after(kDrainTime);
     drain_timer.async_wait([&io](boost::system::error_code) { io.stop(); });
   });
-  print_ready(options, scanner, url, to_json(isolation));
+  MLXGUARD_TRY(print_ready(options, scanner, url, to_json(isolation)));
   io.run();
   pool.stop();
   pool.join();
@@ -220,7 +223,8 @@ int main(int argc, char** argv) {
   if (!parsed) return fail(parsed.error(), json);
   if (!parsed->options) {
     std::fputs(parsed->text.c_str(), stdout);
-    return 0;
+    const auto printed = finish_standard_output();
+    return printed ? 0 : fail(printed.error(), false);
   }
   const auto served = serve(*parsed->options);
   return served ? 0 : fail(served.error(), json);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "admission/model_record.h"
+#include "base/ascii.h"
 #include "codec/text.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
@@ -25,8 +26,7 @@ using signature::VerifyReport;
 Result<void> check_store_name(const std::string& name) {
   constexpr std::size_t kBytesMax = 128;
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
+    return is_ascii_alphanumeric(c) || c == '.' || c == '_' || c == '-';
   });
   const bool like_digest =
       name.size() >= 8 && name.find_first_not_of("0123456789abcdef") == std::string::npos;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -121,11 +122,7 @@ Result<Affected> read_affected(JsonValue one) {
 /// In any capitals, with any suffix: the schema knows one spelling, and a record in another one
 /// would be passed over in silence.
 bool is_pypi(std::string_view ecosystem) {
-  constexpr std::string_view kName = "pypi";
-  const std::string_view bare = ecosystem.substr(0, ecosystem.find(':'));
-  return std::equal(bare.begin(), bare.end(), kName.begin(), kName.end(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
+  return equals_ignoring_case(ecosystem.substr(0, ecosystem.find(':')), "pypi");
 }
 
 /// The advisory's own page before any other reference.

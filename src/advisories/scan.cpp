@@ -7,6 +7,7 @@
 
 #include "advisories/cvss.h"
 #include "advisories/match.h"
+#include "base/ascii.h"
 #include "inventory/builder.h"
 #include "packaging/version.h"
 
@@ -31,16 +32,11 @@ void sort_versions(std::vector<std::string>& texts) {
       });
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
 Rating rate_of(const Severity& severity) {
   Rating rating{severity.source, severity.text, std::nullopt, {}};
   if (severity.type == "word") {
-    rating.rating = lower(severity.text) == "moderate" ? "medium" : lower(severity.text);
+    const std::string word = ascii_lower(severity.text);
+    rating.rating = word == "moderate" ? "medium" : word;
     return rating;
   }
   rating.score = cvss_score(severity.text);

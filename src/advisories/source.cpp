@@ -86,7 +86,7 @@ Result<std::string> digest_of(int fd) {
 
 Result<void> check_digest(const fs::path& from, const std::string& expected,
                           const std::string& found) {
-  if (expected.empty() || packaging::to_lower(expected) == found) return {};
+  if (expected.empty() || ascii_lower(expected) == found) return {};
   return make_error(ErrorCode::kAdvisoryDigest,
                     "the advisory file has another digest than expected")
       .about(from.string())

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/file.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
 #include "codec/text.h"
@@ -149,20 +150,7 @@ Result<void> replace_file(const fs::path& path, std::string_view text) {
 }
 
 Result<std::string> read_file(const fs::path& path, std::size_t bytes_max) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.is_open()) return os_error("open", path.string());
-  std::string text;
-  std::array<char, 65536> buffer{};
-  for (;;) {
-    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("read", path.string());
-    if (count == 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > bytes_max) {
-      return make_error(ErrorCode::kTooLarge, "expected a smaller file").about(path.string());
-    }
-  }
+  return mlxguard::read_file(path, bytes_max, FileKind::kRegular, Links::kRefuse);
 }
 
 }  // namespace mlxguard::artifact

@@ -12,6 +12,7 @@
 
 #include "artifact/safe_open.h"
 #include "base/limits.h"
+#include "base/file.h"
 #include "base/os_error.h"
 #include "codec/text.h"
 
@@ -228,20 +229,7 @@ Result<UniqueFd> ModelFolder::open_file(const std::string& name) const {
 Result<std::string> ModelFolder::read_small(std::string_view name, std::size_t bytes_max) const {
   MLXGUARD_CHECK(!single_file_);
   MLXGUARD_TRY_ASSIGN(const UniqueFd fd, open_regular(root_.get(), std::string(name)));
-  std::string text;
-  std::vector<char> buffer(1 << 16);
-  for (;;) {
-    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("read", name);
-    if (count == 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > bytes_max) {
-      return make_error(ErrorCode::kTooLarge,
-                        "expected at most " + std::to_string(bytes_max) + " bytes")
-          .about(std::string(name));
-    }
-  }
+  return read_to_end(fd.get(), bytes_max, name);
 }
 
 Result<std::vector<std::uint8_t>> ModelFolder::read_head(const std::string& name,

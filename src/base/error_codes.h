@@ -19,12 +19,12 @@ enum class ExitClass : std::uint8_t {
 // clang-format off
 #define MLXGUARD_ERROR_TABLE(X)                                                                          \
   /* 1xx: the machine and its files */                                                                   \
-  X(100, kIo,                    "io.failed",                   kFailed,  "an operating-system call failed") \
+  X(100, kIo,                    "io.failed",                   kFailed,  "the operating system could not do what was asked") \
   X(101, kNotFound,              "io.not_found",                kFailed,  "the named file or folder does not exist") \
   X(102, kPermission,            "io.permission",               kFailed,  "the operating system denies access") \
   X(103, kNoSpace,               "io.no_space",                 kFailed,  "the disk is full or over quota") \
   X(104, kAlreadyExists,         "io.already_exists",           kUsage,   "the file to create exists already") \
-  X(105, kTooLarge,              "input.too_large",             kRefused, "input exceeds a bound of base/limits.h") \
+  X(105, kTooLarge,              "input.too_large",             kRefused, "the input is larger than mlxguard accepts") \
   X(106, kOverflow,              "input.overflow",              kRefused, "an integer computed from input does not fit") \
   X(107, kTruncated,             "input.truncated",             kRefused, "input ends before the value it announces") \
   X(108, kUnsafePermissions,     "io.unsafe_permissions",       kRefused, "a secret's file is readable or writable by others") \

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/percent.h"
 
+#include "base/ascii.h"
+
 namespace mlxguard {
 
 std::string percent_encode(std::string_view text, std::string_view plain) {
@@ -8,7 +10,7 @@ std::string percent_encode(std::string_view text, std::string_view plain) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool usual = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool usual = is_ascii_alphanumeric(c);
     if (usual || plain.find(c) != std::string_view::npos) {
       out += c;
     } else {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 
@@ -49,8 +50,7 @@ Result<void> write_all(int fd, Bytes bytes, const std::string& name) {
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.size() <= NAME_MAX - 5 && name.front() != '.' &&
          std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '.' || c == '_' || c == '-';
+           return is_ascii_alphanumeric(c) || c == '.' || c == '_' || c == '-';
          });
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 
@@ -29,12 +30,9 @@ Error not_found(std::string_view name) {
 }  // namespace
 
 Result<void> check_key_name(std::string_view name) {
-  const auto alphanumeric = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  };
-  const bool valid = !name.empty() && name.size() <= 64 && alphanumeric(name.front()) &&
-                     std::all_of(name.begin(), name.end(), [&](char c) {
-                       return alphanumeric(c) || c == '.' || c == '_' || c == '-';
+  const bool valid = !name.empty() && name.size() <= 64 && is_ascii_alphanumeric(name.front()) &&
+                     std::all_of(name.begin(), name.end(), [](char c) {
+                       return is_ascii_alphanumeric(c) || c == '.' || c == '_' || c == '-';
                      });
   if (valid) return {};
   return make_error(ErrorCode::kKeyName,

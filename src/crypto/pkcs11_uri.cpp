@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "base/percent.h"
 
@@ -25,28 +26,19 @@ Error bad(std::string message) {
       .hinting("pkcs11:token=LABEL;object=KEY?module-path=/path/of/the/module.so");
 }
 
-bool is_alphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 Result<std::string> unescape(std::string_view text, std::string_view also_free) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '%') {
-      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return bad("a '%' in a PKCS#11 URI that no two hex digits follow");
-      out.push_back(static_cast<char>(high * 16 + low));
+      const auto digit = [&](std::size_t at) {
+        return at < text.size() ? hex_digit_value(text[at]) : std::nullopt;
+      };
+      const auto high = digit(i + 1), low = digit(i + 2);
+      if (!high || !low) return bad("a '%' in a PKCS#11 URI that no two hex digits follow");
+      out.push_back(static_cast<char>(*high * 16 + *low));
       i += 2;
-    } else if (is_alphanumeric(c) || kFree.find(c) != kFree.npos ||
+    } else if (is_ascii_alphanumeric(c) || kFree.find(c) != kFree.npos ||
                also_free.find(c) != also_free.npos) {
       out.push_back(c);
     } else {
@@ -126,7 +118,7 @@ constexpr std::string_view kModuleFolders[] = {
 
 Result<std::string> find_module(std::string_view name) {
   const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
+    return is_ascii_alphanumeric(c) || c == '-' || c == '_' || c == '.';
   });
   if (!plain) return bad("expected the name of a module as module-name");
   for (const std::string_view folder : kModuleFolders) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "inspect/content_kind.h"
 #include "inspect/template_scan.h"
 
@@ -12,8 +13,7 @@ namespace {
 
 bool is_plain_name(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return c == '_' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-           (c >= 'A' && c <= 'Z');
+    return c == '_' || c == '-' || is_ascii_alphanumeric(c);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "inspect/config_rules.h"
@@ -110,13 +111,9 @@ class LooseJson {
       code = 0;
       for (std::size_t i = from; i < from + 4; ++i) {
         if (i >= text_.size()) return false;
-        const char c = text_[i];
-        const int digit = c >= '0' && c <= '9'   ? c - '0'
-                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                          : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                                 : -1;
-        if (digit < 0) return false;
-        code = code * 16 + static_cast<unsigned>(digit);
+        const auto digit = hex_digit_value(text_[i]);
+        if (!digit) return false;
+        code = code * 16 + *digit;
       }
       return true;
     };
@@ -208,8 +205,7 @@ std::string_view trimmed(std::string_view text) {
 }
 
 bool is_word(char c) {
-  return c == '_' || c == '.' || c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-         (c >= 'A' && c <= 'Z');
+  return c == '_' || c == '.' || c == '-' || is_ascii_alphanumeric(c);
 }
 
 /// A line as a YAML reader takes it: %XX of tags and \xXX, \uXXXX of quoted text resolved. Only

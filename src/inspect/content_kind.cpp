@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "codec/text.h"
 
 namespace mlxguard::inspect {
@@ -102,8 +103,7 @@ bool is_pickle(Bytes file, std::string_view name) {
   const std::size_t line = head.find('\n');
   const bool global = head.starts_with("c") && line != head.npos && line > 1 && line < 256 &&
                       std::all_of(head.begin() + 1, head.begin() + line, [](char c) {
-                        return c == '_' || c == '.' || (c >= '0' && c <= '9') ||
-                               (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+                        return c == '_' || c == '.' || is_ascii_alphanumeric(c);
                       });
   if (global && stops && head.find('\n', line + 1) != head.npos) return true;
   constexpr std::array<std::string_view, 7> kNames{".pkl",  ".pickle", ".pt",  ".pth",
@@ -187,10 +187,7 @@ std::string_view last_part(std::string_view name) {
 
 bool has_extension(std::string_view name, std::string_view extension) {
   if (name.size() < extension.size()) return false;
-  const std::string_view end = name.substr(name.size() - extension.size());
-  return std::equal(end.begin(), end.end(), extension.begin(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
+  return equals_ignoring_case(name.substr(name.size() - extension.size()), extension);
 }
 
 ContentKind content_kind_of(Bytes file, std::string_view name) {

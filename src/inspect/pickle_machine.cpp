@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/checked.h"
 #include "inspect/pickle_opcodes.h"
 
@@ -293,8 +294,7 @@ PickleRun run_pickle(std::string_view untrusted_bytes) {
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return c == '_' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-           (c >= 'A' && c <= 'Z');
+    return c == '_' || c == '.' || is_ascii_alphanumeric(c);
   });
 }
 

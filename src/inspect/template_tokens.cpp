@@ -3,26 +3,19 @@
 
 #include <array>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 
 namespace mlxguard::inspect {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+  return is_ascii_letter(c) || c == '_' ||
          static_cast<unsigned char>(c) >= 0x80;
 }
-bool is_name(char c) { return is_name_start(c) || is_digit(c); }
+bool is_name(char c) { return is_name_start(c) || is_ascii_digit(c); }
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-int hex_value(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 class Tokenizer {
@@ -133,7 +126,7 @@ class Tokenizer {
     if (is_space(c)) return advance(1);
     if (close_tag()) return;
     if (c == '"' || c == '\'') return read_string(c);
-    if (is_digit(c)) return read_number();
+    if (is_ascii_digit(c)) return read_number();
     if (is_name_start(c)) {
       std::size_t end = at_;
       while (end < text_.size() && is_name(text_[end])) ++end;
@@ -169,7 +162,7 @@ class Tokenizer {
     std::size_t end = at_;
     while (end < text_.size() && (is_name(text_[end]))) ++end;
     TokenKind kind = TokenKind::kInteger;
-    if (end + 1 < text_.size() && text_[end] == '.' && is_digit(text_[end + 1])) {
+    if (end + 1 < text_.size() && text_[end] == '.' && is_ascii_digit(text_[end + 1])) {
       kind = TokenKind::kNumber;
       ++end;
       while (end < text_.size() && is_name(text_[end])) ++end;
@@ -211,9 +204,9 @@ class Tokenizer {
     unsigned code = 0;
     std::size_t end = from;
     while (end < text_.size() && end < from + digits) {
-      const int digit = hex_value(text_[end]);
-      if (digit < 0 || digit >= base) break;
-      code = (code * static_cast<unsigned>(base) + static_cast<unsigned>(digit)) & 0x1FFFFF;
+      const auto digit = hex_digit_value(text_[end]);
+      if (!digit || *digit >= static_cast<unsigned>(base)) break;
+      code = (code * static_cast<unsigned>(base) + *digit) & 0x1FFFFF;
       ++end;
     }
     value += code < 0x80 ? static_cast<char>(code) : '?';

@@ -28,7 +28,7 @@ std::string config_value(std::string_view text, std::string_view key) {
     at = end + 1;
     const auto equals = line.find('=');
     if (equals == std::string_view::npos) continue;
-    if (packaging::to_lower(trim(line.substr(0, equals))) == key) {
+    if (ascii_lower(trim(line.substr(0, equals))) == key) {
       found = trim(line.substr(equals + 1));
     }
   }
@@ -106,7 +106,7 @@ std::optional<EnvironmentPlace> find_environment(const fs::path& path) {
     if (!version.empty()) place.python_version = version;
     // As Python's site module reads it: what is not said counts as "true".
     const std::string system =
-        packaging::to_lower(config_value(*config, "include-system-site-packages"));
+        ascii_lower(config_value(*config, "include-system-site-packages"));
     if (system.empty() || system == "true") {
       place.elsewhere.push_back("the packages of the Python in " + config_value(*config, "home") +
                                 " (include-system-site-packages)");

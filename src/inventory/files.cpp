@@ -8,50 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
 
 namespace mlxguard::inventory {
 
 Result<std::string> read_file(const std::filesystem::path& file, std::uint64_t bytes_max) {
-  // O_NONBLOCK: a named pipe in the place of a file is refused below, not waited for.
-  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.is_open()) return os_error("open", file.string()).about(file.string());
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return os_error("stat", file.string()).about(file.string());
-  if (!S_ISREG(status.st_mode)) {
-    return make_error(ErrorCode::kIo, "expected a regular file").about(file.string());
-  }
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  const auto too_large = [&] {
-    return make_error(ErrorCode::kTooLarge,
-                      "expected at most " + std::to_string(bytes_max) + " bytes, found more")
-        .about(file.string());
-  };
-  if (size > bytes_max) return too_large();
-  std::string text(size, '\0');
-  std::size_t filled = 0;
-  while (filled < text.size()) {
-    const ssize_t got = ::read(fd.get(), text.data() + filled, text.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return os_error("read", file.string()).about(file.string());
-    if (got == 0) break;
-    filled += static_cast<std::size_t>(got);
-  }
-  text.resize(filled);
-  char extra = 0;
-  if (filled == size && ::read(fd.get(), &extra, 1) == 1) {
-    // It grew, or the size of it is not told (/proc): read in pieces up to the bound.
-    for (std::string piece(1, extra); !piece.empty();) {
-      text += piece;
-      if (text.size() > bytes_max) return too_large();
-      piece.resize(1u << 16);
-      const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
-      if (got < 0) return os_error("read", file.string()).about(file.string());
-      piece.resize(static_cast<std::size_t>(got));
-    }
-  }
-  return text;
+  return mlxguard::read_file(file, bytes_max, FileKind::kRegular);
 }
 
 namespace {
@@ -67,12 +31,7 @@ class Draft {
     const auto fail = [&](const char* doing) {
       return os_error(doing, file.string()).about(file.string());
     };
-    for (std::size_t done = 0; done < text.size();) {
-      const ssize_t wrote = ::write(fd.get(), text.data() + done, text.size() - done);
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return fail("write");
-      done += static_cast<std::size_t>(wrote);
-    }
+    MLXGUARD_TRY(write_all(fd.get(), text, file.string()));
     constexpr mode_t kReadable = 0644;
     if (::fchmod(fd.get(), kReadable) != 0) return fail("chmod");
     if (::fsync(fd.get()) != 0) return fail("fsync");

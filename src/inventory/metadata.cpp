@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "codec/text.h"
 
@@ -13,13 +14,6 @@ constexpr std::size_t kLicenseBytesMax = 80;
 
 Error malformed(std::string message) {
   return make_error(ErrorCode::kDepsFile, std::move(message));
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -41,7 +35,7 @@ Result<void> take(Metadata& metadata, const std::string& name, std::string value
   if (name == "version") return once(metadata.version, std::move(value), "Version");
   if (name == "requires-dist") metadata.requires_dist.push_back(std::move(value));
   if (name == "provides-extra") metadata.provides_extra.push_back(std::move(value));
-  if (name == "dynamic") metadata.dynamic.push_back(lower(value));
+  if (name == "dynamic") metadata.dynamic.push_back(ascii_lower(value));
   if (name == "requires-python") metadata.requires_python = std::move(value);
   if (name == "license-expression") metadata.license = std::move(value);
   if (name == "license" && metadata.license.empty() && value.size() <= kLicenseBytesMax &&
@@ -86,7 +80,7 @@ Result<Metadata> parse_metadata(std::string_view text) {
     if (colon == std::string_view::npos || colon == 0) {
       return malformed("expected a field and a colon on each line");
     }
-    name = lower(trimmed(line.substr(0, colon)));
+    name = ascii_lower(trimmed(line.substr(0, colon)));
     value = trimmed(line.substr(colon + 1));
   }
   if (metadata.name.empty()) return malformed("expected a Name field, found none");

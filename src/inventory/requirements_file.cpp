@@ -247,7 +247,7 @@ class Reader {
         return make_error(ErrorCode::kRequirement, "expected --hash=algorithm:digest");
       }
       std::string known =
-          hash_of(value->substr(0, colon), packaging::to_lower(value->substr(colon + 1)));
+          hash_of(value->substr(0, colon), ascii_lower(value->substr(colon + 1)));
       if (known.empty()) {
         return make_error(ErrorCode::kRequirement,
                           "expected sha256, sha384 or sha512 in hexadecimal");

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -263,9 +264,7 @@ class SbomReader {
       const bool hex = content.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
       if (!hex || content.size() != row->digits)
         return malformed("a hash that is none of its kind", algorithm);
-      std::transform(content.begin(), content.end(), content.begin(),
-                     [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c; });
-      component.hashes.push_back(std::string(row->name) + ":" + content);
+      component.hashes.push_back(std::string(row->name) + ":" + ascii_lower(content));
       return {};
     });
   }

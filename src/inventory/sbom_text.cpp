@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/ascii.h"
 #include "codec/text.h"
 
 namespace mlxguard::inventory {
@@ -14,9 +15,7 @@ bool is_uuid_urn(std::string_view text) {
   text.remove_prefix(kPrefix.size());
   for (std::size_t i = 0; i < kBytes; ++i) {
     const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    const bool hex = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f') ||
-                     (text[i] >= 'A' && text[i] <= 'F');
-    if (dash ? text[i] != '-' : !hex) return false;
+    if (dash ? text[i] != '-' : !hex_digit_value(text[i])) return false;
   }
   return true;
 }

@@ -6,15 +6,13 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace mlxguard::mirror {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 128;
 constexpr std::size_t kFilenameBytesMax = 255;
-
-bool is_alphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 
 constexpr std::array<std::string_view, 7> kSourceEndings = {
     ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip", ".tar.Z"};
@@ -45,7 +43,7 @@ std::string normalize_name(std::string_view name) {
       continue;
     }
     if (std::exchange(pending, false)) out += '-';
-    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out += ascii_lower(c);
   }
   if (pending) out += '-';
   return out;
@@ -53,16 +51,17 @@ std::string normalize_name(std::string_view name) {
 
 bool is_project_name(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return false;
-  if (!is_alphanumeric(name.front()) || !is_alphanumeric(name.back())) return false;
-  return std::all_of(name.begin(), name.end(),
-                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+  if (!is_ascii_alphanumeric(name.front()) || !is_ascii_alphanumeric(name.back())) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return is_ascii_alphanumeric(c) || c == '-' || c == '_' || c == '.';
+  });
 }
 
 bool is_file_name(std::string_view name) {
-  if (name.empty() || name.size() > kFilenameBytesMax || !is_alphanumeric(name.front()))
+  if (name.empty() || name.size() > kFilenameBytesMax || !is_ascii_alphanumeric(name.front()))
     return false;
   if (!std::all_of(name.begin(), name.end(), [](char c) {
-        return is_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '+' || c == '!';
+        return is_ascii_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '+' || c == '!';
       })) {
     return false;
   }

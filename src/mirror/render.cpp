@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "base/ascii.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "mirror/html.h"
@@ -30,7 +31,7 @@ std::string lowered(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == ' ' || c == '\t') continue;
-    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out += ascii_lower(c);
   }
   return out;
 }

@@ -51,7 +51,7 @@ Result<bool> compare(const Node& node, const MarkerEnvironment& environment) {
   if (is_version_variable(name) && node.op != "in" && node.op != "not in") {
     if (const auto specifier = Specifier::parse(node.op + std::string(right))) {
       if (specifier->op() == Specifier::Operator::kArbitrary) {  // also of what is no version
-        return to_lower(left) == to_lower(specifier->version_text());
+        return ascii_lower(left) == ascii_lower(specifier->version_text());
       }
       const auto version = Version::parse(left);
       return version && specifier->matches(*version, left);

@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, 14> kVariables{"python_version",
                                                       "extras",
                                                       "dependency_groups"};
 
-bool is_word(char c) { return is_alphanumeric(c) || c == '_'; }
+bool is_word(char c) { return is_ascii_alphanumeric(c) || c == '_'; }
 
 /// The variable of a spelling that PEP 345 still allowed, or nothing.
 std::string variable_of(std::string_view word) {

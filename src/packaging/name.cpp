@@ -13,9 +13,10 @@ bool is_separator(char c) { return c == '-' || c == '_' || c == '.'; }
 }  // namespace
 
 bool is_name(std::string_view name) {
-  return !name.empty() && is_alphanumeric(name.front()) && is_alphanumeric(name.back()) &&
+  return !name.empty() && is_ascii_alphanumeric(name.front()) &&
+         is_ascii_alphanumeric(name.back()) &&
          std::all_of(name.begin(), name.end(),
-                     [](char c) { return is_alphanumeric(c) || is_separator(c); });
+                     [](char c) { return is_ascii_alphanumeric(c) || is_separator(c); });
 }
 
 std::string normalize_name(std::string_view name) {
@@ -27,7 +28,7 @@ std::string normalize_name(std::string_view name) {
       if (!separated) out += '-';
       separated = true;
     } else {
-      out += is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+      out += ascii_lower(c);
       separated = false;
     }
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "base/percent.h"
 #include "packaging/name.h"
@@ -21,13 +22,6 @@ Error invalid(std::string_view why, std::string_view text) {
       .about(std::string(text));
 }
 
-int hex_value(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 std::optional<std::string> decode(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -36,10 +30,10 @@ std::optional<std::string> decode(std::string_view text) {
       continue;
     }
     if (i + 2 >= text.size()) return std::nullopt;
-    const int high = hex_value(text[i + 1]);
-    const int low = hex_value(text[i + 2]);
-    if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
+    const auto high = hex_digit_value(text[i + 1]);
+    const auto low = hex_digit_value(text[i + 2]);
+    if (!high || !low || (*high == 0 && *low == 0)) return std::nullopt;
+    out += static_cast<char>(*high * 16 + *low);
     i += 2;
   }
   return out;
@@ -72,15 +66,17 @@ std::optional<std::string> join_segments(std::string_view text, bool is_subpath)
 }
 
 bool is_key(std::string_view key) {
-  return !key.empty() && !is_digit(key.front()) && std::all_of(key.begin(), key.end(), [](char c) {
-    return is_alphanumeric(c) || c == '.' || c == '-' || c == '_';
-  });
+  return !key.empty() && !is_ascii_digit(key.front()) &&
+         std::all_of(key.begin(), key.end(), [](char c) {
+           return is_ascii_alphanumeric(c) || c == '.' || c == '-' || c == '_';
+         });
 }
 
 bool is_type(std::string_view type) {
-  return !type.empty() && !is_digit(type.front()) &&
-         std::all_of(type.begin(), type.end(),
-                     [](char c) { return is_alphanumeric(c) || c == '.' || c == '-' || c == '+'; });
+  return !type.empty() && !is_ascii_digit(type.front()) &&
+         std::all_of(type.begin(), type.end(), [](char c) {
+           return is_ascii_alphanumeric(c) || c == '.' || c == '-' || c == '+';
+         });
 }
 
 bool read_qualifiers(std::string_view text, Purl& purl) {
@@ -88,7 +84,7 @@ bool read_qualifiers(std::string_view text, Purl& purl) {
     if (pair.empty()) continue;
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos) return false;
-    const std::string key = to_lower(pair.substr(0, equals));
+    const std::string key = ascii_lower(pair.substr(0, equals));
     const auto value = decode(pair.substr(equals + 1));
     if (!is_key(key) || !value) return false;
     if (value->empty()) continue;
@@ -115,14 +111,14 @@ Result<Purl> Purl::parse(std::string_view text) {
     text = text.substr(0, mark);
   }
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || to_lower(text.substr(0, colon)) != "pkg") {
+  if (colon == std::string_view::npos || ascii_lower(text.substr(0, colon)) != "pkg") {
     return invalid("it begins with pkg:", whole);
   }
   text.remove_prefix(colon + 1);
   while (text.starts_with('/')) text.remove_prefix(1);
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return invalid("it has a type and a name", whole);
-  purl.type = to_lower(text.substr(0, slash));
+  purl.type = ascii_lower(text.substr(0, slash));
   text.remove_prefix(slash + 1);
 
   const std::size_t last_slash = text.rfind('/');
@@ -152,7 +148,7 @@ Result<Purl> Purl::parse(std::string_view text) {
 
 Result<std::string> Purl::write() const {
   Purl purl = *this;
-  purl.type = to_lower(purl.type);
+  purl.type = ascii_lower(purl.type);
   if (!is_type(purl.type)) return invalid("a type", type);
   if (purl.name.empty()) return invalid("a name", type);
   if (const auto why = apply_type_rules(purl)) return invalid(*why, type);
@@ -171,7 +167,7 @@ Result<std::string> Purl::write() const {
   std::map<std::string, std::string> sorted;
   for (const auto& [key, value] : purl.qualifiers) {
     if (!is_key(key)) return invalid("a malformed qualifier", key);
-    if (!value.empty()) sorted[to_lower(key)] = value;
+    if (!value.empty()) sorted[ascii_lower(key)] = value;
   }
   for (const auto& [key, value] : sorted) {
     out += separator;

@@ -59,7 +59,7 @@ std::optional<std::string> check_chrome_extension(const Purl& purl) {
       std::all_of(purl.name.begin(), purl.name.end(), [](char c) { return c >= 'a' && c <= 'p'; });
   if (purl.name.size() != 32 || !letters) return "the 32 letters of an extension";
   const bool numbers = std::all_of(purl.version.begin(), purl.version.end(),
-                                   [](char c) { return is_digit(c) || c == '.'; });
+                                   [](char c) { return is_ascii_digit(c) || c == '.'; });
   if (!numbers || std::count(purl.version.begin(), purl.version.end(), '.') > 3) {
     return "a version of up to four numbers";
   }
@@ -79,7 +79,7 @@ std::optional<std::string> apply_own_rules(Purl& purl) {
   if (purl.type == "pypi") {
     std::replace(purl.name.begin(), purl.name.end(), '_', '-');
   } else if (purl.type == "huggingface") {
-    purl.version = to_lower(purl.version);  // a commit
+    purl.version = ascii_lower(purl.version);  // a commit
   } else if (purl.type == "git") {
     split_git(purl);
   } else if (purl.type == "chrome-extension") {
@@ -92,7 +92,7 @@ std::optional<std::string> apply_own_rules(Purl& purl) {
     const auto repository = purl.qualifiers.find("repository_url");
     const bool folds_case = repository != purl.qualifiers.end() &&
                             repository->second.find("databricks") != std::string::npos;
-    if (folds_case) purl.name = to_lower(purl.name);
+    if (folds_case) purl.name = ascii_lower(purl.name);
   }
   return std::nullopt;
 }
@@ -103,8 +103,8 @@ std::optional<std::string> apply_type_rules(Purl& purl) {
   const auto row = std::find_if(kTypes.begin(), kTypes.end(),
                                 [&](const TypeRow& one) { return one.type == purl.type; });
   if (row != kTypes.end()) {
-    if (row->lower_space) purl.space = to_lower(purl.space);
-    if (row->lower_name) purl.name = to_lower(purl.name);
+    if (row->lower_space) purl.space = ascii_lower(purl.space);
+    if (row->lower_name) purl.name = ascii_lower(purl.name);
     if (row->space == Space::kRequired && purl.space.empty()) return "a namespace";
     if (row->space == Space::kProhibited && !purl.space.empty()) return "no namespace";
   }

@@ -53,14 +53,14 @@ class Reader {
 
   Result<std::string> read_name(std::string_view what) {
     std::size_t end = at_;
-    while (end < text_.size() && (is_alphanumeric(text_[end]) || text_[end] == '.' ||
+    while (end < text_.size() && (is_ascii_alphanumeric(text_[end]) || text_[end] == '.' ||
                                   text_[end] == '_' || text_[end] == '-')) {
       ++end;
     }
     std::string name(text_.substr(at_, end - at_));
     // Installers let a name end in an underscore, too.
-    const bool good = !name.empty() && is_alphanumeric(name.front()) &&
-                      (is_alphanumeric(name.back()) || name.back() == '_');
+    const bool good = !name.empty() && is_ascii_alphanumeric(name.front()) &&
+                      (is_ascii_alphanumeric(name.back()) || name.back() == '_');
     if (!good) return expected(what);
     at_ = end;
     return name;

@@ -114,7 +114,7 @@ bool Specifier::matches_prefix(const Version& version) const {
 bool Specifier::matches(const Version& version, std::string_view written) const {
   switch (operator_) {
     case Operator::kArbitrary:
-      return to_lower(written) == to_lower(text_);
+      return ascii_lower(written) == ascii_lower(text_);
     case Operator::kEqual:
     case Operator::kNotEqual: {
       const bool wanted = operator_ == Operator::kEqual;

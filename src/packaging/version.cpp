@@ -47,7 +47,7 @@ class VersionReader {
   }
   std::string_view take_digits() {
     const std::size_t begin = at_;
-    while (is_digit(peek())) ++at_;
+    while (is_ascii_digit(peek())) ++at_;
     return text_.substr(begin, at_ - begin);
   }
   void take_separator() {
@@ -63,7 +63,7 @@ class VersionReader {
       if (digits.empty()) return false;
     }
     version.release_.emplace_back(digits);
-    while (peek() == '.' && is_digit(peek(1))) {
+    while (peek() == '.' && is_ascii_digit(peek(1))) {
       ++at_;
       version.release_.emplace_back(take_digits());
     }
@@ -99,7 +99,7 @@ class VersionReader {
   }
 
   void read_post(Version& version) {
-    if (peek() == '-' && is_digit(peek(1))) {  // 1.0-1
+    if (peek() == '-' && is_ascii_digit(peek(1))) {  // 1.0-1
       ++at_;
       version.post_ = Digits(take_digits());
       return;
@@ -116,10 +116,10 @@ class VersionReader {
   bool read_local(Version& version) {
     do {
       const std::size_t begin = at_;
-      while (is_digit(peek()) || is_lower(peek())) ++at_;
+      while (is_ascii_digit(peek()) || is_ascii_lower(peek())) ++at_;
       const std::string_view part = text_.substr(begin, at_ - begin);
       if (part.empty()) return false;
-      if (std::all_of(part.begin(), part.end(), is_digit)) {
+      if (std::all_of(part.begin(), part.end(), is_ascii_digit)) {
         version.local_.emplace_back(Digits(part));
       } else {
         version.local_.emplace_back(std::string(part));
@@ -136,7 +136,7 @@ Result<Version> Version::parse(std::string_view text) {
   if (text.size() > limits::kVersionBytesMax) {
     return make_error(ErrorCode::kTooLarge, "a version longer than any real one");
   }
-  const std::string lower = to_lower(trim(text));
+  const std::string lower = ascii_lower(trim(text));
   Version version;
   if (!VersionReader(lower).read(version)) {
     return make_error(ErrorCode::kVersionInvalid, "expected a version such as 1.2.3")

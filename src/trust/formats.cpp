@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <set>
 
+#include "base/ascii.h"
 #include "codec/text.h"
 
 namespace mlxguard::trust {
@@ -91,14 +92,6 @@ constexpr std::string_view kFormats[] = {
     "script",      "json",   "text",       "tokenizer", "image",  "other"};
 constexpr std::string_view kCompanions[] = {"json", "text", "tokenizer", "image"};
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
-}
-
 /// 8 bytes of length, then the header's brace.
 bool begins_like_safetensors(Bytes head) {
   if (head.size() < 9 || head[8] != '{') return false;
@@ -124,7 +117,7 @@ bool is_text(Bytes head) {
 }
 
 std::string_view by_name(std::string_view name) {
-  const std::string lower = lowered(name.substr(name.rfind('/') + 1));
+  const std::string lower = ascii_lower(name.substr(name.rfind('/') + 1));
   for (const Suffix& row : kSuffixes) {
     if (lower.size() > row.suffix.size() && lower.ends_with(row.suffix)) return row.format;
   }

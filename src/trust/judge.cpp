@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
 #include "codec/text.h"
 #include "trust/formats.h"
 #include "trust/holders.h"
@@ -16,12 +17,6 @@ using Weight = Condition::Weight;
 
 bool contains(const std::vector<std::string>& list, std::string_view text) {
   return std::find(list.begin(), list.end(), text) != list.end();
-}
-
-std::string joined(const std::vector<std::string>& list) {
-  std::string text;
-  for (const std::string& item : list) text += (text.empty() ? "" : ", ") + item;
-  return text;
 }
 
 std::string short_of(std::string_view fingerprint) { return std::string(fingerprint.substr(0, 8)); }

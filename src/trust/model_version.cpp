@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 
 namespace mlxguard::trust {
@@ -35,7 +36,7 @@ std::optional<std::uint64_t> number_of(std::string_view text) {
 
 bool is_identifier(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    return is_ascii_alphanumeric(c) || c == '-';
   });
 }
 

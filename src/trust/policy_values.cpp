@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "codec/text.h"
 
@@ -23,8 +24,7 @@ bool is_lowercase_hex(std::string_view text) {
 }
 
 bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
+  return is_ascii_alphanumeric(c) || c == '.' || c == '_' || c == '-';
 }
 
 std::optional<WallTime> time_of(const toml::node& value) {
@@ -178,7 +178,7 @@ Result<void> check_source_name(std::string_view name) {
 Result<std::string> normal_serial(std::string_view text) {
   std::string serial;
   for (const char c : text) {
-    if (c != ':') serial.push_back(c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c);
+    if (c != ':') serial.push_back(ascii_lower(c));
   }
   if (!is_lowercase_hex(serial) || serial.size() > 64) {
     return wrong_value("a certificate's serial number in hexadecimal");

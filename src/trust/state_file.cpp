@@ -9,29 +9,13 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/file.h"
 #include "base/os_error.h"
 
 namespace mlxguard::trust {
 namespace {
 
 namespace fs = std::filesystem;
-
-Result<std::string> read_all(int fd, const std::string& name, std::size_t bytes_max) {
-  std::string text;
-  std::vector<char> buffer(1 << 16);
-  for (;;) {
-    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("read", name);
-    if (count == 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > bytes_max) {
-      return make_error(ErrorCode::kTooLarge,
-                        "expected at most " + std::to_string(bytes_max) + " bytes")
-          .about(name);
-    }
-  }
-}
 
 /// Who may write a folder may put another file in the place of any in it, unless the folder is
 /// sticky.
@@ -54,12 +38,7 @@ Result<void> check_folder_of(const fs::path& file) {
 }
 
 Result<void> write_and_sync(int fd, std::string_view content, const std::string& name) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return os_error("write", name);
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
+  MLXGUARD_TRY(write_all(fd, content, name));
   if (::fsync(fd) != 0) return os_error("sync", name);
   return {};
 }
@@ -80,7 +59,7 @@ Result<std::string> read_trusted_file(const fs::path& file, std::size_t bytes_ma
         .hinting("chmod go-w it, if its content is yours");
   }
   MLXGUARD_TRY(check_folder_of(file));
-  return read_all(fd.get(), file.string(), bytes_max);
+  return read_to_end(fd.get(), bytes_max, file.string());
 }
 
 Result<void> replace_trusted_file(const fs::path& file, std::string_view content) {
