@@ -172,7 +172,7 @@ Result<std::unique_ptr<crypto::Signer>> revoking_key(Session& session, const Rev
 
 Result<int> revoke_one(Session& session, const RevokeOptions& options, record::Sink& log) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
-  const crypto::KeyStore store(config.state / "keys");
+  const crypto::KeyStore store(config.server.state / "keys");
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing ring, load_ring(session));
   const trust::RingKey* known = ring.find_name(options.key);
   if (known == nullptr) known = ring.find(options.key);
@@ -201,7 +201,8 @@ Result<int> revoke_one(Session& session, const RevokeOptions& options, record::S
     return log.append(revoked);
   };
   MLXGUARD_TRY_ASSIGN(const trust::RevocationList list,
-                      trust::revoke_key(store, config.public_keys, fingerprint, options.reason,
+                      trust::revoke_key(store, config.trust.public_keys, fingerprint,
+                                        options.reason,
                                         session.clock().now(), *signer, on_record));
   codec::JsonWriter json;
   json.begin_object().field("status", "revoked").field("key", options.key);
@@ -210,7 +211,7 @@ Result<int> revoke_one(Session& session, const RevokeOptions& options, record::S
   session.output().json_line(json.text());
   session.output().line("key " + session.output().styled(Style::kBold, printable(options.key)) +
                         " revoked; nothing that it signed is trusted from now on");
-  session.output().line("  list     " + (config.state / "keys/revocations.json").string() +
+  session.output().line("  list     " + (config.server.state / "keys/revocations.json").string() +
                         ", version " + std::to_string(list.version()) +
                         "   give it to those who verify: mlxguard key accept FILE");
   return 0;
@@ -218,7 +219,7 @@ Result<int> revoke_one(Session& session, const RevokeOptions& options, record::S
 
 Result<int> accept_list(Session& session, const config::ServeConfig& config, std::string_view text,
                         record::Sink& log) {
-  const crypto::KeyStore store(config.state / "keys");
+  const crypto::KeyStore store(config.server.state / "keys");
   MLXGUARD_TRY_ASSIGN(const trust::KeyRing before, load_ring(session));
   const auto on_record = [&](const trust::RevocationList& list) -> Result<void> {
     for (const trust::Revocation& one : list.revocations()) {
@@ -234,7 +235,7 @@ Result<int> accept_list(Session& session, const config::ServeConfig& config, std
     return {};
   };
   MLXGUARD_TRY_ASSIGN(const trust::RevocationList list,
-                      trust::accept_revocations(store, config.public_keys, text, on_record));
+                      trust::accept_revocations(store, config.trust.public_keys, text, on_record));
   codec::JsonWriter json;
   json.begin_object().field("status", "accepted").field("kind", "revocations");
   json.key("version").unsigned_integer(list.version()).end_object();
@@ -246,7 +247,7 @@ Result<int> accept_list(Session& session, const config::ServeConfig& config, std
 
 Result<int> accept_rotated(Session& session, const config::ServeConfig& config,
                            std::string_view text, record::Sink& log) {
-  const crypto::KeyStore store(config.state / "keys");
+  const crypto::KeyStore store(config.server.state / "keys");
   std::string name;
   const auto on_record = [&](const std::string& old_name, const trust::Rotation& rotation) {
     name = old_name;
@@ -258,7 +259,8 @@ Result<int> accept_rotated(Session& session, const config::ServeConfig& config,
   };
   MLXGUARD_TRY_ASSIGN(
       const trust::Rotation rotation,
-      trust::accept_rotation(store, config.public_keys, text, session.clock().now(), on_record));
+      trust::accept_rotation(store, config.trust.public_keys, text, session.clock().now(),
+                             on_record));
   codec::JsonWriter json;
   json.begin_object().field("status", "accepted").field("kind", "rotation").field("old", name);
   json.field("new_fingerprint", rotation.new_key.fingerprint()).end_object();

@@ -68,9 +68,9 @@ Result<launch::WorkerProcess> start_worker(std::shared_ptr<const signature::Veri
   limits::WorkerLimitsInput input;
   for (const auto& file : model->files()) input.model_bytes += file.size_bytes;
   input.model_files = model->files().size();
-  input.threads = config.worker_threads > 0 ? static_cast<std::uint32_t>(config.worker_threads)
+  input.threads = config.worker.threads > 0 ? static_cast<std::uint32_t>(config.worker.threads)
                                             : std::max(1u, std::thread::hardware_concurrency());
-  input.memory_bytes_max = static_cast<std::uint64_t>(config.worker_memory_bytes_max);
+  input.memory_bytes_max = static_cast<std::uint64_t>(config.worker.memory_bytes_max);
   launch::WorkerPlan plan;
   plan.host = &host;
   plan.program_fd = program.get();
@@ -78,7 +78,7 @@ Result<launch::WorkerProcess> start_worker(std::shared_ptr<const signature::Veri
   plan.threads = input.threads;
   MLXGUARD_TRY_ASSIGN(auto worker, launch::WorkerProcess::start(std::move(model), plan));
   MLXGUARD_TRY(
-      worker.wait_until_ready(steady_clock::now() + milliseconds(config.worker_start_timeout_ms)));
+      worker.wait_until_ready(steady_clock::now() + milliseconds(config.worker.start_timeout_ms)));
   return worker;
 }
 
@@ -128,8 +128,8 @@ Result<std::string> answer_of(launch::WorkerProcess& worker, const std::string& 
   incoming.route = &route_of(*row, body);
   incoming.model = {worker.model().name(),
                     std::make_shared<const validate::ModelSchema>(std::move(schema))};
-  incoming.texts = {static_cast<std::size_t>(config.texts_max),
-                    static_cast<std::size_t>(config.text_bytes_max)};
+  incoming.texts = {static_cast<std::size_t>(config.texts.texts_max),
+                    static_cast<std::size_t>(config.texts.text_bytes_max)};
   MLXGUARD_TRY_ASSIGN(const auto job, row->decode(incoming));
   MLXGUARD_TRY_ASSIGN(auto payload, job->validate());
   std::string answer;
@@ -153,11 +153,11 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const std::string body,
-                      read_input(options.input, static_cast<std::size_t>(config.body_bytes_max)));
+                      read_input(options.input, static_cast<std::size_t>(config.http.body_bytes_max)));
   MLXGUARD_TRY(sandbox::require(host.report(), sandbox::IsolationLevel::kContainer));
   ProgressLine progress(session.output(), session.clock(), "verifying");
   admission::AdmitRequest request{options.model, {}, progress.callback()};
-  request.state = config.state;
+  request.state = config.server.state;
   request.hugging_face = options.hugging_face;
   request.open_inspector = [&host] { return launch::open_inspector(host); };
   request.judged = [&](const trust::Judgement& judgement) {

@@ -73,12 +73,12 @@ Result<int> sign(Session& session, const Sign& options) {
   admission::SignRequest request{options.model, options.key, passphrase, progress.callback()};
   request.pin = [&] { return options.passphrase.read_pin(options.key); };
   request.token = options.passphrase.token();
-  request.public_keys = config.public_keys;
+  request.public_keys = config.trust.public_keys;
   MLXGUARD_TRY_ASSIGN(request.scope, scope_of(session, options));
   // Digests of the last time: only what changed since is hashed.
   MLXGUARD_TRY_ASSIGN(const auto mac, artifact::LocalMac::open(folder, session.random()));
   request.scope.mac = &mac;
-  request.scope.digests_folder = config.state / "digests";
+  request.scope.digests_folder = config.server.state / "digests";
   MLXGUARD_TRY_ASSIGN(const admission::Signed done,
                       admission::sign(request, crypto::KeyStore(folder), *log, session.clock()));
   progress.finish();

@@ -19,14 +19,14 @@ Result<config::ServeConfig> Session::config() const {
   if (!options_.config_file.empty()) {
     MLXGUARD_TRY_ASSIGN(config, config::load(options_.config_file));
   }
-  if (!options_.state.empty()) config.state = options_.state;
-  if (config.state.empty()) config.state = config::default_state(environment_);
+  if (!options_.state.empty()) config.server.state = options_.state;
+  if (config.server.state.empty()) config.server.state = config::default_state(environment_);
   return config;
 }
 
 Result<std::filesystem::path> Session::state() const {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig read, config());
-  return read.state;
+  return read.server.state;
 }
 
 Result<std::filesystem::path> Session::keys_folder() const {
@@ -37,7 +37,8 @@ Result<std::filesystem::path> Session::keys_folder() const {
 Result<trust::PolicyPlaces> Session::policy_places(
     const std::vector<std::string>& public_keys) const {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig read, config());
-  trust::PolicyPlaces places{read.state, read.policy, read.root_key, read.public_keys};
+  trust::PolicyPlaces places{read.server.state, read.trust.policy, read.trust.root_key,
+                             read.trust.public_keys};
   places.public_keys.insert(places.public_keys.end(), public_keys.begin(), public_keys.end());
   return places;
 }

@@ -3,7 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
-#include <fstream>
+#include <sstream>
+
+#include "base/file.h"
+#include "base/limits.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -67,7 +70,9 @@ void define(CLI::App& app, Given& given) {
 
 /// `index-url = ...` below [global] or [install]; the file is the operator's own.
 std::string index_url_in(const fs::path& file) {
-  std::ifstream stream(file);
+  const auto text = read_file(file, limits::kConfigBytesMax);
+  if (!text) return {};  // pip, too, goes on to the next place
+  std::istringstream stream(*text);
   bool in_section = false;
   std::string found;
   for (std::string line; std::getline(stream, line);) {
@@ -150,7 +155,7 @@ Result<ServeOptions> merge(const Given& given, const MirrorEnvironment& environm
   if (!given.config_file.empty()) {
     MLXGUARD_TRY_ASSIGN(config, config::load(given.config_file));
   }
-  options.state = given.state.empty() ? config.state : fs::path(given.state);
+  options.state = given.state.empty() ? config.server.state : fs::path(given.state);
   if (options.state.empty()) options.state = config::default_state(environment.state);
   MLXGUARD_TRY(read_upstream(given, environment, options));
   MLXGUARD_TRY(read_accepted(given, options));
@@ -168,10 +173,10 @@ Result<ServeOptions> merge(const Given& given, const MirrorEnvironment& environm
   options.json = given.json;
   // The rule of every listener: beyond this machine only with TLS and keys.
   config::ServeConfig exposure;
-  exposure.listen = given.listen;
-  exposure.allow_anonymous = given.api_key_file.empty();
-  exposure.tls_certificate = options.tls_certificate;
-  exposure.tls_private_key = options.tls_private_key;
+  exposure.server.listen = given.listen;
+  exposure.server.allow_anonymous = given.api_key_file.empty();
+  exposure.tls.certificate = options.tls_certificate;
+  exposure.tls.private_key = options.tls_private_key;
   MLXGUARD_TRY(config::check_exposure(exposure));
   MLXGUARD_TRY_ASSIGN(options.listen, config::parse_listen(given.listen));
   return options;

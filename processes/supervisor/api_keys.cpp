@@ -8,6 +8,7 @@
 #include <array>
 #include <sstream>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
@@ -19,34 +20,6 @@ namespace {
 
 constexpr std::string_view kHashPrefix = "sha256:";
 constexpr std::size_t kKeyBytesMin = 16;
-
-struct OpenedFile {
-  std::string text;
-  mode_t mode = 0;
-};
-
-Result<OpenedFile> read_small(const std::filesystem::path& file) {
-  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd.is_open()) return os_error("open", file.string());
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return os_error("stat", file.string());
-  OpenedFile opened;
-  opened.mode = status.st_mode;
-  opened.text.resize(limits::kKeyFileBytesMax + 1);
-  std::size_t used = 0;
-  while (used < opened.text.size()) {
-    const ssize_t count = ::read(fd.get(), opened.text.data() + used, opened.text.size() - used);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("read", file.string());
-    if (count == 0) break;
-    used += static_cast<std::size_t>(count);
-  }
-  if (used > limits::kKeyFileBytesMax) {
-    return make_error(ErrorCode::kApiKeyFile, "larger than an API key file may be");
-  }
-  opened.text.resize(used);
-  return opened;
-}
 
 Result<ipc::ApiKeyHash> parse_line(const std::string& line, int number, mode_t mode) {
   std::istringstream words(line);
@@ -92,9 +65,11 @@ Result<void> write_new(const std::filesystem::path& file, const std::string& tex
 }  // namespace
 
 Result<ApiKeys> load_api_keys(const std::filesystem::path& file) {
-  MLXGUARD_TRY_ASSIGN(const OpenedFile opened, read_small(file));
+  MLXGUARD_TRY_ASSIGN(const OpenedFile opened, open_for_reading(file));
+  MLXGUARD_TRY_ASSIGN(const std::string text,
+                      read_to_end(opened.fd.get(), limits::kKeyFileBytesMax, file.string()));
   ApiKeys keys;
-  std::istringstream lines(opened.text);
+  std::istringstream lines(text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
     line.erase(std::min(line.find('#'), line.size()));

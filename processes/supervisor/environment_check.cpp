@@ -58,8 +58,8 @@ Result<int> run(const UniqueFd& program, std::vector<std::string> arguments) {
 }  // namespace
 
 Result<void> check_environment(const config::ServeConfig& config) {
-  if (config.dependencies_require.empty()) return {};
-  if (config.dependencies_environment.empty()) {
+  if (config.dependencies.require.empty()) return {};
+  if (config.dependencies.environment.empty()) {
     return make_error(ErrorCode::kConfig, "[dependencies] require needs environment beside it");
   }
   std::error_code missing;
@@ -69,13 +69,13 @@ Result<void> check_environment(const config::ServeConfig& config) {
                       sandbox::open_program((self.parent_path() / kProgram).string()));
   MLXGUARD_TRY_ASSIGN(
       const int status,
-      run(program, {kProgram, "check", config.dependencies_require.string(),
-                    config.dependencies_environment.string(), "--state", config.state.string()}));
+      run(program, {kProgram, "check", config.dependencies.require.string(),
+                    config.dependencies.environment.string(), "--state", config.server.state.string()}));
   if (status == 0) return {};
   return make_error(ErrorCode::kDepsLock, "the worker's environment is not as its lock says")
-      .about(config.dependencies_environment.string())
-      .hinting("mlxguard deps check " + config.dependencies_require.string() + " " +
-               config.dependencies_environment.string() + " lists what differs");
+      .about(config.dependencies.environment.string())
+      .hinting("mlxguard deps check " + config.dependencies.require.string() + " " +
+               config.dependencies.environment.string() + " lists what differs");
 }
 
 }  // namespace mlxguard::supervisor

@@ -93,11 +93,11 @@ Result<void> admit_models(Wiring& wiring) {
   const config::ServeConfig& config = wiring.config;
   MLXGUARD_TRY_ASSIGN(
       const admission::Trust trust,
-      admission::Trust::load({config.state, config.policy, config.root_key, config.public_keys},
+      admission::Trust::load({config.server.state, config.trust.policy, config.trust.root_key, config.trust.public_keys},
                              *wiring.log, *wiring.clock));
   for (const auto& [name, folder] : config.models) {
     admission::AdmitRequest request{folder, name};
-    request.state = config.state;
+    request.state = config.server.state;
     request.open_inspector = [&wiring] { return launch::open_inspector(*wiring.host); };
     if (config.receipts) request.receipts = admission::Receipts::kAllowed;
     MLXGUARD_TRY_ASSIGN(signature::VerifiedModel verified,
@@ -131,7 +131,7 @@ void print_ready(const Wiring& wiring, const launch::Supervisor& supervisor, Out
 }
 
 Result<void> serve(const ServeOptions& options, int signal_fd) {
-  MLXGUARD_TRY(launch::prepare_state(options.config.state));
+  MLXGUARD_TRY(launch::prepare_state(options.config.server.state));
   MLXGUARD_TRY(
       check_environment(options.config));  // before the log is ours: the check writes to it
   MLXGUARD_TRY_ASSIGN(const sandbox::Host host, sandbox::Host::probe());
@@ -139,14 +139,14 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   crypto::SystemRandom random;
   MLXGUARD_TRY_ASSIGN(
       const std::unique_ptr<log::EventLog> log,
-      log::open_state_log(options.config.state, "mlxguard-supervisor", clock, random));
+      log::open_state_log(options.config.server.state, "mlxguard-supervisor", clock, random));
 
   Wiring wiring;
   wiring.config = options.config;
   wiring.host = &host;
   wiring.log = log.get();
   wiring.clock = &clock;
-  if (auto enough = sandbox::require(host.report(), level_of(options.config.isolation_minimum));
+  if (auto enough = sandbox::require(host.report(), level_of(options.config.isolation.minimum));
       !enough) {
     MLXGUARD_TRY(log->append(record::event_of(record::Kind::kSandboxRefused, enough.error())));
     return enough;
@@ -164,17 +164,17 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
 
   MLXGUARD_TRY_ASSIGN(wiring.worker_program, open_beside_self("mlxguard-worker"));
   MLXGUARD_TRY_ASSIGN(wiring.gateway_program, open_beside_self("mlxguard-gateway"));
-  MLXGUARD_TRY_ASSIGN(wiring.tls_certificate_pem, read_pem(options.config.tls_certificate));
-  MLXGUARD_TRY_ASSIGN(wiring.tls_private_key_pem, read_pem(options.config.tls_private_key));
-  if (options.config.allow_anonymous) {
+  MLXGUARD_TRY_ASSIGN(wiring.tls_certificate_pem, read_pem(options.config.tls.certificate));
+  MLXGUARD_TRY_ASSIGN(wiring.tls_private_key_pem, read_pem(options.config.tls.private_key));
+  if (options.config.server.allow_anonymous) {
     // No keys: check_exposure has made sure that only this machine can reach the server.
-  } else if (options.config.api_key_file.empty()) {
+  } else if (options.config.server.api_key_file.empty()) {
     MLXGUARD_TRY_ASSIGN(wiring.api_keys,
-                        load_or_create_api_keys(options.config.state / "api-keys", random));
+                        load_or_create_api_keys(options.config.server.state / "api-keys", random));
   } else {
-    MLXGUARD_TRY_ASSIGN(wiring.api_keys, load_api_keys(options.config.api_key_file));
+    MLXGUARD_TRY_ASSIGN(wiring.api_keys, load_api_keys(options.config.server.api_key_file));
   }
-  MLXGUARD_TRY_ASSIGN(const auto address, config::parse_listen(options.config.listen));
+  MLXGUARD_TRY_ASSIGN(const auto address, config::parse_listen(options.config.server.listen));
   MLXGUARD_TRY_ASSIGN(wiring.listener, listen_on(address));
   MLXGUARD_TRY(admit_models(wiring));
 

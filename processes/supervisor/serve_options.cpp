@@ -16,6 +16,7 @@ struct Given {
   std::optional<std::int64_t> worker_memory_bytes, request_timeout_ms, worker_threads;
   bool allow_anonymous = false;
   bool json = false;
+  bool example_config = false;
 };
 
 void define(CLI::App& app, Given& given) {
@@ -40,6 +41,8 @@ void define(CLI::App& app, Given& given) {
   app.add_option("--worker-threads", given.worker_threads, "processor cores a worker may use");
   app.add_option("--request-timeout-ms", given.request_timeout_ms,
                  "time from a request to its answer");
+  app.add_flag("--example-config", given.example_config,
+               "print a configuration file with every key, what it means and its default");
   app.add_flag("--json", given.json, "one JSON line on standard output when ready");
 }
 
@@ -51,10 +54,10 @@ Result<void> add_model(config::ServeConfig& config, std::string name, const fs::
         .about(std::move(name))
         .hinting("name it with --models NAME=FOLDER");
   }
-  for (const auto& [known, path] : config.models) {
-    if (known == name) return usage("two models are named " + name).about(std::move(name));
+  for (const config::ModelSettings& known : config.models) {
+    if (known.name == name) return usage("two models are named " + name).about(std::move(name));
   }
-  config.models.emplace_back(std::move(name), folder);
+  config.models.push_back({std::move(name), folder});
   return {};
 }
 
@@ -73,14 +76,14 @@ Result<config::ServeConfig> merge(const Given& given, const config::Environment&
   if (!given.config_file.empty()) {
     MLXGUARD_TRY_ASSIGN(config, config::load(given.config_file));
   }
-  if (!given.listen.empty()) config.listen = given.listen;
-  if (!given.state.empty()) config.state = given.state;
-  if (config.state.empty()) config.state = config::default_state(environment);
-  if (!given.api_key_file.empty()) config.api_key_file = given.api_key_file;
-  if (given.allow_anonymous) config.allow_anonymous = true;
-  if (!given.tls_certificate.empty()) config.tls_certificate = given.tls_certificate;
-  if (!given.tls_private_key.empty()) config.tls_private_key = given.tls_private_key;
-  for (const std::string& key : given.public_keys) config.public_keys.emplace_back(key);
+  if (!given.listen.empty()) config.server.listen = given.listen;
+  if (!given.state.empty()) config.server.state = given.state;
+  if (config.server.state.empty()) config.server.state = config::default_state(environment);
+  if (!given.api_key_file.empty()) config.server.api_key_file = given.api_key_file;
+  if (given.allow_anonymous) config.server.allow_anonymous = true;
+  if (!given.tls_certificate.empty()) config.tls.certificate = given.tls_certificate;
+  if (!given.tls_private_key.empty()) config.tls.private_key = given.tls_private_key;
+  for (const std::string& key : given.public_keys) config.trust.public_keys.emplace_back(key);
   if (!given.isolation.empty()) {
     const std::string text = "[isolation]\nminimum = '" + given.isolation + "'\n";
     MLXGUARD_TRY_ASSIGN(config, config::parse(text, ".", std::move(config)));
@@ -121,6 +124,7 @@ Result<Parsed> parse_command_line(int argc, const char* const* argv,
   } catch (const CLI::ParseError& problem) {
     return usage(problem.what()).hinting("mlxguard serve --help");
   }
+  if (given.example_config) return Parsed{std::nullopt, config::example_text(), 0};
   Parsed parsed;
   ServeOptions options;
   options.output = given.json ? Output::kJson : Output::kText;

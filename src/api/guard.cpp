@@ -87,13 +87,13 @@ Result<config::ServeConfig> read_config(v1::Options options) {
   if (!options.config.empty()) {
     MLXGUARD_TRY_ASSIGN(config, config::load(options.config));
   }
-  if (!options.state.empty()) config.state = options.state;
-  if (config.state.empty()) {
-    config.state = config::default_state(
+  if (!options.state.empty()) config.server.state = options.state;
+  if (config.server.state.empty()) {
+    config.server.state = config::default_state(
         {environment_value("XDG_STATE_HOME"), environment_value("HOME"), ::geteuid() == 0});
   }
-  MLXGUARD_TRY(make_absolute(config.state));
-  config.public_keys.insert(config.public_keys.end(), options.public_keys.begin(),
+  MLXGUARD_TRY(make_absolute(config.server.state));
+  config.trust.public_keys.insert(config.trust.public_keys.end(), options.public_keys.begin(),
                             options.public_keys.end());
   return config;
 }
@@ -160,7 +160,7 @@ struct Guard::Impl {
   /// once.
   [[nodiscard]] mlxguard::Result<admission::Trust> trust() const {
     return admission::Trust::load(
-        {config.state, config.policy, config.root_key, config.public_keys}, *log, clock);
+        {config.server.state, config.trust.policy, config.trust.root_key, config.trust.public_keys}, *log, clock);
   }
   [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path, std::string name,
                                                 std::function<bool()> stop) const {
@@ -170,7 +170,7 @@ struct Guard::Impl {
                  std::uint64_t done, std::uint64_t total) { (*gate)(done, total); };
     }
     admission::AdmitRequest made{path, std::move(name), {std::move(tell), std::move(stop)}};
-    made.state = config.state;
+    made.state = config.server.state;
     // In this very process, as mlx will read the files; the parsers are bounded and run nothing.
     made.open_inspector = []() -> mlxguard::Result<std::unique_ptr<inspect::Inspector>> {
       return std::unique_ptr<inspect::Inspector>(std::make_unique<inspect::LocalInspector>());
@@ -181,8 +181,8 @@ struct Guard::Impl {
   mlxguard::Result<void> open(const Options& options) {
     MLXGUARD_TRY_ASSIGN(config, api::read_config(options));
     progress = options.progress;
-    MLXGUARD_TRY(api::make_state(config.state));
-    MLXGUARD_TRY_ASSIGN(log, log::open_state_log(config.state, "mlxguard-api", clock, random));
+    MLXGUARD_TRY(api::make_state(config.server.state));
+    MLXGUARD_TRY_ASSIGN(log, log::open_state_log(config.server.state, "mlxguard-api", clock, random));
     return {};
   }
   /// Calls do not wait for each other: everything that they share is thread-safe, or a file that

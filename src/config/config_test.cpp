@@ -23,11 +23,11 @@ TEST_CASE("config: values replace defaults, relative paths are the file's") {
   )",
                             "/etc/mlxguard")
                           .value();
-  CHECK(config.listen == "127.0.0.1:9000");
-  CHECK(config.state == "/etc/mlxguard/state");
-  CHECK(config.models.at(0).second == "/etc/mlxguard/models/minilm");
-  CHECK(config.queue_max == 3);
-  CHECK(config.isolation_minimum == config::IsolationLevel::kFull);
+  CHECK(config.server.listen == "127.0.0.1:9000");
+  CHECK(config.server.state == "/etc/mlxguard/state");
+  CHECK(config.models.at(0).path == "/etc/mlxguard/models/minilm");
+  CHECK(config.queue.queue_max == 3);
+  CHECK(config.isolation.minimum == config::IsolationLevel::kFull);
 }
 
 TEST_CASE("config: an unknown key or table is an error that names it") {
@@ -65,20 +65,58 @@ TEST_CASE("listen: only literal addresses, loopback told apart") {
 TEST_CASE("exposure: beyond loopback both TLS and keys are needed") {
   config::ServeConfig config;
   CHECK(config::check_exposure(config).has_value());
-  config.listen = "0.0.0.0:8443";
+  config.server.listen = "0.0.0.0:8443";
   CHECK(config::check_exposure(config).error().code == ErrorCode::kListenUnsafe);
-  config.tls_certificate = "c";
+  config.tls.certificate = "c";
   CHECK(config::check_exposure(config).error().code == ErrorCode::kConfig);
-  config.tls_private_key = "k";
+  config.tls.private_key = "k";
   CHECK(config::check_exposure(config).has_value());
-  config.allow_anonymous = true;
+  config.server.allow_anonymous = true;
   CHECK(config::check_exposure(config).error().code == ErrorCode::kListenUnsafe);
 }
 
-TEST_CASE("example: names every key, with the defaults, and parses") {
+TEST_CASE("models: the short form and the table say the same") {
+  const auto config = parse(R"(
+    [models]
+    short = "a"
+    stored = "store:minilm"
+    [models.long]
+    path = "b"
+  )",
+                            "/models")
+                          .value();
+  const auto path_of = [&](std::string_view name) {
+    for (const config::ModelSettings& model : config.models) {
+      if (model.name == name) return model.path.string();
+    }
+    return std::string();
+  };
+  CHECK(path_of("short") == "/models/a");
+  CHECK(path_of("stored") == "store:minilm");
+  CHECK(path_of("long") == "/models/b");
+  CHECK(parse("[models.m]\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[models]\nm = 3\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[models]\nm = ''\n", ".").error().code == ErrorCode::kConfig);
+  const auto unknown = parse("[models.m]\npath = 'x'\nfolder = 'y'\n", ".");
+  CHECK(unknown.error().code == ErrorCode::kConfigUnknownKey);
+  CHECK(unknown.error().subject == "models.m.folder");
+}
+
+TEST_CASE("config: '~' in a path is refused, since nothing replaces it") {
+  CHECK(parse("[server]\nstate = '~/state'\n", ".").error().code == ErrorCode::kConfig);
+  CHECK(parse("[trust]\npublic_keys = ['~/k.pem']\n", ".").error().code == ErrorCode::kConfig);
+}
+
+TEST_CASE("config: a key is known in its own table only") {
+  CHECK(parse("[server]\nqueue_max = 3\n", ".").error().subject == "server.queue_max");
+  CHECK(parse("[limits]\nlisten = 'x'\n", ".").error().subject == "limits.listen");
+}
+
+TEST_CASE("example: the file is what the program prints, parses, and changes no default") {
   std::ifstream stream(std::string(MLXGUARD_SOURCE_DIR) + "/mlxguard.toml.example");
   std::stringstream text;
   text << stream.rdbuf();
+  CHECK(text.str() == config::example_text());
   const auto example = parse(text.str(), ".");
   REQUIRE(example.has_value());
   for (const config::ConfigKey& key : config::keys()) {
@@ -86,7 +124,9 @@ TEST_CASE("example: names every key, with the defaults, and parses") {
     CHECK(text.str().find(std::string(key.name) + " = ") != std::string::npos);
   }
   const config::ServeConfig defaults;
-  CHECK(example->body_bytes_max == defaults.body_bytes_max);
-  CHECK(example->queue_max == defaults.queue_max);
-  CHECK(example->request_timeout_ms == defaults.request_timeout_ms);
+  CHECK(example->http.body_bytes_max == defaults.http.body_bytes_max);
+  CHECK(example->queue.queue_max == defaults.queue.queue_max);
+  CHECK(example->trust.policy.empty());
+  CHECK(example->trust.root_key.empty());
+  CHECK(example->models.empty());
 }
