@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard run`: one inference in the same cage as `mlxguard serve`, without a server.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,7 +9,7 @@
 
 #include "admission/model_line.h"
 #include "arguments.h"
-#include "base/os_error.h"
+#include "base/file.h"
 #include "call/blocking_client.h"
 #include "codec/json.h"
 #include "commands.h"
@@ -39,23 +38,14 @@ struct Run {
 };
 
 Result<std::string> read_input(const std::string& file, std::size_t bytes_max) {
-  const UniqueFd opened(file == "-" ? ::dup(STDIN_FILENO)
-                                    : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened.is_open()) return os_error("open", file);
-  std::string text;
-  std::array<char, 65536> buffer{};
-  for (;;) {
-    const ssize_t count = ::read(opened.get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("read", file);
-    if (count == 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > bytes_max) {
-      return make_error(ErrorCode::kRequestTooLarge,
-                        "expected at most " + std::to_string(bytes_max) + " bytes of input")
-          .about(file);
-    }
+  auto text = file == "-" ? read_to_end(STDIN_FILENO, bytes_max, "standard input")
+                          : read_file(file, bytes_max);
+  if (!text && text.error().code == ErrorCode::kTooLarge) {
+    return make_error(ErrorCode::kRequestTooLarge,
+                      "expected at most " + std::to_string(bytes_max) + " bytes of input")
+        .about(file);
   }
+  return text;
 }
 
 Result<launch::WorkerProcess> start_worker(std::shared_ptr<const signature::VerifiedModel> model,
@@ -153,7 +143,8 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
   MLXGUARD_TRY_ASSIGN(const admission::Trust trust, session.trust(options.public_keys));
   MLXGUARD_TRY_ASSIGN(const std::string body,
-                      read_input(options.input, static_cast<std::size_t>(config.http.body_bytes_max)));
+                      read_input(options.input,
+                                 static_cast<std::size_t>(config.http.body_bytes_max)));
   MLXGUARD_TRY(sandbox::require(host.report(), sandbox::IsolationLevel::kContainer));
   ProgressLine progress(session.output(), session.clock(), "verifying");
   admission::AdmitRequest request{options.model, {}, progress.callback()};
@@ -164,7 +155,9 @@ Result<std::string> infer(Session& session, const Run& options, const sandbox::H
     progress.finish();
     show_warnings(session.output(), judgement);
   };
-  if (config.receipts) request.receipts = admission::Receipts::kAllowed;
+  if (config.trust.receipts == config::Receipts::kAllow) {
+    request.receipts = admission::Receipts::kAllowed;
+  }
   MLXGUARD_TRY_ASSIGN(auto verified, admission::admit(request, trust, log, session.clock()));
   progress.finish();
   const auto model = std::make_shared<const signature::VerifiedModel>(std::move(verified));

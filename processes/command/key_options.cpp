@@ -113,7 +113,8 @@ Result<void> log_use(record::Sink& log, const std::string& key_name, const crypt
 
 Result<trust::KeyRing> load_ring(const Session& session) {
   MLXGUARD_TRY_ASSIGN(const config::ServeConfig config, session.config());
-  return trust::KeyRing::load(crypto::KeyStore(config.state / "keys"), config.public_keys);
+  return trust::KeyRing::load(crypto::KeyStore(config.server.state / "keys"),
+                              config.trust.public_keys);
 }
 
 }  // namespace mlxguard::cli

@@ -44,14 +44,6 @@ Result<Start> receive_config(wire::Channel& control) {
   if (received.descriptors.empty()) {
     return make_error(ErrorCode::kWorkerProtocol, "expected a listening socket");
   }
-  const bool bounded = config->body_bytes_max > 0 && config->header_bytes_max >= 512 &&
-                       config->connections_max > 0 && config->in_flight_max > 0 &&
-                       config->texts_max > 0 && config->text_bytes_max > 0 &&
-                       config->header_timeout_ms > 0 && config->idle_timeout_ms > 0 &&
-                       config->request_timeout_ms > 0;
-  if (!bounded || config->body_bytes_max > limits::kJsonDocumentBytesMax) {
-    return make_error(ErrorCode::kWorkerProtocol, "a configuration without its bounds");
-  }
   return Start{std::move(*config), std::move(received.descriptors)};
 }
 
@@ -67,32 +59,34 @@ Result<std::optional<http::TlsContext>> take_tls(ipc::GatewayConfig& config) {
 
 front::RequestLineOptions line_options(const ipc::GatewayConfig& config) {
   front::RequestLineOptions options;
-  options.body_bytes_max = config.body_bytes_max;
-  options.request_timeout = std::chrono::milliseconds(config.request_timeout_ms);
+  options.body_bytes_max = static_cast<std::uint64_t>(config.http.body_bytes_max);
+  options.request_timeout = std::chrono::milliseconds(config.queue.request_timeout_ms);
   options.answer_after = config.answer_after_event_durable ? front::AnswerAfter::kOutcome
                                                            : front::AnswerAfter::kNone;
-  options.texts = {config.texts_max, config.text_bytes_max};
+  options.texts = {static_cast<std::size_t>(config.texts.texts_max),
+                   static_cast<std::size_t>(config.texts.text_bytes_max)};
   return options;
 }
 
-http::ServerOptions server_options(const ipc::GatewayConfig& config) {
+http::ServerOptions server_options(const http::LimitSettings& limits,
+                                   std::chrono::milliseconds request_timeout) {
   http::ServerOptions options;
-  options.limits = {config.header_bytes_max, config.body_bytes_max};
-  options.connections_max = config.connections_max;
-  options.held_bytes_max =
-      std::max<std::uint64_t>(config.body_bytes_max * kHeldBodiesAtBound, 64u << 20);
-  options.header_timeout = std::chrono::milliseconds(config.header_timeout_ms);
-  options.idle_timeout = std::chrono::milliseconds(config.idle_timeout_ms);
-  options.body_timeout = std::chrono::milliseconds(config.request_timeout_ms);
-  options.write_timeout = std::chrono::milliseconds(config.request_timeout_ms);
+  const auto body_bytes_max = static_cast<std::uint64_t>(limits.body_bytes_max);
+  options.limits = {static_cast<std::size_t>(limits.header_bytes_max), body_bytes_max};
+  options.connections_max = static_cast<std::size_t>(limits.connections_max);
+  options.held_bytes_max = std::max<std::uint64_t>(body_bytes_max * kHeldBodiesAtBound, 64u << 20);
+  options.header_timeout = std::chrono::milliseconds(limits.header_timeout_ms);
+  options.idle_timeout = std::chrono::milliseconds(limits.idle_timeout_ms);
+  options.body_timeout = request_timeout;
+  options.write_timeout = request_timeout;
   return options;
 }
 
-call::CallQueueOptions queue_options(const ipc::GatewayConfig& config) {
+call::CallQueueOptions queue_options(const call::QueueSettings& queue) {
   call::CallQueueOptions options;
-  options.waiting_max = config.queue_max;
-  options.client.in_flight_max = config.in_flight_max;
-  options.client.silence_max = std::chrono::milliseconds(config.request_timeout_ms);
+  options.waiting_max = static_cast<std::size_t>(queue.queue_max);
+  options.client.in_flight_max = static_cast<std::uint32_t>(queue.in_flight_max);
+  options.client.silence_max = std::chrono::milliseconds(queue.request_timeout_ms);
   // A step may be about to end when its deadline passes.
   options.client.grace = std::min(options.client.silence_max / 4, kOverdueGraceMax);
   return options;
@@ -118,11 +112,14 @@ struct Gateway::Impl {
   Impl(wire::Channel control_channel, const ipc::GatewayConfig& config,
        std::span<const task::Row> rows, front::Authenticator authenticator,
        std::optional<http::TlsContext> tls, const Clock& clock, crypto::Random& random)
-      : models(config.models, io.get_executor(), queue_options(config)),
+      : models(config.models, io.get_executor(), queue_options(config.queue)),
         control(io.get_executor(), std::move(control_channel)),
         line(line_options(config), {rows, models, control, clock}, std::move(authenticator),
-             front::RateLimiter(config.requests_per_second_max, clock), random_number(random)),
-        server(io, server_options(config), line, std::move(tls)),
+             front::RateLimiter(config.rates, clock), random_number(random)),
+        server(io,
+               server_options(config.http,
+                              std::chrono::milliseconds(config.queue.request_timeout_ms)),
+               line, std::move(tls)),
         drain_timer(io.get_executor()) {}
   ~Impl() { io.drop_everything(); }
   Impl(const Impl&) = delete;

@@ -242,47 +242,44 @@ class Harness {
   call::CallServer counter_{task::begin_with(rows_, nothing_), clock_};
 };
 
-bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t number) {
-  const std::map<std::string, std::uint32_t*> small{
-      {"header_bytes_max", &config.header_bytes_max},
-      {"connections_max", &config.connections_max},
-      {"queue_max", &config.queue_max},
-      {"in_flight_max", &config.in_flight_max},
-      {"requests_per_second_max", &config.requests_per_second_max},
-  };
-  const std::map<std::string, std::int64_t*> times{
-      {"header_timeout_ms", &config.header_timeout_ms},
-      {"idle_timeout_ms", &config.idle_timeout_ms},
-      {"request_timeout_ms", &config.request_timeout_ms},
-  };
-  if (small.contains(key)) {
-    *small.at(key) = static_cast<std::uint32_t>(number);
-  } else if (times.contains(key)) {
-    *times.at(key) = number;
-  } else if (key == "body_bytes_max") {
-    config.body_bytes_max = static_cast<std::uint64_t>(number);
-  } else if (key == "answer_after_event_durable") {
-    config.answer_after_event_durable = number != 0;
-  } else {
-    return false;
+/// Sets the number of this name, in whichever group of settings has it.
+struct NumberSetter {
+  std::string_view wanted;
+  std::int64_t number;
+  bool found = false;
+  template <class T>
+  void integer(SettingKey key, T& value, SettingBounds) {
+    if (key.name != wanted) return;
+    value = static_cast<T>(number);
+    found = true;
   }
-  return true;
+};
+
+bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t number) {
+  if (key == "answer_after_event_durable") {
+    config.answer_after_event_durable = number != 0;
+    return true;
+  }
+  NumberSetter setter{key, number};
+  config.http.visit(setter), config.queue.visit(setter);
+  config.texts.visit(setter), config.rates.visit(setter);
+  return setter.found;
 }
 
 void Harness::configure(ipc::GatewayConfig& config) {
   const auto hash = crypto::sha256(as_bytes(kApiKey));
   config.api_keys.push_back({"tester", {hash.begin(), hash.end()}});
   config.models = {"minilm", "mlp", "counter", "never-up"};
-  config.body_bytes_max = 8u << 20;
-  config.header_bytes_max = 16u << 10;
-  config.connections_max = 256;
-  config.queue_max = 64;
-  config.in_flight_max = 2;
-  config.texts_max = 2048;
-  config.text_bytes_max = 1u << 20;
-  config.header_timeout_ms = 5000;
-  config.idle_timeout_ms = 5000;
-  config.request_timeout_ms = 10'000;
+  config.http.body_bytes_max = 8 << 20;
+  config.http.header_bytes_max = 16 << 10;
+  config.http.connections_max = 256;
+  config.queue.queue_max = 64;
+  config.queue.in_flight_max = 2;
+  config.texts.texts_max = 2048;
+  config.texts.text_bytes_max = 1 << 20;
+  config.http.header_timeout_ms = 5000;
+  config.http.idle_timeout_ms = 5000;
+  config.queue.request_timeout_ms = 10'000;
   const auto text_of = [](const std::string& path) {
     std::ifstream file(path);
     std::stringstream text;

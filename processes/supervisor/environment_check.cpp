@@ -70,7 +70,8 @@ Result<void> check_environment(const config::ServeConfig& config) {
   MLXGUARD_TRY_ASSIGN(
       const int status,
       run(program, {kProgram, "check", config.dependencies.require.string(),
-                    config.dependencies.environment.string(), "--state", config.server.state.string()}));
+                    config.dependencies.environment.string(), "--state",
+                    config.server.state.string()}));
   if (status == 0) return {};
   return make_error(ErrorCode::kDepsLock, "the worker's environment is not as its lock says")
       .about(config.dependencies.environment.string())

@@ -9,9 +9,10 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 
 #include "admission/model_line.h"
+#include "base/file.h"
+#include "base/limits.h"
 #include "codec/json.h"
 #include "environment_check.h"
 #include "launch/inspector_program.h"
@@ -82,24 +83,23 @@ Result<UniqueFd> open_beside_self(const char* name) {
 
 Result<std::string> read_pem(const fs::path& file) {
   if (file.empty()) return std::string();
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    return make_error(ErrorCode::kTlsMaterial, "cannot read " + file.string()).about(file.string());
-  }
-  return std::string(std::istreambuf_iterator<char>(stream), {});
+  return read_file(file, limits::kKeyFileBytesMax);
 }
 
 Result<void> admit_models(Wiring& wiring) {
   const config::ServeConfig& config = wiring.config;
   MLXGUARD_TRY_ASSIGN(
       const admission::Trust trust,
-      admission::Trust::load({config.server.state, config.trust.policy, config.trust.root_key, config.trust.public_keys},
+      admission::Trust::load({config.server.state, config.trust.policy, config.trust.root_key,
+                              config.trust.public_keys},
                              *wiring.log, *wiring.clock));
-  for (const auto& [name, folder] : config.models) {
-    admission::AdmitRequest request{folder, name};
+  for (const config::ModelSettings& model : config.models) {
+    admission::AdmitRequest request{model.path, model.name};
     request.state = config.server.state;
     request.open_inspector = [&wiring] { return launch::open_inspector(*wiring.host); };
-    if (config.receipts) request.receipts = admission::Receipts::kAllowed;
+    if (config.trust.receipts == config::Receipts::kAllow) {
+      request.receipts = admission::Receipts::kAllowed;
+    }
     MLXGUARD_TRY_ASSIGN(signature::VerifiedModel verified,
                         admission::admit(request, trust, *wiring.log, *wiring.clock));
     wiring.models.push_back(std::make_shared<const signature::VerifiedModel>(std::move(verified)));
@@ -118,16 +118,21 @@ void report_start(const Wiring& wiring) {
   }
 }
 
-void print_ready(const Wiring& wiring, const launch::Supervisor& supervisor, Output output) {
-  if (output == Output::kJson) return print(stdout, ready_json(wiring, supervisor));
+Result<void> print_ready(const Wiring& wiring, const launch::Supervisor& supervisor,
+                         Output output) {
+  if (output == Output::kJson) {
+    print(stdout, ready_json(wiring, supervisor));
+    return finish_standard_output();
+  }
   print(stdout, "serving on " + url_of(wiring) + ", isolation " +
                     std::string(sandbox::name_of(wiring.host->level())));
-  for (const auto& [name, folder] : wiring.config.models) {
-    print(stdout, "  " + name + "  " + folder.string());
+  for (const config::ModelSettings& model : wiring.config.models) {
+    print(stdout, "  " + model.name + "  " + model.path.string());
   }
   if (wiring.api_keys.created) {
     print(stdout, "API key, shown this once: " + *wiring.api_keys.created);
   }
+  return finish_standard_output();
 }
 
 Result<void> serve(const ServeOptions& options, int signal_fd) {
@@ -181,7 +186,7 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   launch::Supervisor supervisor(supervisor_parts(wiring));
   MLXGUARD_TRY(supervisor.start());
   report_start(wiring);
-  print_ready(wiring, supervisor, options.output);
+  MLXGUARD_TRY(print_ready(wiring, supervisor, options.output));
   MLXGUARD_TRY(supervisor.run(signal_fd));
   return log->flush();
 }
@@ -210,6 +215,9 @@ int main(int argc, char** argv) {
   }
   if (!parsed->options) {
     std::fputs(parsed->text.c_str(), stdout);
+    if (auto printed = finish_standard_output(); !printed) {
+      return fail(printed.error(), Output::kText);
+    }
     return parsed->exit_status;
   }
   auto served = serve(*parsed->options, signal_fd.get());

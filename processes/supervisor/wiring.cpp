@@ -15,7 +15,7 @@ namespace mlxguard::supervisor {
 namespace {
 
 std::uint32_t threads_of(const config::ServeConfig& config) {
-  if (config.worker_threads > 0) return static_cast<std::uint32_t>(config.worker_threads);
+  if (config.worker.threads > 0) return static_cast<std::uint32_t>(config.worker.threads);
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
@@ -25,7 +25,7 @@ Result<launch::WorkerProcess> start_worker(
   for (const auto& file : model->files()) input.model_bytes += file.size_bytes;
   input.model_files = model->files().size();
   input.threads = threads_of(wiring.config);
-  input.memory_bytes_max = static_cast<std::uint64_t>(wiring.config.worker_memory_bytes_max);
+  input.memory_bytes_max = static_cast<std::uint64_t>(wiring.config.worker.memory_bytes_max);
   launch::WorkerPlan plan;
   plan.host = wiring.host;
   plan.program_fd = wiring.worker_program.get();
@@ -40,21 +40,15 @@ ipc::GatewayConfig gateway_config(const Wiring& wiring) {
   config.api_keys = wiring.api_keys.hashes;
   const Bytes hash_key = wiring.log->correlation_key();
   config.event_hash_key.assign(hash_key.begin(), hash_key.end());
-  config.anonymous_allowed = from.allow_anonymous;
+  config.anonymous_allowed = from.server.allow_anonymous;
   config.tls_certificate_pem = wiring.tls_certificate_pem;
   config.tls_private_key_pem = wiring.tls_private_key_pem;
   for (const auto& model : wiring.models) config.models.push_back(model->name());
-  config.body_bytes_max = static_cast<std::uint64_t>(from.body_bytes_max);
-  config.header_bytes_max = static_cast<std::uint32_t>(from.header_bytes_max);
-  config.connections_max = static_cast<std::uint32_t>(from.connections_max);
-  config.queue_max = static_cast<std::uint32_t>(from.queue_max);
-  config.in_flight_max = static_cast<std::uint32_t>(from.in_flight_max);
-  config.texts_max = static_cast<std::uint32_t>(from.texts_max);
-  config.text_bytes_max = static_cast<std::uint64_t>(from.text_bytes_max);
-  config.header_timeout_ms = from.header_timeout_ms;
-  config.idle_timeout_ms = from.idle_timeout_ms;
-  config.request_timeout_ms = from.request_timeout_ms;
-  config.answer_after_event_durable = from.answer_after_durable;
+  config.http = from.http;
+  config.queue = from.queue;
+  config.texts = from.texts;
+  config.rates = from.rates;
+  config.answer_after_event_durable = from.log.answer_after_durable;
   return config;
 }
 
@@ -62,7 +56,8 @@ Result<launch::GatewayProcess> start_gateway(const Wiring& wiring) {
   launch::GatewayPlan plan;
   plan.host = wiring.host;
   plan.program_fd = wiring.gateway_program.get();
-  plan.limits = limits::gateway_limits(static_cast<std::uint64_t>(wiring.config.connections_max));
+  plan.limits =
+      limits::gateway_limits(static_cast<std::uint64_t>(wiring.config.http.connections_max));
   plan.submit = [log = wiring.log](const record::Event& event, launch::EventRelay::Done done) {
     log->submit(event, std::move(done));
   };
@@ -79,14 +74,14 @@ launch::SupervisorParts supervisor_parts(const Wiring& wiring) {
   parts.start_gateway = [&wiring] { return start_gateway(wiring); };
   parts.log = wiring.log;
   parts.clock = wiring.clock;
-  parts.worker_start_time_max = std::chrono::milliseconds(wiring.config.worker_start_timeout_ms);
+  parts.worker_start_time_max = std::chrono::milliseconds(wiring.config.worker.start_timeout_ms);
   return parts;
 }
 
 std::string url_of(const Wiring& wiring) {
-  const auto address = config::parse_listen(wiring.config.listen).value();
+  const auto address = config::parse_listen(wiring.config.server.listen).value();
   const bool v6 = address.host.find(':') != std::string::npos;
-  return std::string(wiring.config.tls_certificate.empty() ? "http" : "https") + "://" +
+  return std::string(wiring.config.tls.certificate.empty() ? "http" : "https") + "://" +
          (v6 ? "[" + address.host + "]" : address.host) + ":" +
          std::to_string(wiring.listener.port);
 }
@@ -98,7 +93,7 @@ std::string ready_json(const Wiring& wiring, const launch::Supervisor& superviso
   writer.field("pid", std::int64_t{::getpid()});
   writer.field("gateway_pid", std::int64_t{supervisor.gateway_pid()});
   writer.field("isolation", sandbox::name_of(wiring.host->level()));
-  writer.field("state", wiring.config.state.string());
+  writer.field("state", wiring.config.server.state.string());
   if (wiring.api_keys.created) writer.field("api_key", *wiring.api_keys.created);
   writer.key("models").begin_array();
   for (const auto& model : supervisor.models()) {

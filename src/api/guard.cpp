@@ -94,7 +94,7 @@ Result<config::ServeConfig> read_config(v1::Options options) {
   }
   MLXGUARD_TRY(make_absolute(config.server.state));
   config.trust.public_keys.insert(config.trust.public_keys.end(), options.public_keys.begin(),
-                            options.public_keys.end());
+                                  options.public_keys.end());
   return config;
 }
 
@@ -160,7 +160,9 @@ struct Guard::Impl {
   /// once.
   [[nodiscard]] mlxguard::Result<admission::Trust> trust() const {
     return admission::Trust::load(
-        {config.server.state, config.trust.policy, config.trust.root_key, config.trust.public_keys}, *log, clock);
+        {config.server.state, config.trust.policy, config.trust.root_key,
+         config.trust.public_keys},
+        *log, clock);
   }
   [[nodiscard]] admission::AdmitRequest request(const std::filesystem::path& path, std::string name,
                                                 std::function<bool()> stop) const {
@@ -175,14 +177,17 @@ struct Guard::Impl {
     made.open_inspector = []() -> mlxguard::Result<std::unique_ptr<inspect::Inspector>> {
       return std::unique_ptr<inspect::Inspector>(std::make_unique<inspect::LocalInspector>());
     };
-    made.receipts = config.receipts ? admission::Receipts::kAllowed : admission::Receipts::kRefused;
+    made.receipts = config.trust.receipts == config::Receipts::kAllow
+                        ? admission::Receipts::kAllowed
+                        : admission::Receipts::kRefused;
     return made;
   }
   mlxguard::Result<void> open(const Options& options) {
     MLXGUARD_TRY_ASSIGN(config, api::read_config(options));
     progress = options.progress;
     MLXGUARD_TRY(api::make_state(config.server.state));
-    MLXGUARD_TRY_ASSIGN(log, log::open_state_log(config.server.state, "mlxguard-api", clock, random));
+    MLXGUARD_TRY_ASSIGN(
+        log, log::open_state_log(config.server.state, "mlxguard-api", clock, random));
     return {};
   }
   /// Calls do not wait for each other: everything that they share is thread-safe, or a file that

@@ -5,18 +5,24 @@
 
 namespace mlxguard::front {
 
-Result<void> RateLimiter::take(const std::string& identity) {
-  if (rate_ == 0) return {};
+Result<RateLimiter::Admission> RateLimiter::take(const std::string& identity) {
+  const auto rate = static_cast<double>(settings_.requests_per_second_max);
   const auto now = clock_.steady();
-  Bucket& bucket = buckets_.try_emplace(identity, Bucket{rate_, now}).first->second;
-  const double seconds = std::chrono::duration<double>(now - bucket.filled).count();
-  bucket.tokens = std::min(rate_, bucket.tokens + seconds * rate_);
-  bucket.filled = now;
-  if (bucket.tokens < 1) {
-    return make_error(ErrorCode::kRateLimited, "too many requests with this API key");
+  Share& share = shares_.try_emplace(identity, Share{rate, now}).first->second;
+  const std::int64_t at_once = settings_.requests_concurrent_max;
+  if (at_once > 0 && share.running >= at_once) {
+    return make_error(ErrorCode::kRateLimited, "too many requests at once with this API key");
   }
-  bucket.tokens -= 1;
-  return {};
+  if (rate > 0) {
+    const double seconds = std::chrono::duration<double>(now - share.filled).count();
+    share.tokens = std::min(rate, share.tokens + seconds * rate);
+    share.filled = now;
+    if (share.tokens < 1) {
+      return make_error(ErrorCode::kRateLimited, "too many requests with this API key");
+    }
+    share.tokens -= 1;
+  }
+  return Admission(&share);
 }
 
 }  // namespace mlxguard::front

@@ -118,7 +118,7 @@ Task<Result<RequestLine::Prepared>> RequestLine::prepare(http::Exchange& exchang
       co_return std::move(identity).error();
     }
     journey.identity = *identity;
-    MLXGUARD_CO_TRY(rates_.take(identity->name()));
+    MLXGUARD_CO_TRY_ASSIGN(journey.admission, rates_.take(identity->name()));
   }
   if (!match) co_return std::move(match).error();
   if (match->route->purpose != Purpose::kTask) {

@@ -52,6 +52,7 @@ class RequestLine final : public http::Handler {
  private:
   /// What the event of a request will say. No content, ever.
   struct Journey {
+    RateLimiter::Admission admission;  ///< counts the request among those of its key
     std::string request_id;
     const http::Client* client = nullptr;
     std::string_view method;

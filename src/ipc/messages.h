@@ -16,7 +16,11 @@
 
 #include "base/limits.h"
 #include "base/process_bounds.h"
+#include "call/settings.h"
+#include "front/settings.h"
+#include "http/settings.h"
 #include "record/event.h"
+#include "validate/settings.h"
 #include "wire/channel.h"
 
 namespace mlxguard::ipc {
@@ -158,27 +162,17 @@ struct GatewayConfig {
   std::string tls_certificate_pem;  ///< chain, leaf first; empty: no TLS
   std::string tls_private_key_pem;
   std::vector<std::string> models;  ///< every name served, also those whose worker is not up yet
-  std::uint64_t body_bytes_max = 0;
-  std::uint32_t header_bytes_max = 0;
-  std::uint32_t connections_max = 0;
-  std::uint32_t queue_max = 0;      ///< waiting requests, per model
-  std::uint32_t in_flight_max = 0;  ///< requests a worker holds at once
-  std::uint32_t texts_max = 0;      ///< inputs of one embeddings request
-  std::uint64_t text_bytes_max = 0;
-  std::int64_t header_timeout_ms = 0;
-  std::int64_t idle_timeout_ms = 0;
-  std::int64_t request_timeout_ms = 0;
+  http::LimitSettings http;
+  call::QueueSettings queue;
+  validate::TextSettings texts;
+  front::RateSettings rates;
   bool answer_after_event_durable = true;
-  std::uint32_t requests_per_second_max = 0;  ///< of one API key; 0: no bound
   std::vector<std::uint8_t> event_hash_key;   ///< for the hash of a key that was refused
   template <class Archive>
   void visit(Archive& archive) {
     archive(api_keys), archive(anonymous_allowed), archive(tls_certificate_pem),
-        archive(tls_private_key_pem), archive(models), archive(body_bytes_max),
-        archive(header_bytes_max), archive(connections_max), archive(queue_max),
-        archive(in_flight_max), archive(texts_max), archive(text_bytes_max),
-        archive(header_timeout_ms), archive(idle_timeout_ms), archive(request_timeout_ms),
-        archive(answer_after_event_durable), archive(requests_per_second_max),
+        archive(tls_private_key_pem), archive(models), archive(http), archive(queue),
+        archive(texts), archive(rates), archive(answer_after_event_durable),
         archive(event_hash_key);
   }
 };

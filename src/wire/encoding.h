@@ -13,6 +13,7 @@
 
 #include "base/byte_reader.h"
 #include "base/result.h"
+#include "base/setting.h"
 
 namespace mlxguard::wire {
 
@@ -20,6 +21,11 @@ class Encoder {
  public:
   template <class T>
   void operator()(const T& value) {
+    put(value);
+  }
+  /// A struct of settings (base/setting.h) is sent as the values of its fields, in their order.
+  template <class T>
+  void integer(const SettingKey&, const T& value, const SettingBounds&) {
     put(value);
   }
   [[nodiscard]] std::vector<std::uint8_t> take() && { return std::move(bytes_); }
@@ -76,6 +82,12 @@ class Decoder {
     if (!ok_) return {};
     auto rest = reader_.take(reader_.remaining());
     return rest ? *rest : Bytes{};
+  }
+  /// A setting outside of its bounds makes the message malformed: the sender is not believed.
+  template <class T>
+  void integer(const SettingKey&, T& value, const SettingBounds& bounds) {
+    (*this)(value);
+    ok_ = ok_ && value >= bounds.min && value <= bounds.max;
   }
   [[nodiscard]] Result<void> finish() const {
     if (ok_ && reader_.at_end()) return {};
