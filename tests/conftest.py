@@ -13,6 +13,9 @@ import time
 
 import pytest
 
+# Fixtures of the Python package; a second conftest.py would hide this one from `import conftest`.
+pytest_plugins = ["python_package"]
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BIN = pathlib.Path(os.environ.get("MLXGUARD_BIN_DIR", ROOT / "build/bin"))
 SHARED = ROOT.parent / "shared"

@@ -269,6 +269,7 @@ bool set_number(ipc::GatewayConfig& config, const std::string& key, std::int64_t
 void Harness::configure(ipc::GatewayConfig& config) {
   const auto hash = crypto::sha256(as_bytes(kApiKey));
   config.api_keys.push_back({"tester", {hash.begin(), hash.end()}});
+  config.event_hash_key.assign(32, 0x5a);
   config.models = {"minilm", "mlp", "counter", "never-up"};
   config.http.body_bytes_max = 8 << 20;
   config.http.header_bytes_max = 16 << 10;

@@ -27,6 +27,10 @@ std::optional<std::string_view> bearer(std::string_view authorization) {
 
 Result<Authenticator> Authenticator::create(const std::vector<KeyHash>& keys,
                                             Anonymous anonymous, Bytes event_hash_key) {
+  constexpr std::size_t kHashKeyBytesMin = 16;
+  if (event_hash_key.size() < kHashKeyBytesMin) {
+    return make_error(ErrorCode::kWorkerProtocol, "expected a key for the hashes in events");
+  }
   std::vector<Key> out;
   for (const KeyHash& key : keys) {
     Key entry{key.name, {}};

@@ -37,7 +37,8 @@ class Identity {
 
 class Authenticator {
  public:
-  /// `event_hash_key`: for event_hash(). Errors: kWorkerProtocol for a hash that is not a SHA-256.
+  /// `event_hash_key`: for event_hash(), at least 16 bytes. Errors: kWorkerProtocol for a shorter
+  /// one, or a hash that is not a SHA-256.
   [[nodiscard]] static Result<Authenticator> create(const std::vector<KeyHash>& keys,
                                                     Anonymous anonymous, Bytes event_hash_key);
 

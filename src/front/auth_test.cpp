@@ -15,7 +15,7 @@ KeyHash key_of(const std::string& name, std::string_view key) {
 
 Authenticator authenticator(Anonymous anonymous = Anonymous::kRefused) {
   return Authenticator::create({key_of("alice", "key-a"), key_of("bob", "key-b")}, anonymous,
-                               as_bytes("secret"))
+                               as_bytes("a secret of 16 bytes"))
       .value();
 }
 
@@ -54,11 +54,21 @@ TEST_CASE("auth: anonymous access is allowed only when told so, and a key still 
   CHECK(open.authenticate("", "").value().name() == "anonymous");
   CHECK(open.authenticate("Bearer anything", "").value().name() == "anonymous");
   CHECK(open.authenticate("Bearer key-a", "").value().name() == "alice");
-  const Authenticator nobody = Authenticator::create({}, Anonymous::kRefused, {}).value();
+  const Authenticator nobody =
+      Authenticator::create({}, Anonymous::kRefused, as_bytes("a secret of 16 bytes")).value();
   CHECK(nobody.authenticate("Bearer key-a", "").error().code == ErrorCode::kCredentialsInvalid);
 }
 
 TEST_CASE("auth: a hash of another length is an error of the protocol") {
-  CHECK(Authenticator::create({{"short", {1, 2, 3}}}, Anonymous::kRefused, {}).error().code ==
+  CHECK(Authenticator::create({{"short", {1, 2, 3}}}, Anonymous::kRefused,
+                              as_bytes("a secret of 16 bytes"))
+            .error().code ==
+        ErrorCode::kWorkerProtocol);
+}
+
+TEST_CASE("auth: a key for the hashes in events is needed") {
+  CHECK(Authenticator::create({}, Anonymous::kRefused, {}).error().code ==
+        ErrorCode::kWorkerProtocol);
+  CHECK(Authenticator::create({}, Anonymous::kRefused, as_bytes("short")).error().code ==
         ErrorCode::kWorkerProtocol);
 }

@@ -154,9 +154,9 @@ struct House {
     options.answer_after = after;
     const auto hash = crypto::sha256(as_bytes("key"));
     auto keys = Authenticator::create({{"tester", {hash.begin(), hash.end()}}},
-                                      Anonymous::kRefused, {});
+                                      Anonymous::kRefused, as_bytes("a secret of 16 bytes"));
     line.emplace(options, RequestLineParts{rows, *models, reporter, clock}, std::move(*keys),
-                 RateLimiter(0, clock), 1);
+                 RateLimiter({}, clock), 1);
     task::test::counting_runs() = {};
   }
   ~House() { io.drop_everything(); }

@@ -254,12 +254,19 @@ def start_again(start, cli, upstream, inner_host):
     return start("--inner-host", inner_host)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "[::1]", "0.0.0.0"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"])
 def test_no_spelling_of_this_machine_is_followed(upstream, start, host):
     file, _ = upstream.add("alpha", "1.0")
     upstream.projects["alpha"][0]["url"] = f"http://{host}:80/{file}"
     status, body, _ = start().file("alpha", file)
     assert status == 502 and b"inner address" in body
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "017700000001"])
+def test_a_file_at_an_address_in_an_unusual_form_is_not_listed(upstream, start, host):
+    file, _ = upstream.add("alpha", "1.0")
+    upstream.projects["alpha"][0]["url"] = f"http://{host}:80/{file}"
+    assert [f["filename"] for f in start().page("alpha")["files"]] == []
 
 
 def test_a_page_that_unpacks_to_more_than_any_page_is_refused(upstream, start):

@@ -43,14 +43,17 @@ def test_no_command_loses_its_help_in_silence():
     ("--version",), ("key", "list"), ("key", "list", "--json"), ("log", "query"),
     ("log", "query", "--json"), ("log", "verify", "--json"), ("trust", "list"),
     ("model", "list", "--json"), ("inspect", "MODEL"), ("inspect", "MODEL", "--json"),
-    ("verify", "MODEL", "--json"), ("deps", "inventory", "MODEL", "--json"),
+    ("verify", "MODEL", "--json"), ("deps", "inventory", "REQUIREMENTS", "--json"),
 ])
 def test_a_result_on_a_full_disk_is_a_failure(cli, tmp_path, arguments):
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_bytes(b"w")
     cli.sign(model)
-    command = [str(model) if word == "MODEL" else word for word in arguments]
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("numpy==1.26.4\n")
+    named = {"MODEL": str(model), "REQUIREMENTS": str(requirements)}
+    command = [named.get(word, word) for word in arguments]
     if "--version" not in command:
         command += ["--state", str(cli.state)]
     with open("/dev/full", "w") as full:
