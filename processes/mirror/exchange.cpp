@@ -10,37 +10,6 @@ namespace {
 
 constexpr std::size_t kReasonBytesMax = 300;
 
-std::string_view title_of(unsigned status) {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 406:
-      return "Not Acceptable";
-    case 413:
-      return "Content Too Large";
-    case 416:
-      return "Range Not Satisfiable";
-    case 423:
-      return "Locked";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Error";
-  }
-}
-
 }  // namespace
 
 unsigned status_of(const Error& error) {
@@ -71,7 +40,8 @@ std::string reason_phrase(std::string_view text) {
 
 Answer problem(unsigned status, const Error& error, const std::vector<Finding>& findings) {
   codec::JsonWriter json;
-  json.begin_object().field("type", "about:blank").field("title", title_of(status));
+  json.begin_object().field("type", "about:blank");
+  json.field("title", http::reason_of(static_cast<int>(status)));
   json.field("status", static_cast<std::int64_t>(status)).field("detail", error.message);
   json.field("code", name_of(error.code));
   if (!error.expected.empty()) json.field("expected", error.expected).field("actual", error.actual);
@@ -113,16 +83,55 @@ Answer text_answer(std::string_view type, std::string text) {
   return answer;
 }
 
-std::string head_of(const Answer& answer, Connection connection) {
-  std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " " + answer.reason + "\r\n";
-  for (const auto& [name, value] : answer.headers) head += name + ": " + value + "\r\n";
-  std::uint64_t length = 0;
-  if (answer.file) length = answer.file->length;
-  if (answer.body) length = answer.body->size();
-  if (answer.status != 304) head += "Content-Length: " + std::to_string(length) + "\r\n";
-  head += "X-Content-Type-Options: nosniff\r\n";
-  if (connection == Connection::kClose) head += "Connection: close\r\n";
-  return head + "\r\n";
+unsigned refusal_status_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kHeadersTooLarge:
+      return 431;
+    case ErrorCode::kRequestTimeout:
+      return 408;
+    case ErrorCode::kConnectionsFull:
+      return 503;
+    default:
+      return 400;
+  }
+}
+
+http::ResponseHead head_of(const Answer& answer) {
+  http::ResponseHead head;
+  head.status = static_cast<int>(answer.status);
+  head.reason = answer.reason;
+  for (const auto& [name, value] : answer.headers) head.headers.add(name, value);
+  head.headers.add("X-Content-Type-Options", "nosniff");
+  return head;
+}
+
+Request request_of(const http::Exchange& exchange) {
+  const http::RequestHead& head = exchange.head();
+  const auto text = [&head](std::string_view name) {
+    return std::string(head.headers.value_of(name));
+  };
+  return {head.method,
+          head.target,
+          head.headers.joined("accept"),
+          text("range"),
+          text("if-range"),
+          head.headers.joined("if-none-match"),
+          text("authorization"),
+          exchange.client().address};
+}
+
+http::Task<void> send_answer(http::Exchange& exchange, Answer answer) {
+  http::ResponseHead head = head_of(answer);
+  if (!answer.file) {
+    const std::string_view body = answer.body ? std::string_view(*answer.body) : std::string_view();
+    (void)co_await exchange.respond(std::move(head), body);
+    co_return;
+  }
+  const FileBody& file = *answer.file;
+  head.content_length = file.length;
+  if (!co_await exchange.begin(std::move(head))) co_return;
+  if (!co_await exchange.write_file(file.fd->get(), file.offset, file.length)) co_return;
+  (void)co_await exchange.finish();
 }
 
 Range parse_range(std::string_view range, std::uint64_t size) {

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "http/exchange.h"
 #include "mirror/policy.h"
 
 namespace mlxguard::mirror {
@@ -57,9 +58,11 @@ struct Answer {
 [[nodiscard]] unsigned status_of(const Error& error);
 /// Text for a status line: printable ASCII, one line, bounded.
 [[nodiscard]] std::string reason_phrase(std::string_view text);
-/// Status line and headers. `keep_alive` decides the Connection header.
-enum class Connection : std::uint8_t { kKeepAlive, kClose };
-[[nodiscard]] std::string head_of(const Answer& answer, Connection connection);
+/// The status of what never became a request, as http::Handler::refuse is told of it.
+[[nodiscard]] unsigned refusal_status_of(ErrorCode code);
+[[nodiscard]] http::ResponseHead head_of(const Answer& answer);
+[[nodiscard]] Request request_of(const http::Exchange& exchange);
+[[nodiscard]] http::Task<void> send_answer(http::Exchange& exchange, Answer answer);
 
 /// What a Range header asks for (RFC 9110, 14.2). Several ranges, other units and what is not
 /// well-formed are as if absent: the whole file is the answer then.

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/os_error.h"
+#include "crypto/secret.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -61,22 +62,18 @@ Result<Listener> listen_on(const config::ListenAddress& address) {
   return listener;
 }
 
-Result<std::shared_ptr<boost::asio::ssl::context>> load_tls(
-    const std::filesystem::path& certificate, const std::filesystem::path& private_key) {
-  std::shared_ptr<boost::asio::ssl::context> context;
-  if (certificate.empty() && private_key.empty()) return context;
-  namespace ssl = boost::asio::ssl;
-  context = std::make_shared<ssl::context>(ssl::context::tls_server);
-  context->set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 |
-                       ssl::context::no_tlsv1_1);
-  boost::system::error_code error;
-  context->use_certificate_chain_file(certificate.string(), error);
-  if (!error) context->use_private_key_file(private_key.string(), ssl::context::pem, error);
-  if (error) {
-    return make_error(ErrorCode::kTlsMaterial, "the certificate or its key cannot be used")
-        .about(certificate.string());
-  }
-  return context;
+Result<std::optional<http::TlsContext>> load_tls(const std::filesystem::path& certificate,
+                                                 const std::filesystem::path& private_key) {
+  if (certificate.empty() && private_key.empty()) return std::optional<http::TlsContext>();
+  const auto text_of = [](const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(stream), {});
+  };
+  std::string key = text_of(private_key);
+  auto context = http::TlsContext::create(text_of(certificate), key);
+  crypto::wipe_memory(key.data(), key.size());
+  if (!context) return std::move(context).error().about(certificate.string());
+  return std::optional<http::TlsContext>(std::move(*context));
 }
 
 Result<std::vector<crypto::Sha256Digest>> load_api_keys(const std::filesystem::path& file) {

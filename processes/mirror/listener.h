@@ -2,14 +2,15 @@
 // What the mirror makes before it is locked: its listening socket, its TLS side, its keys.
 #pragma once
 
-#include <boost/asio/ssl/context.hpp>
-#include <memory>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "crypto/digest.h"
+#include "http/tls.h"
 
 namespace mlxguard::mirror {
 
@@ -21,7 +22,7 @@ struct Listener {
 /// Errors: kListen.
 [[nodiscard]] Result<Listener> listen_on(const config::ListenAddress& address);
 /// Nothing if no certificate is named. Errors: kTlsMaterial.
-[[nodiscard]] Result<std::shared_ptr<boost::asio::ssl::context>> load_tls(
+[[nodiscard]] Result<std::optional<http::TlsContext>> load_tls(
     const std::filesystem::path& certificate, const std::filesystem::path& private_key);
 /// Digests of the keys, one a line; lines with # are remarks. Errors: kApiKeyFile.
 [[nodiscard]] Result<std::vector<crypto::Sha256Digest>> load_api_keys(

@@ -7,16 +7,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
+#include "async/signals.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/os_error.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "fetch.h"
+#include "http/server.h"
 #include "listener.h"
 #include "log/state_log.h"
 #include "mirror.h"
@@ -145,6 +147,13 @@ UpstreamOptions upstream_options(const ServeOptions& options) {
   return wanted;
 }
 
+http::ServerOptions server_options() {
+  http::ServerOptions options;
+  options.limits = {limits::kMirrorHeadBytesMax, 0};
+  options.connections_max = 512;
+  return options;
+}
+
 Result<void> serve(const ServeOptions& options) {
   MLXGUARD_TRY(prepare_state(options.state));
   PolicyOptions policy_options;
@@ -157,7 +166,7 @@ Result<void> serve(const ServeOptions& options) {
   MirrorOptions mirror_options;
   mirror_options.scan_wait = options.scan_wait;
   MLXGUARD_TRY_ASSIGN(mirror_options.api_keys, load_api_keys(options.api_key_file));
-  MLXGUARD_TRY_ASSIGN(const auto tls, load_tls(options.tls_certificate, options.tls_private_key));
+  MLXGUARD_TRY_ASSIGN(auto tls, load_tls(options.tls_certificate, options.tls_private_key));
   MLXGUARD_TRY_ASSIGN(Listener listener, listen_on(options.listen));
   MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Upstream> upstream,
                       Upstream::create(upstream_options(options)));
@@ -176,15 +185,15 @@ Result<void> serve(const ServeOptions& options) {
   MLXGUARD_TRY(check_scanner(scanner, options));
   MLXGUARD_TRY(log->append(start_event(options, scanner, url)));
 
-  asio::io_context io(1);
-  asio::thread_pool pool(kPoolThreads);
+  async::Io io(async::Io::Threads::kOthersPost);
+  async::Pool pool(kPoolThreads);
   PageOptions page_options;
   page_options.fresh_for = options.fresh_for;
   Mirror mirror({io, pool, *store, *upstream, scanner, policy, *log, clock},
                 std::move(mirror_options), page_options);
-  HttpServer server(io, {}, mirror, tls);
+  http::Server server(io, server_options(), mirror, std::move(tls));
   MLXGUARD_TRY(server.listen(std::move(listener.socket)));
-  asio::signal_set signals(io, SIGINT, SIGTERM);
+  async::Signals signals(io, SIGINT, SIGTERM);
   Timer drain_timer(io.get_executor());
   signals.async_wait([&](boost::system::error_code error, int) {
     if (error) return;
@@ -196,6 +205,7 @@ Result<void> serve(const ServeOptions& options) {
   io.run();
   pool.stop();
   pool.join();
+  io.drop_everything();  // connections that did not end in time refer to the server
   record::Event stopped{.kind = record::Kind::kServerStopped};
   stopped.message = "the mirror stopped in order";
   MLXGUARD_TRY(log->append(stopped));

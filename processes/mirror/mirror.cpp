@@ -19,6 +19,19 @@ bool is_lost(const Error& error) {
   return error.code == ErrorCode::kNotFound || error.code == ErrorCode::kMirrorDigest;
 }
 
+/// Interim answers keep an installer's read timeout from passing.
+class ClientPatience final : public Patience {
+ public:
+  explicit ClientPatience(http::Exchange& exchange) : exchange_(exchange) {}
+  Task<bool> still_waiting() override {
+    const auto sent = co_await exchange_.send_interim();
+    co_return sent.has_value();
+  }
+
+ private:
+  http::Exchange& exchange_;
+};
+
 }  // namespace
 
 Mirror::Mirror(MirrorParts parts, MirrorOptions options, PageOptions page_options)
@@ -52,6 +65,25 @@ bool Mirror::may_ask(const Request& request) const {
     known |= crypto::equal_constant_time(digest, given);
   }
   return known;
+}
+
+Task<void> Mirror::handle(http::Exchange& exchange) {
+  ClientPatience patience(exchange);
+  Answer found;
+  // Nothing here takes a body. One that comes anyway is not read: the connection closes.
+  const http::RequestHead& head = exchange.head();
+  if (head.has_body && head.content_length != 0) {
+    found = problem(413, make_error(ErrorCode::kRequestTooLarge, "the mirror takes no bodies"));
+  } else {
+    const Request request = request_of(exchange);
+    found = co_await answer(request, patience);
+  }
+  co_await send_answer(exchange, std::move(found));
+}
+
+Task<void> Mirror::refuse(http::Exchange& exchange, Error error) {
+  Answer refused = problem(refusal_status_of(error.code), error);
+  co_await send_answer(exchange, std::move(refused));
 }
 
 Task<Answer> Mirror::answer(const Request& request, Patience& patience) {

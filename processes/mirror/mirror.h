@@ -10,8 +10,9 @@
 #include "base/clock.h"
 #include "crypto/digest.h"
 #include "decisions.h"
+#include "exchange.h"
 #include "files.h"
-#include "http_server.h"
+#include "http/exchange.h"
 #include "mirror/policy.h"
 #include "mirror/render.h"
 #include "pages.h"
@@ -34,13 +35,15 @@ struct MirrorParts {
   const Clock& clock;
 };
 
-class Mirror final : public Handler {
+class Mirror final : public http::Handler {
  public:
   Mirror(MirrorParts parts, MirrorOptions options, PageOptions page_options);
 
-  [[nodiscard]] Task<Answer> answer(const Request& request, Patience& patience) override;
+  [[nodiscard]] Task<void> handle(http::Exchange& exchange) override;
+  [[nodiscard]] Task<void> refuse(http::Exchange& exchange, Error error) override;
 
  private:
+  [[nodiscard]] Task<Answer> answer(const Request& request, Patience& patience);
   struct Rendered {
     Page page;
     std::uint64_t said_version = 0;

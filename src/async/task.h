@@ -13,6 +13,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <cstdint>
 
 #include "base/result.h"
 
@@ -20,10 +21,14 @@ namespace mlxguard::async {
 
 namespace asio = boost::asio;
 
-/// The event loop. One thread runs it, so that it takes no locks.
+/// The event loop. One thread runs it.
 class Io : public asio::io_context {
  public:
-  Io() : asio::io_context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE) {}
+  /// Without locks where no other thread exists. With them, other threads may post to the loop and
+  /// do nothing else with it.
+  enum class Threads : std::uint8_t { kNoOther, kOthersPost };
+  explicit Io(Threads threads = Threads::kNoOther)
+      : asio::io_context(threads == Threads::kNoOther ? BOOST_ASIO_CONCURRENCY_HINT_UNSAFE : 1) {}
   /// Destroys every coroutine that still waits. Coroutines refer to other parts of the process, so
   /// call this before those parts are destroyed. The loop itself must be destroyed last, because
   /// the parts hold its timers and sockets.
