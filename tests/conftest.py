@@ -151,7 +151,8 @@ class Server:
     embedding_model = "minilm"
     function_model = "mlp_shapeless"
 
-    def __init__(self, cli: Cli, models: dict[str, pathlib.Path], *args, timeout=START_SECONDS, env=None):
+    def __init__(self, cli: Cli, models: dict[str, pathlib.Path], *args, timeout=START_SECONDS, env=None,
+                 pass_fds=()):
         self.cli = cli
         command = [str(cli.binary), "serve", "--json", "--state", str(cli.state)]
         if "--listen" not in args:
@@ -160,7 +161,7 @@ class Server:
             command += ["--models", f"{name}={path}"]
         command += [str(arg) for arg in args]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        stdin=subprocess.DEVNULL, text=True, env=env)
+                                        stdin=subprocess.DEVNULL, text=True, env=env, pass_fds=pass_fds)
         self.stderr_lines: list[str] = []
         self._stdout: queue.Queue = queue.Queue()
         threading.Thread(target=self._read_stdout, daemon=True).start()

@@ -117,7 +117,7 @@ Request request_of(const http::Exchange& exchange) {
           text("if-range"),
           head.headers.joined("if-none-match"),
           text("authorization"),
-          exchange.client().address};
+          exchange.client().unix_peer ? std::string("127.0.0.1") : exchange.client().address};
 }
 
 http::Task<void> send_answer(http::Exchange& exchange, Answer answer) {

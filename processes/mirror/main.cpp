@@ -18,13 +18,14 @@
 #include "codec/json.h"
 #include "codec/text.h"
 #include "fetch.h"
+#include "http/listener.h"
 #include "http/server.h"
-#include "listener.h"
 #include "log/state_log.h"
 #include "mirror.h"
 #include "mirror/package_scanner.h"
 #include "mirror_options.h"
 #include "mirror_sandbox.h"
+#include "secrets.h"
 
 namespace {
 
@@ -131,13 +132,6 @@ Result<void> print_ready(const ServeOptions& options, const Scanner& scanner,
   return finish_standard_output();
 }
 
-std::string url_of(const ServeOptions& options, std::uint16_t port) {
-  const std::string& host = options.listen.host;
-  return std::string(options.tls_certificate.empty() ? "http" : "https") + "://" +
-         (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" +
-         std::to_string(port);
-}
-
 UpstreamOptions upstream_options(const ServeOptions& options) {
   UpstreamOptions wanted;
   wanted.index = options.upstream;
@@ -167,10 +161,12 @@ Result<void> serve(const ServeOptions& options) {
   mirror_options.scan_wait = options.scan_wait;
   MLXGUARD_TRY_ASSIGN(mirror_options.api_keys, load_api_keys(options.api_key_file));
   MLXGUARD_TRY_ASSIGN(auto tls, load_tls(options.tls_certificate, options.tls_private_key));
-  MLXGUARD_TRY_ASSIGN(Listener listener, listen_on(options.listen));
+  MLXGUARD_TRY_ASSIGN(http::Listener listener, http::listen_on(options.listen));
+  MLXGUARD_TRY(config::check_exposure(options.exposure, listener.reach));
   MLXGUARD_TRY_ASSIGN(const std::unique_ptr<Upstream> upstream,
                       Upstream::create(upstream_options(options)));
-  const std::string url = url_of(options, listener.port);
+  const std::string url =
+      http::url_of(listener, tls ? http::Scheme::kHttps : http::Scheme::kHttp);
   MLXGUARD_TRY_ASSIGN(const sandbox::IsolationReport isolation,
                       lock_this_mirror({options.state, options.ca_bundle,
                                         connect_ports(upstream_options(options))}));

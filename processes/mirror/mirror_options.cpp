@@ -39,7 +39,8 @@ void define(CLI::App& app, Given& given) {
                  "simple index to stand in front of: https://HOST/simple/");
   app.add_flag("--upstream-from-pip", given.upstream_from_pip,
                "take the index from PIP_INDEX_URL or pip's configuration file");
-  app.add_option("--listen", given.listen, "ADDRESS:PORT")->capture_default_str();
+  app.add_option("--listen", given.listen, "ADDRESS:PORT, unix:PATH or fd://N")
+      ->capture_default_str();
   app.add_option("--cooldown", given.cooldown, "hold files younger than this; 0: none")
       ->capture_default_str();
   app.add_option("--allow", given.allow_list,
@@ -172,13 +173,12 @@ Result<ServeOptions> merge(const Given& given, const MirrorEnvironment& environm
   options.tls_private_key = given.tls_private_key;
   options.json = given.json;
   // The rule of every listener: beyond this machine only with TLS and keys.
-  config::ServeConfig exposure;
-  exposure.server.listen = given.listen;
-  exposure.server.allow_anonymous = given.api_key_file.empty();
-  exposure.tls.certificate = options.tls_certificate;
-  exposure.tls.private_key = options.tls_private_key;
-  MLXGUARD_TRY(config::check_exposure(exposure));
-  MLXGUARD_TRY_ASSIGN(options.listen, config::parse_listen(given.listen));
+  options.exposure.server.listen = given.listen;
+  options.exposure.server.allow_anonymous = given.api_key_file.empty();
+  options.exposure.tls.certificate = options.tls_certificate;
+  options.exposure.tls.private_key = options.tls_private_key;
+  MLXGUARD_TRY(config::check_exposure(options.exposure));
+  MLXGUARD_TRY_ASSIGN(options.listen, http::parse_listen(given.listen));
   return options;
 }
 

@@ -19,7 +19,8 @@ namespace mlxguard::mirror {
 
 struct ServeOptions {
   std::filesystem::path state;
-  config::ListenAddress listen;
+  http::ListenAddress listen;
+  config::ServeConfig exposure;  ///< for check_exposure, once an inherited socket is known
   Url upstream;
   std::string ca_bundle;
   std::string proxy;

@@ -179,8 +179,9 @@ Result<void> serve(const ServeOptions& options, int signal_fd) {
   } else {
     MLXGUARD_TRY_ASSIGN(wiring.api_keys, load_api_keys(options.config.server.api_key_file));
   }
-  MLXGUARD_TRY_ASSIGN(const auto address, config::parse_listen(options.config.server.listen));
-  MLXGUARD_TRY_ASSIGN(wiring.listener, listen_on(address));
+  MLXGUARD_TRY_ASSIGN(const auto address, http::parse_listen(options.config.server.listen));
+  MLXGUARD_TRY_ASSIGN(wiring.listener, http::listen_on(address));
+  MLXGUARD_TRY(config::check_exposure(options.config, wiring.listener.reach));
   MLXGUARD_TRY(admit_models(wiring));
 
   launch::Supervisor supervisor(supervisor_parts(wiring));

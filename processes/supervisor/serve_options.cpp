@@ -27,7 +27,8 @@ void define(CLI::App& app, Given& given) {
       ->allow_extra_args(false);
   app.add_option("-c,--config", given.config_file, "configuration file (mlxguard.toml)");
   app.add_option("--state", given.state, "folder for keys and log");
-  app.add_option("--listen", given.listen, "ADDRESS:PORT, by default 127.0.0.1:8443");
+  app.add_option("--listen", given.listen,
+                 "ADDRESS:PORT, unix:PATH or fd://N; by default 127.0.0.1:8443");
   app.add_option("--public-key", given.public_keys,
                  "PEM key whose signatures are trusted, besides those in the key folder")
       ->allow_extra_args(false);

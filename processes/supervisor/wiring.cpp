@@ -79,11 +79,8 @@ launch::SupervisorParts supervisor_parts(const Wiring& wiring) {
 }
 
 std::string url_of(const Wiring& wiring) {
-  const auto address = config::parse_listen(wiring.config.server.listen).value();
-  const bool v6 = address.host.find(':') != std::string::npos;
-  return std::string(wiring.config.tls.certificate.empty() ? "http" : "https") + "://" +
-         (v6 ? "[" + address.host + "]" : address.host) + ":" +
-         std::to_string(wiring.listener.port);
+  const bool encrypted = !wiring.config.tls.certificate.empty();
+  return http::url_of(wiring.listener, encrypted ? http::Scheme::kHttps : http::Scheme::kHttp);
 }
 
 std::string ready_json(const Wiring& wiring, const launch::Supervisor& supervisor) {

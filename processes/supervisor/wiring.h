@@ -10,7 +10,7 @@
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "launch/supervisor.h"
-#include "listener.h"
+#include "http/listener.h"
 #include "log/event_log.h"
 #include "sandbox/host.h"
 #include "signature/verified_model.h"
@@ -25,7 +25,7 @@ struct Wiring {
   log::EventLog* log = nullptr;
   const Clock* clock = nullptr;
   ApiKeys api_keys;
-  Listener listener;
+  http::Listener listener;
   std::string tls_certificate_pem, tls_private_key_pem;
   std::vector<std::shared_ptr<const signature::VerifiedModel>> models;
 };

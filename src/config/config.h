@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "call/settings.h"
 #include "front/settings.h"
+#include "http/address.h"
 #include "http/settings.h"
 #include "limits/settings.h"
 #include "validate/settings.h"
@@ -36,7 +37,9 @@ struct ServerSettings {
 
   template <class Visitor>
   void visit(Visitor& visitor) {
-    visitor.text({"listen", "address and port; other than loopback needs [tls] and API keys"},
+    visitor.text({"listen",
+                  "address and port, unix:PATH or fd://N; beyond this machine it needs [tls] and "
+                  "API keys"},
                  listen);
     visitor.path({"state",
                   "folder for keys, log and store; default $XDG_STATE_HOME/mlxguard, for root "
@@ -187,15 +190,9 @@ struct Environment {
 };
 [[nodiscard]] std::filesystem::path default_state(const Environment& environment);
 
-struct ListenAddress {
-  std::string host;  ///< literal IPv4 or IPv6 address, without brackets
-  std::uint16_t port = 0;
-  bool loopback = false;
-};
-/// "127.0.0.1:8443", "[::1]:8443", "localhost:8443". Errors: kConfig.
-[[nodiscard]] Result<ListenAddress> parse_listen(std::string_view text);
-
-/// kListenUnsafe unless the address is loopback or both TLS and API keys are on.
+/// kListenUnsafe unless only this machine can connect, or both TLS and API keys are on. The reach
+/// of an inherited descriptor is known when it is looked at: the second form is asked then.
 [[nodiscard]] Result<void> check_exposure(const ServeConfig& config);
+[[nodiscard]] Result<void> check_exposure(const ServeConfig& config, http::Reach reach);
 
 }  // namespace mlxguard::config

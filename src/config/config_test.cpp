@@ -52,14 +52,32 @@ TEST_CASE("config: a value of another type or out of range is refused") {
   CHECK(parse("[models]\n'../x' = 'y'\n", ".").error().code == ErrorCode::kConfig);
 }
 
+TEST_CASE("listen: Unix sockets are local, inherited descriptors are judged when they are there") {
+  CHECK(http::parse_listen("unix:/run/x.sock").value().unix_path == "/run/x.sock");
+  CHECK(http::parse_listen("unix:/run/x.sock").value().loopback);
+  CHECK(http::parse_listen("fd://3").value().inherited_fd == 3);
+  for (const char* wrong : {"unix:", "fd://", "fd://2", "fd://-1", "fd://3x", "fd://99999999999"}) {
+    CAPTURE(wrong);
+    CHECK(http::parse_listen(wrong).error().code == ErrorCode::kConfig);
+  }
+  config::ServeConfig config;
+  config.server.listen = "unix:/run/x.sock";
+  CHECK(config::check_exposure(config).has_value());
+  config.server.listen = "fd://3";
+  CHECK(config::check_exposure(config).has_value());
+  CHECK(config::check_exposure(config, http::Reach::kNetwork).error().code ==
+        ErrorCode::kListenUnsafe);
+  CHECK(config::check_exposure(config, http::Reach::kThisMachine).has_value());
+}
+
 TEST_CASE("listen: only literal addresses, loopback told apart") {
-  CHECK(config::parse_listen("127.0.0.1:8443").value().loopback);
-  CHECK(config::parse_listen("[::1]:1").value().loopback);
-  CHECK(!config::parse_listen("0.0.0.0:1").value().loopback);
-  CHECK(!config::parse_listen("[::]:1").value().loopback);
-  CHECK(config::parse_listen("example:1").error().code == ErrorCode::kConfig);
-  CHECK(config::parse_listen("127.0.0.1:70000").error().code == ErrorCode::kConfig);
-  CHECK(config::parse_listen("127.0.0.1").error().code == ErrorCode::kConfig);
+  CHECK(http::parse_listen("127.0.0.1:8443").value().loopback);
+  CHECK(http::parse_listen("[::1]:1").value().loopback);
+  CHECK(!http::parse_listen("0.0.0.0:1").value().loopback);
+  CHECK(!http::parse_listen("[::]:1").value().loopback);
+  CHECK(http::parse_listen("example:1").error().code == ErrorCode::kConfig);
+  CHECK(http::parse_listen("127.0.0.1:70000").error().code == ErrorCode::kConfig);
+  CHECK(http::parse_listen("127.0.0.1").error().code == ErrorCode::kConfig);
 }
 
 TEST_CASE("exposure: beyond loopback both TLS and keys are needed") {

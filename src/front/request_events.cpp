@@ -83,7 +83,9 @@ void RequestLine::describe_request(const Journey& journey, record::Event& event)
     event.set(Attr::kRootDigest, journey.model->root_digest);
   }
   event.set(Attr::kRequest, journey.request_id);
-  event.set(Attr::kClientIp, journey.client->address);
+  // A Unix socket's client is on this machine; the record's form has a place for addresses alone.
+  const std::string& address = journey.client->address;
+  event.set(Attr::kClientIp, journey.client->unix_peer ? std::string("127.0.0.1") : address);
   event.set(Attr::kClientPort, journey.client->port);
   if (journey.identity) event.set(Attr::kKey, journey.identity->name());
   if (!journey.key_hash.empty()) event.set(Attr::kKeyHash, journey.key_hash);
