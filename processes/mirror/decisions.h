@@ -25,6 +25,10 @@ class Decisions {
   /// A file that could not be had: a wrong digest, no answer.
   [[nodiscard]] Task<Result<void>> report_failure(std::string project, const ProjectFile& file,
                                                   const Error& error, std::string client);
+  /// A file that a page does not show yet, for `deps mirror list`; no event.
+  void keep_hidden(const std::string& project, const ProjectFile& file, const Decision& decision) {
+    keep(project, file, decision);
+  }
   /// The text beside a file, which is served or refused like the file.
   [[nodiscard]] Task<Result<void>> report_metadata(std::string project, const ProjectFile& file,
                                                    std::string client);

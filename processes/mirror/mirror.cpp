@@ -166,6 +166,9 @@ const Mirror::Rendered& Mirror::render(const PageView& view, PageFormat format) 
       case Policy::Shown::kInCooldown:
         ++fresh.held;
         fresh.newest_hidden = file.filename;
+        decisions_.keep_hidden(view.page->project, file,
+                               parts_.policy.decide(view.page->project, file, said_, {}, nullptr,
+                                                    now));
         break;
       case Policy::Shown::kNotAllowed:
         ++fresh.not_allowed;

@@ -2,6 +2,7 @@
 // PEP 503, 592, 629, 658, 714: a project page in HTML.
 #include "mirror/html.h"
 #include "mirror/page_entries.h"
+#include "packaging/scan.h"
 
 namespace mlxguard::mirror {
 namespace {
@@ -15,6 +16,17 @@ Error left_out(std::string message) {
 /// "sha256=..." as it stands in a fragment or in data-core-metadata; empty for any other hash.
 std::string sha256_in(std::string_view text) {
   return text.starts_with(kSha256) ? std::string(text.substr(kSha256.size())) : std::string();
+}
+
+/// A page without files that does not say that it is an index: a project without files has a page
+/// without links, or with the title that indexes have; a page for people has forms or other links.
+bool looks_like_index(std::string_view text, const ProjectPage& page) {
+  const std::string lower = packaging::to_lower(text);
+  if (lower.find("links for ") != std::string::npos) return true;
+  const bool has_form = lower.find("<form") != std::string::npos ||
+                        lower.find("<input") != std::string::npos ||
+                        lower.find("<script") != std::string::npos;
+  return page.skipped == 0 && !has_form;
 }
 
 Result<ProjectFile> read_anchor(const Url& base, const Anchor& anchor) {
@@ -50,7 +62,11 @@ Result<ProjectPage> parse_html_page(std::string_view project, const Url& base,
   }
   PageBuilder builder(project);
   for (const Anchor& anchor : index.anchors) builder.add(read_anchor(base, anchor));
-  return std::move(builder).take();
+  ProjectPage page = std::move(builder).take();
+  if (page.files.empty() && version.empty() && !looks_like_index(untrusted_text, page)) {
+    return left_out("a page that is no index, such as a login page");
+  }
+  return page;
 }
 
 }  // namespace mlxguard::mirror

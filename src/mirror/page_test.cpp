@@ -126,6 +126,19 @@ TEST_CASE("page: HTML with everything that PEPs 503, 592, 658 and 714 know") {
   CHECK(page->skipped == 2);
 }
 
+TEST_CASE("page: a login page is no index, a project without files has one") {
+  const auto code = [](std::string_view text) {
+    const auto read = parse_html_page("demo", *parse_url("https://h/simple/demo/"), text);
+    return read ? std::string("good") : std::string(name_of(read.error().code));
+  };
+  CHECK(code("<html><body><h1>Log in</h1><form><input type=password></form></body></html>") ==
+        "mirror.page");
+  CHECK(code("<html><body><a href=\"/help\">Help</a></body></html>") == "mirror.page");
+  CHECK(code("<html><head><script>go()</script></head></html>") == "mirror.page");
+  CHECK(code("<html><head><title>Links for demo</title></head><body></body></html>") == "good");
+  CHECK(code("<!DOCTYPE html><html><body></body></html>") == "good");
+}
+
 TEST_CASE("page: the record of a page reads back as the same page") {
   auto page = json(entry("some_name-1.0-py3-none-any.whl", R"(,"yanked":true,"size":5)"));
   REQUIRE(page);

@@ -89,6 +89,10 @@ def test_young_files_are_held(cli, upstream, start):
     file, _ = upstream.add("alpha", "2.0", uploaded=young)
     mirror = start("--cooldown", "7d")
     assert [f["filename"] for f in mirror.page("alpha")["files"]] == ["alpha-1.0-py3-none-any.whl"]
+    deadline = time.monotonic() + 30  # the record is written behind the answer
+    while not (held := cli.json("deps", "mirror", "list", "--action", "held")["files"]):
+        assert time.monotonic() < deadline, "a file that the page does not show is not listed"
+    assert held[0]["filename"] == file and "is too new: held until" in held[0]["reason"]
     status, body, _ = mirror.get(f"/files/alpha/{file}")
     assert status in (404, 423)
     assert cli.events("--type", "mirror.held"), "the decision is an event"
