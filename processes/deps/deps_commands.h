@@ -9,6 +9,7 @@ namespace mlxguard::cli {
 
 void define_deps_mirror(Arguments& app, const std::function<void(Action)>& chosen);
 void define_deps_scan(Arguments& app, const std::function<void(Action)>& chosen);
+void define_deps_baseline(Arguments& app, const std::function<void(Action)>& chosen);
 void define_deps_db(Arguments& app, const std::function<void(Action)>& chosen);
 /// Below `deps db`.
 void define_deps_feed(Arguments& app, const std::function<void(Action)>& chosen);

@@ -98,7 +98,7 @@ Result<Fetched> fetch_if_url(Session& session, const std::string& from) {
 }
 
 advisories::Knowledge LoadedKnowledge::view() const {
-  return {osv ? &*osv : nullptr, feed ? &*feed : nullptr, vex, exploited};
+  return {osv ? &*osv : nullptr, feed ? &*feed : nullptr, vex, vex_products, exploited};
 }
 
 Result<LoadedKnowledge> load_knowledge(Session& session, const std::vector<std::string>& vex_files,
@@ -115,7 +115,10 @@ Result<LoadedKnowledge> load_knowledge(Session& session, const std::vector<std::
       Error error = std::move(statements).error();
       return std::move(error).with("file", file);
     }
-    for (auto& one : *statements) loaded.vex.push_back(std::move(one));
+    for (auto& one : *statements) {
+      one.number = loaded.vex.size();
+      loaded.vex.push_back(std::move(one));
+    }
   }
   const fs::path catalog = kev_file.empty() ? catalog_file(state) : fs::path(kev_file);
   std::error_code ignored;

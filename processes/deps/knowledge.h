@@ -40,6 +40,7 @@ struct LoadedKnowledge {
   std::optional<advisories::Database> osv;
   std::optional<advisories::Database> feed;
   std::vector<advisories::VexStatement> vex;
+  std::vector<std::string> vex_products;
   std::vector<advisories::ExploitedEntry> exploited;
   [[nodiscard]] advisories::Knowledge view() const;
 };

@@ -7,7 +7,6 @@
 #include <map>
 #include <tuple>
 
-#include "base/percent.h"
 #include "codec/json.h"
 #include "inventory/builder.h"
 
@@ -23,6 +22,7 @@ constexpr std::size_t kNamesShown = 8;
 
 Style style_of(Verdict verdict) {
   if (verdict == Verdict::kClean) return Style::kGood;
+  if (verdict <= Verdict::kAccepted) return Style::kDim;
   return verdict == Verdict::kVulnerable ? Style::kBad : Style::kWarn;
 }
 
@@ -59,6 +59,9 @@ void print_finding(const Output& output, const Finding& finding) {
   }
   output.line(line);
   if (!finding.summary.empty()) output.line("    " + printable(finding.summary));
+  if (finding.accepted) {
+    output.line("    " + output.styled(Style::kDim, printable(words_of(*finding.accepted))));
+  }
   if (!finding.suppressed) return;
   const auto& vex = *finding.suppressed;
   const std::string why = vex.justification.empty() ? vex.impact : vex.justification;
@@ -121,6 +124,16 @@ void print_unknown(const Output& output, const Report& report) {
 
 std::string_view word_of(const inventory::Observation& one) { return inventory::name_of(one.kind); }
 
+void write_acceptance(codec::JsonWriter& json,
+                      const std::optional<advisories::Acceptance>& accepted) {
+  if (!accepted) {
+    json.null();
+    return;
+  }
+  json.begin_object().field("reason", accepted->reason).field("author", accepted->author);
+  json.field("expires", accepted->expires).end_object();
+}
+
 void write_finding(codec::JsonWriter& json, const Finding& finding) {
   json.begin_object().field("id", finding.id).key("ids").begin_array();
   for (const std::string& id : finding.ids) json.string(id);
@@ -142,6 +155,8 @@ void write_finding(codec::JsonWriter& json, const Finding& finding) {
     json.null();
   else
     json.string(finding.exploited_since);
+  json.key("accepted");
+  write_acceptance(json, finding.accepted);
   json.key("suppressed");
   if (finding.suppressed) {
     json.begin_object().field("status", finding.suppressed->status);
@@ -158,7 +173,12 @@ void write_unknowns(codec::JsonWriter& json, const std::vector<advisories::Unkno
   json.key("could_not_tell").begin_array();
   for (const auto& one : unknowns) {
     json.begin_object().field("reason", name_of(one.reason)).field("text", one.text);
-    json.key("accepted").boolean(one.accepted).end_object();
+    json.key("accepted").boolean(one.accepted);
+    if (one.acceptance) {
+      json.key("acceptance");
+      write_acceptance(json, one.acceptance);
+    }
+    json.end_object();
   }
   json.end_array();
 }
@@ -178,75 +198,94 @@ void write_database(codec::JsonWriter& json, std::string_view key,
       .end_object();
 }
 
-/// Below zero: no rating has a score.
-double highest_score(const Finding& finding) {
-  double highest = -1;
-  for (const advisories::Rating& one : finding.ratings)
-    highest = std::max(highest, one.score.value_or(-1));
-  return highest;
+std::string counts_of(const Report& report) {
+  std::string text = fmt::format("{} components: {} clean", report.components.size(),
+                                 report.count(Verdict::kClean));
+  for (const auto& [verdict, word] :
+       {std::pair{Verdict::kSuppressed, "suppressed"}, {Verdict::kAccepted, "accepted"}}) {
+    if (report.count(verdict) > 0) text += fmt::format(", {} {}", report.count(verdict), word);
+  }
+  return text + fmt::format(", {} vulnerable, {} could not tell",
+                            report.count(Verdict::kVulnerable),
+                            report.count(Verdict::kCouldNotTell));
 }
 
-/// "error" for what is critical, high or exploited.
-std::string_view level_of(const Finding& finding) {
-  const double highest = highest_score(finding);
-  if (highest < 0 || highest >= 7 || !finding.exploited_since.empty()) return "error";
-  return "warning";
+std::string words_of(const advisories::BaselineEntry& entry) {
+  return (entry.package.empty() ? entry.where : entry.package) + " " +
+         (entry.id.empty() ? entry.unknown : entry.id);
 }
 
-/// A path as SARIF wants it: a relative URI reference.
-std::string uri_of(std::string_view path) {
-  return path.empty() ? "." : percent_encode(path, "-._~/@+=,");
+void print_baseline(const Output& output, const advisories::BaselineUse& use) {
+  for (const advisories::BaselineEntry* one : use.expired) {
+    output.line(output.styled(Style::kWarn, "expired       ") + "  " + printable(words_of(*one)) +
+                printable(", accepted until " + one->expires + " by " + one->author));
+  }
+  for (const advisories::BaselineEntry* one : use.unused) {
+    output.line(output.styled(Style::kDim, "unused        ") + "  " + printable(words_of(*one)) +
+                ": the baseline accepts it, and it is not here");
+  }
 }
 
-void write_location(codec::JsonWriter& json, const std::string& path) {
-  json.key("locations").begin_array().begin_object().key("physicalLocation").begin_object();
-  json.key("artifactLocation").begin_object().field("uri", uri_of(path));
-  json.end_object().end_object().end_object().end_array();
-}
-
-void write_result(codec::JsonWriter& json, const std::string& rule, std::string_view level,
-                  const std::string& text, const std::string& where) {
-  json.begin_object().field("ruleId", rule).field("level", level);
-  json.key("message").begin_object().field("text", text).end_object();
-  write_location(json, where);
-}
-
-void write_results(codec::JsonWriter& json, const Report& report) {
-  for (const ComponentReport& one : report.components) {
-    const std::string what = one.component->name + " " + one.component->version;
-    for (const Finding& finding : one.findings) {
-      std::string text = what + ": " + (finding.summary.empty() ? finding.id : finding.summary);
-      if (!finding.fixed_in.empty()) text += " (fixed in " + joined(finding.fixed_in, ", ") + ")";
-      write_result(json, finding.id, level_of(finding), text, one.component->location);
-      if (finding.suppressed) {
-        json.key("suppressions").begin_array().begin_object().field("kind", "external");
-        json.field("justification",
-                   finding.suppressed->justification + " " + finding.suppressed->impact);
-        json.end_object().end_array();
-      }
-      json.end_object();
+void print_unused_vex(const Output& output, const Report& report,
+                      const advisories::Knowledge& knowledge) {
+  for (const advisories::VexStatement* one : report.unused_vex) {
+    std::string why = ": suppressed nothing that is here";
+    if (!is_about(*one, knowledge.vex_products)) {
+      why = ": it is about another product; --vex-product " + one->applications.front() +
+            " says that this is what was scanned";
     }
-    for (const auto& unknown : one.unknowns) {
-      if (unknown.accepted) continue;
-      write_result(json, "deps.could_not_tell", "warning", what + ": " + unknown.text,
-                   one.component->location);
-      json.end_object();
+    output.line(output.styled(Style::kWarn, "unused        ") + "  " +
+                printable("VEX statement about " + one->vulnerabilities.front() + why));
+  }
+}
+
+void write_unused_vex(codec::JsonWriter& json, const Report& report) {
+  json.key("unused_vex").begin_array();
+  for (const advisories::VexStatement* one : report.unused_vex) {
+    json.begin_object().field("vulnerability", one->vulnerabilities.front());
+    json.field("document", one->document).key("products").begin_array();
+    for (const std::string& product : one->products) json.string(product);
+    json.end_array().key("applications").begin_array();
+    for (const std::string& application : one->applications) json.string(application);
+    json.end_array().end_object();
+  }
+  json.end_array();
+}
+
+void write_baseline(codec::JsonWriter& json, const ScanContext& context) {
+  json.key("baseline");
+  if (!context.has_baseline) {
+    json.null();
+    return;
+  }
+  json.begin_object().field("used", static_cast<std::int64_t>(context.baseline.used));
+  for (const auto& [key, all] : {std::pair{"expired", &context.baseline.expired},
+                                 {"unused", &context.baseline.unused}}) {
+    json.key(key).begin_array();
+    for (const advisories::BaselineEntry* one : *all) {
+      json.begin_object().field("package", one->package).field("id", one->id);
+      json.field("unknown", one->unknown).field("expires", one->expires).end_object();
     }
+    json.end_array();
   }
-  for (const auto& unknown : report.unknowns) {
-    if (unknown.accepted) continue;
-    write_result(json, "deps.could_not_tell", "warning", unknown.text, {});
-    json.end_object();
+  json.end_object();
+}
+
+void write_counts(codec::JsonWriter& json, const Report& report) {
+  json.key("counts").begin_object();
+  for (const Verdict verdict : {Verdict::kClean, Verdict::kSuppressed, Verdict::kAccepted,
+                                Verdict::kCouldNotTell, Verdict::kVulnerable}) {
+    json.field(name_of(verdict), static_cast<std::int64_t>(report.count(verdict)));
   }
-  for (const inventory::Observation* one : report.observations) {
-    const bool altered = one->kind == inventory::Observation::Kind::kRecordMismatch;
-    write_result(json, "deps." + std::string(word_of(*one)), altered ? "error" : "note",
-                 one->error.message, one->where);
-    json.end_object();
-  }
+  json.end_object();
 }
 
 }  // namespace
+
+std::string words_of(const advisories::Acceptance& accepted) {
+  return "accepted: " + accepted.reason + ", says " + accepted.author + ", until " +
+         accepted.expires;
+}
 
 void print_scan(const Output& output, const Report& report, const ScanContext& context) {
   for (const ComponentReport& one : report.components) {
@@ -258,10 +297,9 @@ void print_scan(const Output& output, const Report& report, const ScanContext& c
     output.line(output.styled(Style::kWarn, fmt::format("{:14}", word_of(*one))) + "  " +
                 printable(one->where) + "  " + printable(one->error.message));
   }
-  output.line(fmt::format("{} components: {} clean, {} vulnerable, {} could not tell",
-                          report.components.size(), report.count(Verdict::kClean),
-                          report.count(Verdict::kVulnerable),
-                          report.count(Verdict::kCouldNotTell)));
+  output.line(counts_of(report));
+  print_baseline(output, context.baseline);
+  print_unused_vex(output, report, context.knowledge);
   if (const advisories::Database* database = context.knowledge.osv) {
     const auto& info = database->info();
     output.line(output.styled(
@@ -287,6 +325,9 @@ std::string scan_json(const Report& report, const ScanContext& context) {
       .field("root", context.inventory.root);
   write_database(json, "database", context.knowledge.osv);
   write_database(json, "feed", context.knowledge.feed);
+  write_counts(json, report);
+  write_baseline(json, context);
+  write_unused_vex(json, report);
   write_unknowns(json, report.unknowns);
   json.key("components").begin_array();
   for (const ComponentReport& one : report.components) {
@@ -306,50 +347,6 @@ std::string scan_json(const Report& report, const ScanContext& context) {
     json.field("code", name_of(one->error.code)).field("text", one->error.message).end_object();
   }
   json.end_array().end_object();
-  return std::move(json).take();
-}
-
-std::string scan_sarif(const Report& report, const ScanContext& context) {
-  codec::JsonWriter json;
-  json.begin_object()
-      .field("$schema", "https://json.schemastore.org/sarif-2.1.0.json")
-      .field("version", "2.1.0");
-  json.key("runs")
-      .begin_array()
-      .begin_object()
-      .key("tool")
-      .begin_object()
-      .key("driver")
-      .begin_object();
-  json.field("name", "mlxguard")
-      .field("semanticVersion", MLXGUARD_VERSION)
-      .key("rules")
-      .begin_array();
-  std::map<std::string, const Finding*> rules;
-  for (const ComponentReport& one : report.components) {
-    for (const Finding& finding : one.findings) rules.emplace(finding.id, &finding);
-  }
-  for (const auto& [id, finding] : rules) {
-    json.begin_object().field("id", id).key("shortDescription").begin_object();
-    json.field("text", finding->summary.empty() ? id : finding->summary).end_object();
-    if (finding->link.starts_with("https://") || finding->link.starts_with("http://"))
-      json.field("helpUri", finding->link);
-    if (const double score = highest_score(*finding); score >= 0) {  // code hosts sort by it
-      json.key("properties")
-          .begin_object()
-          .field("security-severity", fmt::format("{:.1f}", score));
-      json.end_object();
-    }
-    json.end_object();
-  }
-  json.begin_object().field("id", "deps.could_not_tell").key("shortDescription").begin_object();
-  json.field("text", "it could not be told whether a dependency is vulnerable")
-      .end_object()
-      .end_object();
-  json.end_array().end_object().end_object().key("results").begin_array();
-  write_results(json, report);
-  json.end_array().key("properties").begin_object().field("verdict", name_of(report.verdict));
-  json.field("root", context.inventory.root).end_object().end_object().end_array().end_object();
   return std::move(json).take();
 }
 

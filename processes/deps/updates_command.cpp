@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 
+#include "advisories/accepted_names.h"
+#include "advisories/upgrade.h"
 #include "arguments.h"
 #include "codec/json.h"
 #include "codec/text.h"
@@ -16,6 +18,7 @@
 #include "inventory/files.h"
 #include "inventory/identity.h"
 #include "inventory/read.h"
+#include "inventory/vendored.h"
 #include "key_options.h"
 #include "knowledge.h"
 #include "packaging/name.h"
@@ -28,97 +31,35 @@ namespace {
 
 using advisories::ComponentReport;
 using advisories::Finding;
+using advisories::Upgrade;
 using inventory::Component;
 using inventory::Inventory;
 using inventory::LockEntry;
 using packaging::Version;
 
-constexpr int kRoundsMax = 8;     // a fix may bring another finding
 constexpr int kSearchedMax = 24;  // versions that are tried where no advisory names a fix
 
 struct Options {
   std::string target = ".", out, cooldown = "7d";
-  std::vector<std::string> vex;
+  std::vector<std::string> vex, accepted;
+  std::string max_age = "30d";
   ResolverOptions resolver;
 };
 
-/// One package that is vulnerable, and what became of it.
-struct Upgrade {
-  std::string name, from, at_least, to;
-  std::vector<std::string> cleared;  ///< ids of findings
-  std::vector<std::string> left;     ///< ids that no known version ends
+/// A package that no resolver is asked about: it stays as it is.
+struct Kept {
+  std::string name, version, why;
 };
 
 struct Plan {
   std::map<std::string, Upgrade> upgrades;       ///< by name
   std::map<std::string, std::string> installed;  ///< versions, by name
   std::vector<LockEntry> resolved;
-  std::vector<std::string> remaining;  ///< "name version: id" that the resolved set still has
+  std::vector<Kept> kept;
+  std::vector<std::string> remaining;  ///< "name version: id" that is still there afterwards
+  std::vector<std::string> untold;     ///< "name version: why" it could not be told, afterwards
+  bool passes = false;                 ///< what is there afterwards would pass a scan
 };
-
-/// The smallest of the versions that end this finding and are newer than `from`.
-std::optional<std::string> smallest_fix(const Finding& finding, const Version& from) {
-  std::optional<Version> best;
-  std::string text;
-  for (const std::string& one : finding.fixed_in) {
-    const auto version = Version::parse(one);
-    if (!version || *version <= from || (best && *best <= *version)) continue;
-    best = *version;
-    text = one;
-  }
-  if (!best) return std::nullopt;
-  return text;
-}
-
-/// The first version, going by the fixes that advisories name, that none of them affects.
-Result<Upgrade> high_enough(const ComponentReport& report, const advisories::Knowledge& knowledge) {
-  Upgrade upgrade{report.component->name, report.component->version, "", "", {}, {}};
-  std::vector<Finding> findings = report.findings;
-  for (const Finding& finding : findings) {
-    if (!finding.suppressed) upgrade.cleared.push_back(finding.id);
-  }
-  Component candidate = *report.component;
-  for (int round = 0; round < kRoundsMax; ++round) {
-    const auto from = Version::parse(candidate.version);
-    if (!from) break;
-    std::optional<Version> highest;
-    for (const Finding& finding : findings) {
-      if (finding.suppressed) continue;
-      const auto fix = smallest_fix(finding, *from);
-      if (!fix) {
-        upgrade.left.push_back(finding.id);
-        std::erase(upgrade.cleared, finding.id);
-        continue;
-      }
-      const auto version = Version::parse(*fix);
-      if (version && (!highest || *highest < *version)) highest = *version;
-    }
-    if (!highest) break;
-    candidate.version = highest->text();
-    candidate.purl = inventory::pypi_purl(candidate.name, candidate.version);
-    upgrade.at_least = candidate.version;
-    MLXGUARD_TRY_ASSIGN(const ComponentReport again, advisories::judge(candidate, knowledge, {}));
-    findings = again.findings;
-    // Those that no version ends have been told.
-    std::erase_if(findings, [&](const Finding& one) {
-      return std::find(upgrade.left.begin(), upgrade.left.end(), one.id) != upgrade.left.end();
-    });
-    if (findings.empty()) break;
-  }
-  return upgrade;
-}
-
-/// Whether a version has no finding; nothing that could be told is nothing known against it.
-Result<bool> is_clear(const std::string& name, const std::string& version,
-                      const advisories::Knowledge& knowledge) {
-  Component component;
-  component.name = name;
-  component.version = version;
-  component.purl = inventory::pypi_purl(name, version);
-  MLXGUARD_TRY_ASSIGN(const ComponentReport report, advisories::judge(component, knowledge, {}));
-  return std::all_of(report.findings.begin(), report.findings.end(),
-                     [](const Finding& finding) { return finding.suppressed.has_value(); });
-}
 
 /// An advisory may say which versions are affected and name none that is not: the index has later
 /// ones then, which are asked for and judged, the smallest first.
@@ -130,14 +71,14 @@ Result<void> search_fix(Upgrade& upgrade, const advisories::Knowledge& knowledge
   const auto newest = resolve({wanted}, {}, resolver);
   if (!newest || newest->size() != 1) return {};  // there is nothing later
   std::string found = newest->front().version;
-  MLXGUARD_TRY_ASSIGN(const bool clear, is_clear(upgrade.name, found, knowledge));
+  MLXGUARD_TRY_ASSIGN(const bool clear, advisories::is_clear(upgrade.name, found, knowledge));
   if (!clear) return {};
   resolver.smallest = resolver.tool == "uv";
   for (int tried = 0; resolver.smallest && tried < kSearchedMax; ++tried) {
     const auto next = resolve({wanted}, {}, resolver);
     if (!next || next->size() != 1) break;
     const std::string& version = next->front().version;
-    MLXGUARD_TRY_ASSIGN(const bool good, is_clear(upgrade.name, version, knowledge));
+    MLXGUARD_TRY_ASSIGN(const bool good, advisories::is_clear(upgrade.name, version, knowledge));
     if (good) {
       found = version;
       break;
@@ -147,6 +88,20 @@ Result<void> search_fix(Upgrade& upgrade, const advisories::Knowledge& knowledge
   upgrade.at_least = found;
   upgrade.cleared.insert(upgrade.cleared.end(), upgrade.left.begin(), upgrade.left.end());
   upgrade.left.clear();
+  return {};
+}
+
+/// Why no resolver is asked about this component and it stays as it is; empty: one is.
+std::string why_kept(const Component& component) {
+  const auto source = inventory::property_of(component, "source");
+  if (source == "editable" || source == "folder") return "it is a folder of sources";
+  if (source == "vcs") return "it comes from a repository";
+  if (!source.empty()) return "it comes from a URL";
+  if (component.kind == Component::Kind::kNative) return "it is a part of a wheel";
+  if (!component.purl.starts_with("pkg:pypi/")) return "it is no Python package";
+  if (inventory::is_vendored(component)) return "it is a copy inside of another package";
+  if (component.version.empty()) return "no exact version of it is told";
+  if (!Version::parse(component.version)) return "its version is none that PEP 440 allows";
   return {};
 }
 
@@ -178,22 +133,55 @@ Result<std::vector<LockEntry>> resolve_upgrades(const Plan& plan, const Options&
   return resolved;
 }
 
-/// Holds what was resolved against the advisories again.
-Result<void> judge_resolved(Plan& plan, const advisories::Knowledge& knowledge) {
+/// What there is afterwards: the resolved packages instead of those that were asked for, and all
+/// others as they are.
+Inventory after_upgrades(const Inventory& found, const Plan& plan) {
+  Inventory after;
+  after.root = found.root;
+  after.source = found.source;
+  after.observations = found.observations;
+  for (const Component& one : found.components) {
+    const bool asked = plan.installed.contains(one.name) && why_kept(one).empty();
+    if (plan.resolved.empty() || !asked) after.components.push_back(one);
+  }
   for (const LockEntry& entry : plan.resolved) {
     Component component;
     component.name = entry.name;
     component.version = entry.version;
     component.purl = inventory::pypi_purl(entry.name, entry.version);
-    MLXGUARD_TRY_ASSIGN(const ComponentReport report, advisories::judge(component, knowledge, {}));
-    for (const Finding& finding : report.findings) {
-      if (!finding.suppressed)
-        plan.remaining.push_back(entry.name + " " + entry.version + ": " + finding.id);
-    }
+    after.components.push_back(std::move(component));
+  }
+  return after;
+}
+
+std::string shown(const Component& component) {
+  return component.version.empty() ? component.name : component.name + " " + component.version;
+}
+
+/// Scans what there is afterwards: its verdict is the verdict of the upgrade.
+Result<void> judge_result(const Inventory& found, const advisories::Knowledge& knowledge,
+                          const advisories::ScanOptions& options, WallTime now, Plan& plan) {
+  for (const LockEntry& entry : plan.resolved) {
     if (const auto upgrade = plan.upgrades.find(entry.name); upgrade != plan.upgrades.end()) {
       upgrade->second.to = entry.version;
     }
   }
+  const Inventory after = after_upgrades(found, plan);
+  MLXGUARD_TRY_ASSIGN(const advisories::Report report,
+                      advisories::scan(after, knowledge, options, now));
+  for (const ComponentReport& one : report.components) {
+    for (const Finding& finding : one.findings) {
+      if (finding.is_open()) plan.remaining.push_back(shown(*one.component) + ": " + finding.id);
+    }
+    for (const advisories::Unknown& unknown : one.unknowns) {
+      if (unknown.accepted) continue;
+      plan.untold.push_back(shown(*one.component) + ": " + unknown.text);
+    }
+  }
+  for (const advisories::Unknown& unknown : report.unknowns) {
+    if (!unknown.accepted) plan.untold.push_back(unknown.text);
+  }
+  plan.passes = report.passes();
   return {};
 }
 
@@ -238,12 +226,36 @@ void print(const Output& output, const Plan& plan) {
   }
   json.end_array();
   write_texts(json, "remaining", plan.remaining);
-  json.end_object();
+  write_texts(json, "could_not_tell", plan.untold);
+  json.key("kept").begin_array();
+  for (const Kept& one : plan.kept) {
+    json.begin_object().field("name", one.name).field("version", one.version);
+    json.field("why", one.why).end_object();
+  }
+  json.end_array().end_object();
   output.json_line(json.text());
   for (const std::string& one : plan.remaining) {
     output.line(output.styled(Style::kBad, "still there: " + one));
   }
-  if (plan.upgrades.empty()) output.line("nothing to upgrade");
+  constexpr std::size_t kShown = 20;  // --json lists all
+  const auto some = [&](const std::vector<std::string>& lines) {
+    for (std::size_t i = 0; i < lines.size() && i < kShown; ++i) output.line(printable(lines[i]));
+    if (lines.size() > kShown) {
+      output.line(fmt::format("and {} more; --json lists all", lines.size() - kShown));
+    }
+  };
+  std::vector<std::string> lines;
+  for (const std::string& one : plan.untold) lines.push_back("could not tell: " + one);
+  some(lines);
+  lines.clear();
+  for (const Kept& one : plan.kept) {
+    lines.push_back("stays: " + one.name + (one.version.empty() ? "" : " " + one.version) + ", " +
+                    one.why);
+  }
+  some(lines);
+  if (plan.upgrades.empty() && plan.remaining.empty() && plan.untold.empty()) {
+    output.line("nothing to upgrade");
+  }
 }
 
 Result<Plan> make_plan(Session& session, const Options& options) {
@@ -262,18 +274,24 @@ Result<Plan> make_plan(Session& session, const Options& options) {
   read_options.records = inventory::RecordCheck::kNone;
   MLXGUARD_TRY_ASSIGN(const Inventory found,
                       inventory::read_inventory(options.target, read_options));
+  advisories::ScanOptions scan_options;
+  MLXGUARD_TRY_ASSIGN(scan_options.age_max, lifetime_of(options.max_age));
+  MLXGUARD_TRY_ASSIGN(scan_options.accepted, advisories::accepted_names(options.accepted, found));
   MLXGUARD_TRY_ASSIGN(const auto report,
-                      advisories::scan(found, knowledge, {}, session.clock().now()));
+                      advisories::scan(found, knowledge, scan_options, session.clock().now()));
   Plan plan;
   for (const ComponentReport& one : report.components) {
     const Component& component = *one.component;
-    if (!component.purl.starts_with("pkg:pypi/") || !Version::parse(component.version)) continue;
-    if (!inventory::property_of(component, "source").empty()) continue;  // not from an index
+    const std::string why = why_kept(component);
+    if (!why.empty()) {
+      plan.kept.push_back({component.name, component.version, why});
+      continue;
+    }
     plan.installed[component.name] = component.version;
     const bool open = std::any_of(one.findings.begin(), one.findings.end(),
                                   [](const Finding& finding) { return !finding.suppressed; });
     if (!open) continue;
-    MLXGUARD_TRY_ASSIGN(Upgrade upgrade, high_enough(one, knowledge));
+    MLXGUARD_TRY_ASSIGN(Upgrade upgrade, advisories::high_enough(one, knowledge));
     if (!upgrade.left.empty()) {
       ResolverOptions resolver = options.resolver;
       if (cooldown.count() > 0) {
@@ -299,7 +317,7 @@ Result<Plan> make_plan(Session& session, const Options& options) {
     }
     plan.resolved = *std::move(resolved);
   }
-  MLXGUARD_TRY(judge_resolved(plan, knowledge));
+  MLXGUARD_TRY(judge_result(found, knowledge, scan_options, session.clock().now(), plan));
   return plan;
 }
 
@@ -312,14 +330,14 @@ Result<int> run(Session& session, const Options& given) {
   }
   MLXGUARD_TRY_ASSIGN(const Plan plan, make_plan(session, options));
   if (!options.out.empty() && !plan.resolved.empty()) {
-    MLXGUARD_TRY(inventory::write_file(options.out, inventory::to_pylock(plan.resolved, "")));
+    MLXGUARD_TRY(inventory::write_file(options.out, inventory::to_pylock(plan.resolved, {})));
+    if (!plan.kept.empty()) {
+      session.output().note(fmt::format("{} packages are not in {}: they stay as they are",
+                                        plan.kept.size(), printable(options.out)));
+    }
   }
   print(session.output(), plan);
-  const bool cleared = plan.remaining.empty() &&
-                       std::all_of(plan.upgrades.begin(), plan.upgrades.end(), [](const auto& one) {
-                         return one.second.left.empty() && !one.second.to.empty();
-                       });
-  return cleared ? 0 : 1;
+  return plan.passes ? 0 : 1;
 }
 
 }  // namespace
@@ -335,6 +353,9 @@ void define_deps_updates(Arguments& app, const std::function<void(Action)>& chos
       ->capture_default_str();
   app.add_option("--vex", options->vex, "OpenVEX document: what it suppresses needs no upgrade")
       ->allow_extra_args(false);
+  app.add_option("--accept", options->accepted, "as for deps scan")->allow_extra_args(false);
+  app.add_option("--max-age", options->max_age, "an older database could not tell")
+      ->capture_default_str();
   app.add_option("--resolver", options->resolver.tool,
                  "uv (default) or pip, which knows no cooldown");
   app.add_option("--python", options->resolver.python,

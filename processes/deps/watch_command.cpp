@@ -7,9 +7,11 @@
 #include <time.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 
+#include "advisories/accepted_names.h"
 #include "advisories/database.h"
 #include "arguments.h"
 #include "base/limits.h"
@@ -22,7 +24,6 @@
 #include "key_options.h"
 #include "knowledge.h"
 #include "log/files.h"
-#include "packaging/name.h"
 #include "record/event.h"
 
 namespace mlxguard::cli {
@@ -64,7 +65,7 @@ record::Event event_of(record::Kind kind, ErrorCode code, const std::string& wor
 void gather(const ComponentReport& one, std::vector<Sighting>& all) {
   const std::string& purl = one.component->purl;
   for (const advisories::Finding& finding : one.findings) {
-    if (finding.suppressed) continue;
+    if (!finding.is_open()) continue;
     auto event = event_of(record::Kind::kDepsVulnerable, ErrorCode::kDepsVulnerable,
                           "a dependency has a known vulnerability");
     event.set(Attr::kAdvisory, finding.id).set(Attr::kPackage, purl);
@@ -99,16 +100,16 @@ std::vector<Sighting> sightings_of(const Report& report) {
   return all;
 }
 
-Result<std::vector<Sighting>> look(Session& session, const Options& options) {
+Result<std::vector<Sighting>> look(Session& session, const Options& options, bool first) {
   advisories::ScanOptions scan_options;
   MLXGUARD_TRY_ASSIGN(scan_options.age_max, lifetime_of(options.max_age));
-  for (const std::string& name : options.accepted) {
-    scan_options.accepted.insert(name);
-    scan_options.accepted.insert(packaging::normalize_name(name));
-  }
   MLXGUARD_TRY_ASSIGN(const LoadedKnowledge loaded, load_knowledge(session, options.vex, ""));
   MLXGUARD_TRY_ASSIGN(const inventory::Inventory inventory,
                       inventory::read_inventory(options.target));
+  MLXGUARD_TRY_ASSIGN(scan_options.accepted,
+                      advisories::accepted_names(options.accepted, inventory,
+                                                 first ? advisories::OtherNames::kRefused
+                                                       : advisories::OtherNames::kIgnored));
   MLXGUARD_TRY_ASSIGN(const Report report, advisories::scan(inventory, loaded.view(), scan_options,
                                                             session.clock().now()));
   return sightings_of(report);
@@ -144,8 +145,29 @@ Result<void> remember(const fs::path& file, const std::string& target,
   return inventory::write_file(file, json.text() + "\n");
 }
 
+/// Each vulnerability is an event; all else that is new about one package is one event together.
+std::vector<record::Event> events_of(const std::vector<Sighting>& fresh) {
+  std::vector<record::Event> events;
+  std::map<std::string, std::vector<const Sighting*>> others;
+  for (const Sighting& one : fresh) {
+    if (one.event.kind == record::Kind::kDepsVulnerable) {
+      events.push_back(one.event);
+    } else {
+      others[one.key.substr(0, one.key.find('|'))].push_back(&one);
+    }
+  }
+  for (const auto& [package, all] : others) {
+    record::Event event = all.front()->event;
+    if (all.size() > 1) {
+      event.message += fmt::format(" (and {} more of this package)", all.size() - 1);
+    }
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
 /// One scan. Events first, then the memory: a crash between them repeats an event, and loses none.
-Result<Round> watch_once(Session& session, const Options& options) {
+Result<Round> watch_once(Session& session, const Options& options, bool first) {
   MLXGUARD_TRY_ASSIGN(const fs::path state, session.state());
   const fs::path file = memory_file(state, options.target);
   // One at a time of those who watch the same: what one has told, the other knows.
@@ -159,7 +181,9 @@ Result<Round> watch_once(Session& session, const Options& options) {
     session.output().note("what was seen before could not be read: " + before.error().message);
     before = std::set<std::string>();
   }
-  auto found = look(session, options);
+  auto found = look(session, options, first);
+  // A name that means nothing is a mistake of the command line; later, its package may have gone.
+  if (!found && first && found.error().code == ErrorCode::kUsage) return std::move(found).error();
   std::vector<Sighting> all;
   if (found) {
     all = *std::move(found);
@@ -176,9 +200,9 @@ Result<Round> watch_once(Session& session, const Options& options) {
   MLXGUARD_TRY_ASSIGN(log::EventLog * log, session.log());
   for (Sighting& one : all) {
     if (!round.seen.insert(one.key).second || before->contains(one.key)) continue;
-    MLXGUARD_TRY(log->append(one.event));
     round.fresh.push_back(std::move(one));
   }
+  std::vector<record::Event> events = events_of(round.fresh);
   for (const std::string& key : *before) round.gone += round.seen.contains(key) ? 0 : 1;
   if (found) {
     record::Event event{.kind = record::Kind::kDepsScanned};
@@ -187,8 +211,9 @@ Result<Round> watch_once(Session& session, const Options& options) {
         .set(Attr::kNew, round.fresh.size())
         .set(Attr::kGone, round.gone)
         .set(Attr::kKnown, round.seen.size());
-    MLXGUARD_TRY(log->append(event));
+    events.push_back(std::move(event));
   }
+  MLXGUARD_TRY(log->append_all(events));
   MLXGUARD_TRY(session.close());  // the log is for others, until the next round
   MLXGUARD_TRY(remember(file, options.target, round.seen));
   return round;
@@ -232,10 +257,10 @@ Result<int> run(Session& session, const Options& options) {
   ::sigaddset(&signals, SIGINT);
   ::sigaddset(&signals, SIGTERM);
   if (!options.once) ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  for (;;) {
+  for (bool first = true;; first = false) {
     const std::string databases = state_of_databases(state);
     const auto started = std::chrono::steady_clock::now();
-    MLXGUARD_TRY_ASSIGN(const Round round, watch_once(session, options));
+    MLXGUARD_TRY_ASSIGN(const Round round, watch_once(session, options, first));
     print(session.output(), round);
     if (options.once) return round.seen.empty() ? 0 : 1;
     for (bool due = false; !due;) {

@@ -126,7 +126,8 @@ void complete(std::vector<Finding>& findings, const std::string& purl, const Kno
       if (at != knowledge.exploited.end() && at->cve == id)
         finding.exploited_since = at->date_added;
     }
-    const VexStatement* statement = find_suppression(knowledge.vex, finding.ids, purl);
+    const VexStatement* statement =
+        find_suppression(knowledge.vex, finding.ids, purl, knowledge.vex_products);
     if (statement != nullptr) finding.suppressed = *statement;
   }
 }
@@ -164,18 +165,15 @@ bool is_looked_at(const Component& component) {
          inventory::property_of(component, "own") != "true";
 }
 
-void conclude(ComponentReport& report, const ScanOptions& options) {
+void accept(ComponentReport& report, const ScanOptions& options) {
   const bool named = options.accepted.contains(report.component->name);
-  bool open = false;
   for (Unknown& unknown : report.unknowns) {
     unknown.accepted = named || options.accepted.contains(name_of(unknown.reason));
-    open = open || !unknown.accepted;
   }
-  const bool vulnerable = std::any_of(report.findings.begin(), report.findings.end(),
-                                      [](const Finding& one) { return !one.suppressed; });
-  report.verdict = vulnerable ? Verdict::kVulnerable
-                   : open     ? Verdict::kCouldNotTell
-                              : Verdict::kClean;
+}
+
+Verdict verdict_of(const Unknown& unknown) {
+  return unknown.accepted ? Verdict::kAccepted : Verdict::kCouldNotTell;
 }
 
 /// For each component the one that brings it in, nearest to what was asked for.
@@ -235,10 +233,31 @@ void judge_database(const Knowledge& knowledge, const ScanOptions& options, Wall
   }
 }
 
+std::vector<const VexStatement*> unused_statements(const std::vector<VexStatement>& statements,
+                                                   const Report& report) {
+  std::set<std::size_t> used;
+  for (const ComponentReport& one : report.components) {
+    for (const Finding& finding : one.findings) {
+      if (finding.suppressed) used.insert(finding.suppressed->number);
+    }
+  }
+  std::vector<const VexStatement*> unused;
+  for (const VexStatement& one : statements) {
+    if (suppresses(one) && !used.contains(one.number)) unused.push_back(&one);
+  }
+  return unused;
+}
+
+/// Without a RECORD nobody knows which files are a package's, nor what they should be.
+bool lacks_record(const Observation& one) {
+  return one.kind == Observation::Kind::kRecordMissing &&
+         (one.where.ends_with(".dist-info/RECORD") || one.where.ends_with(".egg-info"));
+}
+
 void take_observations(const inventory::Inventory& inventory, Report& report) {
   using Kind = Observation::Kind;
   for (const Observation& one : inventory.observations) {
-    if (one.kind == Kind::kUnreadable) {
+    if (one.kind == Kind::kUnreadable || lacks_record(one)) {
       report.unknowns.push_back({Reason::kUnreadable, one.where + ": " + one.error.message});
     } else if (one.kind != Kind::kMissing) {
       report.observations.push_back(&one);
@@ -253,6 +272,10 @@ std::string_view name_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::kClean:
       return "clean";
+    case Verdict::kSuppressed:
+      return "suppressed";
+    case Verdict::kAccepted:
+      return "accepted";
     case Verdict::kCouldNotTell:
       return "could-not-tell";
     case Verdict::kVulnerable:
@@ -278,6 +301,28 @@ std::size_t Report::count(Verdict wanted) const {
                     [&](const ComponentReport& one) { return one.verdict == wanted; }));
 }
 
+void conclude(ComponentReport& report) {
+  report.verdict = Verdict::kClean;
+  for (const Finding& finding : report.findings) {
+    report.verdict = std::max(report.verdict, finding.suppressed ? Verdict::kSuppressed
+                                              : finding.accepted ? Verdict::kAccepted
+                                                                 : Verdict::kVulnerable);
+  }
+  for (const Unknown& unknown : report.unknowns) {
+    report.verdict = std::max(report.verdict, verdict_of(unknown));
+  }
+}
+
+void conclude(Report& report) {
+  report.verdict = Verdict::kClean;
+  for (const ComponentReport& one : report.components) {
+    report.verdict = std::max(report.verdict, one.verdict);
+  }
+  for (const Unknown& unknown : report.unknowns) {
+    report.verdict = std::max(report.verdict, verdict_of(unknown));
+  }
+}
+
 Result<ComponentReport> judge(const Component& component, const Knowledge& knowledge,
                               const ScanOptions& options) {
   ComponentReport report;
@@ -300,7 +345,8 @@ Result<ComponentReport> judge(const Component& component, const Knowledge& knowl
     report.findings = merge(hits);
     complete(report.findings, component.purl, knowledge);
   }
-  conclude(report, options);
+  accept(report, options);
+  conclude(report);
   return report;
 }
 
@@ -316,17 +362,17 @@ Result<Report> scan(const inventory::Inventory& inventory, const Knowledge& know
     if (!is_looked_at(component)) continue;
     MLXGUARD_TRY_ASSIGN(ComponentReport one, judge(component, knowledge, options));
     one.path = path_to(component.purl, parents, names);
-    report.verdict = std::max(report.verdict, one.verdict);
     report.components.push_back(std::move(one));
   }
   if (report.components
           .empty()) {  // the wrong folder is more likely than an environment of nothing
     report.unknowns.push_back({Reason::kEmpty, "there is no package in it"});
   }
+  report.unused_vex = unused_statements(knowledge.vex, report);
   for (Unknown& unknown : report.unknowns) {
     unknown.accepted = options.accepted.contains(name_of(unknown.reason));
-    if (!unknown.accepted) report.verdict = std::max(report.verdict, Verdict::kCouldNotTell);
   }
+  conclude(report);
   return report;
 }
 

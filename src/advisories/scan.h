@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scan: what an inventory consists of, held against the advisories. Three verdicts, and "could
-// not tell" is one of them: an unknown package, a version that cannot be compared, a part without
-// data. Nothing here makes it "clean" but the operator, who accepts it by name.
+// The scan: what an inventory consists of, compared with the advisories. "Could not tell" is a
+// verdict of its own: an unknown package, a version that cannot be compared, a part without data.
+// An operator accepts it by name and OpenVEX suppresses a finding; neither makes it "clean".
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,14 @@
 
 namespace mlxguard::advisories {
 
-enum class Verdict : std::uint8_t { kClean, kCouldNotTell, kVulnerable };
+/// From best to worst.
+enum class Verdict : std::uint8_t {
+  kClean,
+  kSuppressed,  ///< it has findings, each of which an OpenVEX statement suppresses
+  kAccepted,    ///< an operator accepts each finding, or that it could not be told
+  kCouldNotTell,
+  kVulnerable
+};
 [[nodiscard]] std::string_view name_of(Verdict verdict);
 
 // Row: X(enumerator, "name", "meaning"). The names are what --accept takes beside names of
@@ -47,10 +54,16 @@ struct ReasonRow {
 [[nodiscard]] const std::vector<ReasonRow>& reason_rows();
 [[nodiscard]] std::string_view name_of(Reason reason);
 
+/// By an entry of a baseline.
+struct Acceptance {
+  std::string reason, author, expires;
+};
+
 struct Unknown {
   Reason reason = Reason::kUnlisted;
   std::string text;       ///< one sentence
-  bool accepted = false;  ///< by the operator, by name
+  bool accepted = false;  ///< by the operator, by name or by a baseline
+  std::optional<Acceptance> acceptance{};
 };
 
 struct Rating {
@@ -71,6 +84,8 @@ struct Finding {
   std::vector<std::string> fixed_in;  ///< versions that end it, oldest first
   std::string exploited_since;        ///< date of CISA's catalog; empty: not in it
   std::optional<VexStatement> suppressed;
+  std::optional<Acceptance> accepted;
+  [[nodiscard]] bool is_open() const { return !suppressed && !accepted; }
 };
 
 struct ComponentReport {
@@ -88,13 +103,18 @@ struct Report {
   /// Path code, install hooks, files that differ from RECORD, duplicates; of the inventory.
   std::vector<const inventory::Observation*> observations;
   bool altered = false;  ///< a file differs from RECORD
+  /// Statements that would suppress something and suppressed nothing; of the knowledge.
+  std::vector<const VexStatement*> unused_vex;
   [[nodiscard]] std::size_t count(Verdict verdict_wanted) const;
+  /// Nothing is vulnerable, changed on disk, or could not be told without being accepted.
+  [[nodiscard]] bool passes() const { return verdict <= Verdict::kAccepted && !altered; }
 };
 
 struct Knowledge {
   const Database* osv = nullptr;
   const Database* feed = nullptr;
   std::vector<VexStatement> vex{};
+  std::vector<std::string> vex_products{};  ///< applications that are looked at, for OpenVEX
   std::vector<ExploitedEntry> exploited{};
 };
 
@@ -102,6 +122,11 @@ struct ScanOptions {
   std::set<std::string, std::less<>> accepted{};  ///< names of reasons and of packages (normalised)
   std::chrono::milliseconds age_max{std::chrono::hours(30 * 24)};
 };
+
+/// The verdict of what is found and accepted by now.
+void conclude(ComponentReport& report);
+/// The same for all of it; its components are concluded already.
+void conclude(Report& report);
 
 /// The inventory must outlive the report. Errors: kAdvisoryDatabase for a database that cannot be
 /// read.

@@ -65,7 +65,8 @@ std::vector<std::string> purls_of(JsonValue named) {
 /// What the statement is about. A part is not reached inside of one package and may be in another:
 /// only of an application, which is all that is scanned, does that say something about the part.
 /// Returns whether anything was named at all.
-bool add_product(JsonValue product, std::vector<std::string>& out) {
+bool add_product(JsonValue product, VexStatement& statement) {
+  std::vector<std::string>& out = statement.products;
   std::vector<std::string> own = purls_of(product);
   const auto inner = product.find("subcomponents");
   if (!inner || !inner->is(JsonKind::kArray) || inner->size() == 0) {
@@ -82,6 +83,9 @@ bool add_product(JsonValue product, std::vector<std::string>& out) {
     if (!in_package) out.insert(out.end(), parts.begin(), parts.end());
     return {};
   }));
+  if (in_package) return any;
+  if (std::string id = text_of(product, "@id"); !id.empty()) own.push_back(std::move(id));
+  statement.applications.insert(statement.applications.end(), own.begin(), own.end());
   return any;
 }
 
@@ -95,7 +99,7 @@ Result<VexStatement> read_statement(JsonValue one) {
   const auto products = one.find("products");
   if (products && products->is(JsonKind::kArray)) {
     MLXGUARD_TRY(products->each_element([&](std::size_t, JsonValue product) -> Result<void> {
-      named = add_product(product, statement.products) || named;
+      named = add_product(product, statement) || named;
       return {};
     }));
   }
@@ -173,7 +177,8 @@ Result<std::vector<VexStatement>> parse_vex(std::string_view json) {
 }
 
 const VexStatement* find_suppression(const std::vector<VexStatement>& statements,
-                                     const std::vector<std::string>& ids, std::string_view purl) {
+                                     const std::vector<std::string>& ids, std::string_view purl,
+                                     const std::vector<std::string>& applications) {
   const VexStatement* newest = nullptr;
   for (const VexStatement& statement : statements) {
     const bool named = std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
@@ -181,10 +186,28 @@ const VexStatement* find_suppression(const std::vector<VexStatement>& statements
              statement.vulnerabilities.end();
     });
     const bool newer = newest == nullptr || statement.timestamp_ms >= newest->timestamp_ms;
-    if (named && newer && names_product(statement, purl)) newest = &statement;
+    if (named && newer && is_about(statement, applications) && names_product(statement, purl)) {
+      newest = &statement;
+    }
   }
-  if (newest == nullptr) return nullptr;
-  return newest->status == "not_affected" || newest->status == "fixed" ? newest : nullptr;
+  return newest != nullptr && suppresses(*newest) ? newest : nullptr;
+}
+
+bool suppresses(const VexStatement& statement) {
+  return statement.status == "not_affected" || statement.status == "fixed";
+}
+
+bool is_about(const VexStatement& statement, const std::vector<std::string>& applications) {
+  if (statement.applications.empty()) return true;
+  return std::any_of(
+      statement.applications.begin(), statement.applications.end(), [&](const std::string& one) {
+        return std::any_of(applications.begin(), applications.end(), [&](const std::string& given) {
+          if (one == given) return true;
+          const auto named = packaging::Purl::parse(one), looked_at = packaging::Purl::parse(given);
+          if (!named || !looked_at || key_of_purl(one) != key_of_purl(given)) return false;
+          return named->version.empty() || named->version == looked_at->version;
+        });
+      });
 }
 
 Result<std::vector<ExploitedEntry>> parse_kev(std::string_view json) {

@@ -82,8 +82,55 @@ def test_what_could_not_be_told_is_accepted_by_name(cli, know, pins):
     assert cli.run("deps", "scan", file, "--accept", "Stranger.One", "--accept", "stranger-two").returncode == 0
     report = cli.json("deps", "scan", file, "--accept", "unlisted-package")
     assert row(report, "stranger-two")["could_not_tell"][0]["accepted"] is True
+    assert report["verdict"] == "accepted" and report["counts"]["accepted"] == 2 and report["counts"]["clean"] == 1
+    assert cli.run("deps", "scan", file, "--accept", "stranger-one,stranger-two").returncode == 0
+    unknown = cli.json("deps", "scan", file, "--accept", "stranger-three", exit_code=2)["error"]
+    assert unknown["code"] == "usage" and "stranger-three" in unknown["message"] and "unlisted-package" in unknown["hint"]
     know(record(events=({"introduced": "0"},)))
     assert cli.run("deps", "scan", pins("alpha==2.0"), "--accept", "alpha").returncode == 1, "a vulnerability is not accepted so"
+
+
+def test_an_accepted_reason_makes_nothing_clean_that_another_record_could_tell(cli, know, pins):
+    know(record(), record("GHSA-commits", events=None))
+    accepted = ("--accept", "unevaluated-range")
+    report = cli.json("deps", "scan", pins("alpha==2.0"), *accepted)
+    assert report["verdict"] == "accepted" and report["counts"]["clean"] == 0
+    assert cli.json("deps", "scan", pins("alpha==1.0"), *accepted, exit_code=1)["verdict"] == "vulnerable"
+
+
+def test_a_baseline_accepts_what_is_known_today_and_nothing_else(cli, know, pins, tmp_path):
+    know(record(), record("GHSA-b", name="beta"))
+    file, baseline = pins("alpha==1.0", "stranger==1.0"), tmp_path / "baseline.json"
+    terms = ("--reason", "looked at", "--author", "us", "--expires", "2999-12-31")
+    made = cli.json("deps", "baseline", file, "-o", baseline, *terms)
+    assert made["entries"] == 2
+    report = cli.json("deps", "scan", file, "--baseline", baseline)
+    assert report["verdict"] == "accepted" and report["baseline"] == {"used": 2, "expired": [], "unused": []}
+    assert row(report, "alpha")["findings"][0]["accepted"] == {"reason": "looked at", "author": "us", "expires": "2999-12-31"}
+    shown = cli.ok("deps", "scan", file, "--baseline", baseline).stdout
+    assert "2 components: 0 clean, 2 accepted, 0 vulnerable, 0 could not tell" in shown and "until 2999-12-31" in shown
+    # Another version, another package.
+    report = cli.json("deps", "scan", pins("alpha==1.1", "beta==1.0"), "--baseline", baseline, exit_code=1)
+    assert report["counts"]["vulnerable"] == 2 and len(report["baseline"]["unused"]) == 2
+    assert "unused" in cli.run("deps", "scan", pins("alpha==1.1"), "--baseline", baseline).stdout
+
+
+def test_an_expired_entry_of_a_baseline_accepts_nothing_and_is_said(cli, know, pins, tmp_path):
+    know(record())
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps({"format": "mlxguard-baseline-1", "entries": [
+        {"package": "pkg:pypi/alpha@1.0", "id": "GHSA-aaaa-0001", "reason": "r", "author": "a", "expires": "2020-01-01"}]}))
+    report = cli.json("deps", "scan", pins("alpha==1.0"), "--baseline", baseline, exit_code=1)
+    assert report["verdict"] == "vulnerable" and report["baseline"]["expired"][0]["id"] == "GHSA-aaaa-0001"
+    assert "expired" in cli.run("deps", "scan", pins("alpha==1.0"), "--baseline", baseline).stdout
+    for bad in ("{}", "[", '{"format": "mlxguard-baseline-1", "entries": [{"id": "x"}]}'):
+        baseline.write_text(bad)
+        error = cli.json("deps", "scan", pins("alpha==1.0"), "--baseline", baseline, exit_code=3)["error"]
+        assert error["code"] == "deps.file" and error["hint"]
+    for expires in ("yesterday", "2020-01-01"):
+        command = ("deps", "baseline", pins("alpha==1.0"), "-o", baseline, "--reason", "r", "--author", "a", "--expires", expires)
+        assert cli.json(*command, exit_code=2)["error"]["code"] == "usage"
+    assert cli.run("deps", "baseline", pins("alpha==1.0"), "-o", baseline, "--author", "a", "--expires", "2999-01-01").returncode == 2
 
 
 @pytest.mark.parametrize(("records", "pin", "reason"), [
@@ -118,7 +165,7 @@ def test_an_old_database_could_not_tell(cli, know, pins):
     report = cli.json("deps", "scan", pins("alpha==2.0"), exit_code=1)
     assert [one["reason"] for one in report["could_not_tell"]] == ["old-database"]
     assert cli.json("deps", "scan", pins("alpha==2.0"), "--max-age", "40y")["verdict"] == "clean"
-    assert cli.json("deps", "scan", pins("alpha==2.0"), "--accept", "old-database")["verdict"] == "clean"
+    assert cli.json("deps", "scan", pins("alpha==2.0"), "--accept", "old-database")["verdict"] == "accepted"
 
 
 def test_aliases_are_one_vulnerability_and_withdrawn_ones_none(cli, know, pins):
@@ -140,17 +187,19 @@ def test_vex_suppresses_with_a_justification_and_it_is_shown(cli, know, pins, tm
     know(record())
     vex = openvex(tmp_path, status="not_affected", justification="vulnerable_code_not_in_execute_path")
     report = cli.json("deps", "scan", pins("alpha==1.0"), "--vex", vex)
-    assert report["verdict"] == "clean"
+    assert report["verdict"] == "suppressed" and report["counts"] == {
+        "clean": 0, "suppressed": 1, "accepted": 0, "could-not-tell": 0, "vulnerable": 0}
     assert row(report, "alpha")["findings"][0]["suppressed"]["justification"] == "vulnerable_code_not_in_execute_path"
     shown = cli.ok("deps", "scan", pins("alpha==1.0"), "--vex", vex).stdout
     assert "GHSA-aaaa-0001" in shown and "vulnerable_code_not_in_execute_path" in shown
+    assert "1 components: 0 clean, 1 suppressed, 0 vulnerable" in shown
 
 
 @pytest.mark.parametrize("statement", [{"status": "not_affected"}, {"status": "not_affected", "justification": "trust me"}, {"status": "nonsense"}])
 def test_vex_without_a_justification_is_refused(cli, know, pins, tmp_path, statement):
     know(record())
     done = cli.run("deps", "scan", pins("alpha==1.0"), "--vex", openvex(tmp_path, **statement), "--json")
-    assert done.returncode == 1 and json.loads(done.stdout)["error"]["code"] == "vex.invalid"
+    assert done.returncode == 3 and json.loads(done.stdout)["error"]["code"] == "vex.invalid"
 
 
 @pytest.mark.parametrize(("statement", "suppressed"), [({"status": "affected", "action_statement": "update"}, False), ({"status": "under_investigation"}, False),
@@ -192,7 +241,7 @@ def test_the_newest_statement_counts(cli, know, pins, tmp_path, rows, document, 
     ("pkg:pypi/alpha", True), ("pkg:pypi/Alpha@1.0", True), ("pkg:pypi/alpha@1.1", False), ("pkg:pypi/beta", False), ("pkg:npm/alpha", False),
     ("pkg:pypi/alpha@1.0?arch=arm64", False), ("pkg:pypi/alpha@1.0#tests", False),
     ({"@id": "https://x.invalid/app", "identifiers": {"purl": "pkg:pypi/alpha@1.0"}}, True),
-    ({"@id": "pkg:oci/app@sha256:1", "subcomponents": [{"@id": "pkg:pypi/alpha@1.0"}]}, True),
+    ({"@id": "pkg:oci/app@sha256:1", "subcomponents": [{"@id": "pkg:pypi/alpha@1.0"}]}, False),
     ({"@id": "pkg:oci/app@sha256:1", "subcomponents": [{"@id": "pkg:pypi/beta"}]}, False),
     ({"@id": "pkg:pypi/other@1.0", "subcomponents": [{"@id": "pkg:pypi/alpha@1.0"}]}, False),
     ({"@id": "pkg:pypi/alpha@1.0", "subcomponents": [{"@id": "pkg:generic/inner"}]}, False),
@@ -203,11 +252,31 @@ def test_a_statement_is_about_its_product_alone(cli, know, pins, tmp_path, produ
     assert cli.run("deps", "scan", pins("alpha==1.0"), "--vex", vex).returncode == (0 if suppressed else 1)
 
 
+@pytest.mark.parametrize(("product", "given", "suppressed"), [
+    ("pkg:oci/app@sha256:1", "pkg:oci/app@sha256:1", True), ("pkg:oci/app", "pkg:oci/app@sha256:2", True),
+    ("pkg:oci/app@sha256:1", "pkg:oci/app@sha256:2", False), ("pkg:oci/app", "pkg:oci/other", False),
+    ("https://x.invalid/app", "https://x.invalid/app", True)])
+def test_a_statement_about_parts_of_a_product_needs_that_product(cli, know, pins, tmp_path, product, given, suppressed):
+    know(record())
+    vex = statements(tmp_path, (NOW, "not_affected", {"@id": product, "subcomponents": [{"@id": "pkg:pypi/alpha@1.0"}]}))
+    done = cli.run("deps", "scan", pins("alpha==1.0"), "--vex", vex, "--vex-product", given, "--json")
+    assert done.returncode == (0 if suppressed else 1)
+    assert len(json.loads(done.stdout)["unused_vex"]) == (0 if suppressed else 1)
+    shown = cli.run("deps", "scan", pins("alpha==1.0"), "--vex", vex)
+    assert shown.returncode == 1 and f"--vex-product {product}" in shown.stdout
+
+
+def test_a_statement_that_suppresses_nothing_is_said(cli, know, pins, tmp_path):
+    know(record())
+    report = cli.json("deps", "scan", pins("alpha==2.0"), "--vex", statements(tmp_path, (NOW, "not_affected", "pkg:pypi/alpha")))
+    assert report["verdict"] == "clean" and report["unused_vex"][0]["vulnerability"] == "GHSA-aaaa-0001"
+
+
 def test_a_statement_without_product_or_with_no_time_is_refused(cli, know, pins, tmp_path):
     know(record())
     for vex in (statements(tmp_path, ("yesterday", "not_affected", "pkg:pypi/alpha")), statements(tmp_path, (NOW, "not_affected", {"@id": "urn:x"})),
                 statements(tmp_path, (NOW, "not_affected", {"@id": "pkg:oci/a", "subcomponents": [{"@id": "urn:x"}]}))):
-        assert cli.json("deps", "scan", pins("alpha==1.0"), "--vex", vex, exit_code=1)["error"]["code"] == "vex.invalid"
+        assert cli.json("deps", "scan", pins("alpha==1.0"), "--vex", vex, exit_code=3)["error"]["code"] == "vex.invalid"
 
 
 def test_known_exploited_vulnerabilities_are_marked(cli, know, pins, tmp_path):
@@ -238,7 +307,37 @@ def test_sarif_has_every_finding(cli, know, pins, tmp_path):
     run, = json.loads(done.stdout)["runs"]
     assert done.returncode == 1
     assert {one["ruleId"] for one in run["results"]} == {"GHSA-aaaa-0001", "GHSA-b", "deps.could_not_tell"}
-    assert {one["ruleId"] for one in run["results"]} <= {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
+    assert {one["ruleId"] for one in run["results"]} <= set(rules)
+    assert "Fix: upgrade alpha to 2.0" in rules["GHSA-aaaa-0001"]["help"]["text"]
+    for result in run["results"]:
+        assert result["partialFingerprints"] and result["locations"][0]["physicalLocation"]["artifactLocation"]["uriBaseId"] == "SRCROOT"
+
+
+def place(result):
+    physical = result["locations"][0]["physicalLocation"]
+    return physical["artifactLocation"]["uri"], physical.get("region", {}).get("startLine")
+
+
+def test_sarif_places_findings_where_they_are_written(cli, know, pins, tmp_path):
+    know(record())
+    file = pins("# a comment", "stranger==1", "alpha==1.0")
+    run, = json.loads(cli.run("deps", "scan", file, "--sarif", "-").stdout)["runs"]
+    assert run["originalUriBaseIds"]["SRCROOT"]["uri"] == f"file://{tmp_path}/"
+    assert {result["ruleId"]: place(result) for result in run["results"] if "alpha" in result["message"]["text"]} == {
+        "GHSA-aaaa-0001": ("requirements.txt", 3)}
+    known_line = [place(result) for result in run["results"] if result["message"]["text"].startswith("stranger")]
+    assert known_line == [("requirements.txt", 2)]
+    env = tmp_path / "env"
+    site = env / "lib/python3.11/site-packages/alpha-1.0.dist-info"
+    site.mkdir(parents=True)
+    (env / "pyvenv.cfg").write_text("version = 3.11.2\ninclude-system-site-packages = false\n")
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n\n")
+    (site / "RECORD").write_text("alpha-1.0.dist-info/RECORD,,\n")
+    run, = json.loads(cli.run("deps", "scan", env, "--sarif", "-").stdout)["runs"]
+    assert run["originalUriBaseIds"]["SRCROOT"]["uri"] == f"file://{env}/"
+    assert place(next(one for one in run["results"] if one["ruleId"] == "GHSA-aaaa-0001")) == (
+        "lib/python3.11/site-packages/alpha-1.0.dist-info", None)
 
 
 def test_broken_records_are_left_out_counted_and_named(cli, tmp_path, pins):

@@ -63,7 +63,7 @@ def database(cli, tmp_path, *records):
 
 
 def updates(cli, env, tool_env, *options, exit_code=0):
-    return cli.json("deps", "updates", env, "--python", VENV / "bin/python", "--cooldown", "0", *options,
+    return cli.json("deps", "updates", env, "--python", VENV / "bin/python", "--cooldown", "0", "--max-age", "100y", *options,
                     exit_code=exit_code, env=tool_env)
 
 
@@ -124,7 +124,38 @@ def test_nothing_to_do_and_nothing_to_go_by(cli, env, tmp_path, tool_env):
     answer = updates(cli, env, tool_env, exit_code=3)
     assert answer["error"]["code"] == "advisories.database"
     database(cli, tmp_path, advisory(1, "leaf", "0.5"))
-    assert updates(cli, env, tool_env) == {"upgrades": [], "beside": [], "remaining": []}
+    assert updates(cli, env, tool_env) == {"upgrades": [], "beside": [], "remaining": [], "could_not_tell": [], "kept": []}
+
+
+def test_what_no_resolver_is_asked_about_is_named_and_counts(cli, tmp_path, tool_env):
+    """A requirement by URL, from a repository, and one without a version: each stays, and the verdict is the scan's."""
+    database(cli, tmp_path, advisory(1, "leaf", "1.1"))
+    file = tmp_path / "requirements.txt"
+    file.write_text("leaf==1.0\nother>=1\nstranger @ https://host.invalid/stranger-1.0-py3-none-any.whl\n"
+                    "-e git+https://host.invalid/x@abc#egg=edited\n")
+    answer = updates(cli, file, tool_env, exit_code=1)
+    assert [(u["name"], u["to"]) for u in answer["upgrades"]] == [("leaf", "1.1")]
+    assert answer["remaining"] == []
+    assert {(one["name"], one["why"]) for one in answer["kept"]} == {
+        ("other", "no exact version of it is told"), ("stranger", "it comes from a URL"),
+        ("edited", "it is a folder of sources")}
+    assert any(one.startswith("other: ") for one in answer["could_not_tell"])
+    assert cli.run("deps", "scan", file, "--max-age", "100y").returncode == 1
+    answer = updates(cli, file, tool_env, "--accept", "unlisted-package,no-version", "--accept", "stranger,edited")
+    assert answer["could_not_tell"] == []
+
+
+def test_a_finding_of_an_editable_package_is_still_there(cli, tmp_path, tool_env):
+    env = environment(tmp_path / "env", [("leaf", "1.0", ())])
+    info = env / "lib/python3.11/site-packages/leaf-1.0.dist-info"
+    (info / "direct_url.json").write_text(json.dumps({"url": f"file://{tmp_path}/leaf", "dir_info": {"editable": True}}))
+    with open(info / "RECORD", "a") as record:
+        record.write("leaf-1.0.dist-info/direct_url.json,,\n")
+    database(cli, tmp_path, advisory(1, "leaf", "1.1"))
+    answer = updates(cli, env, tool_env, exit_code=1)
+    assert answer["remaining"] == ["leaf 1.0: TEST-1"] and answer["kept"][0]["why"] == "it is a folder of sources"
+    shown = cli.run("deps", "updates", env, "--cooldown", "0", "--max-age", "100y", env=tool_env)
+    assert "still there: leaf 1.0: TEST-1" in shown.stdout and "nothing to upgrade" not in shown.stdout
 
 
 @pytest.fixture
@@ -170,7 +201,7 @@ def test_a_release_younger_than_the_cooldown_is_not_taken(cli, tmp_path, tool_en
     database(cli, tmp_path, advisory(1, "leaf", "1.1"))
     tools = {k: v for k, v in tool_env.items() if not k.startswith(("PIP_", "UV_"))}
     tools["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
-    common = ["deps", "updates", env, "--python", VENV / "bin/python", "--index-url", aged_index]
+    common = ["deps", "updates", env, "--python", VENV / "bin/python", "--index-url", aged_index, "--max-age", "100y"]
     assert cli.json(*common, "--cooldown", "0", env=tools)["upgrades"][0]["to"] == "1.1"
     assert cli.json(*common, "--cooldown", "7d", env=tools)["upgrades"][0]["to"] == "1.2"
     answer = cli.json(*common, "--cooldown", "7d", "--resolver", "pip", exit_code=2, env=tools)
