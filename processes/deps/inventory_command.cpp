@@ -31,7 +31,7 @@ struct Options {
   std::vector<std::string> models;
   std::string timestamp, serial;
   bool tree = false, cyclonedx = false, spdx = false, self = false;
-  bool without_records = false, without_native = false;
+  bool without_records = false, without_native = false, every_lock = false;
 };
 
 Error usage(std::string message) { return make_error(ErrorCode::kUsage, std::move(message)); }
@@ -132,6 +132,7 @@ Result<std::string> document(Session& session, const Options& options,
 
 Result<inventory::Inventory> read(Session& session, const Options& options) {
   inventory::ReadOptions read_options;
+  if (options.every_lock) read_options.locks = inventory::Locks::kEvery;
   if (options.without_records) read_options.records = inventory::RecordCheck::kNone;
   if (options.without_native) read_options.native = inventory::NativeParts::kSkip;
   ProgressLine progress(session.output(), session.clock(), "reading");
@@ -148,6 +149,11 @@ Result<inventory::Inventory> read(Session& session, const Options& options) {
 Result<int> run(Session& session, const Options& options) {
   if (options.tree + options.cyclonedx + options.spdx > 1) {
     return usage("expected one of --tree, --cyclonedx and --spdx");
+  }
+  if (!options.out.empty() && !options.out.ends_with(".json")) {
+    return usage("expected a file that ends in .cdx.json, .spdx.json or .json after -o")
+        .about(options.out)
+        .hinting("--cyclonedx and --spdx say which document a .json file is");
   }
   auto found = read(session, options);
   if (!found) {
@@ -187,7 +193,7 @@ void define_deps_inventory(Arguments& app, const std::function<void(Action)>& ch
   app.add_option(
       "TARGET", options->target,
       "Python environment, project, wheel, requirements.txt, pylock.toml, uv.lock, poetry.lock "
-      "or CycloneDX .json (the current folder)");
+      "or an SBOM in .json (the current folder)");
   app.add_flag("--self", options->self, "mlxguard itself: what it is made of");
   app.add_flag("--tree", options->tree, "who needs whom");
   app.add_flag("--cyclonedx", options->cyclonedx, "CycloneDX 1.6 JSON");
@@ -201,6 +207,8 @@ void define_deps_inventory(Arguments& app, const std::function<void(Action)>& ch
                  "UTC time to write into the document, for equal bytes");
   app.add_option("--serial-number", options->serial,
                  "UUID of the document (one made of its content)");
+  app.add_flag("--every-lock", options->every_lock,
+               "read every lock and requirements file of a folder, not only the most exact");
   app.add_flag("--no-record-check", options->without_records, "do not compare files with RECORD");
   app.add_flag("--no-native", options->without_native, "do not look into shared libraries");
   app.callback([=] { chosen([=](Session& session) { return run(session, *options); }); });

@@ -139,6 +139,8 @@ std::string_view title_of(Observation::Kind kind) {
       return "what could not be read";
     case Observation::Kind::kMissing:
       return "requirements that are not met";
+    case Observation::Kind::kIncomplete:
+      return "what was not looked at";
   }
   return "";
 }

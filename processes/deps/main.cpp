@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mlxguard deps`: packages, their advisories, locks and the mirror. A program of its own because
 // it opens archives from anywhere, which the one that handles keys of models does not.
+#include <algorithm>
 #include <string_view>
 
 #include "crypto/secret.h"
@@ -10,18 +11,44 @@ namespace {
 
 using namespace mlxguard::cli;
 
+/// Codes of files that could not be read as what they should be.
+bool is_unreadable(mlxguard::ErrorCode code) {
+  using mlxguard::ErrorCode;
+  constexpr ErrorCode kCodes[] = {ErrorCode::kDepsFile, ErrorCode::kRequirement,
+                                  ErrorCode::kSpecifier, ErrorCode::kMarker,
+                                  ErrorCode::kSbom, ErrorCode::kVex, ErrorCode::kAdvisoryRecord};
+  return std::find(std::begin(kCodes), std::end(kCodes), code) != std::end(kCodes);
+}
+
+/// A command that reads requirements, locks, SBOMs or VEX: where one of them cannot be read,
+/// nothing was found, and the exit status is that of what could not be carried out.
+template <Define define>
+void reading(CLI::App& app, const std::function<void(Action)>& chosen) {
+  define(app, [chosen](const Action& action) {
+    chosen([action](Session& session) -> mlxguard::Result<int> {
+      auto ended = action(session);
+      if (ended || !is_unreadable(ended.error().code)) return ended;
+      session.output().error(ended.error());
+      return static_cast<int>(mlxguard::ExitClass::kFailed);
+    });
+  });
+}
+
 constexpr Command kCommands[] = {
     {"inventory", "what an environment, project, wheel or lock file consists of",
-     define_deps_inventory},
-    {"scan", "hold all of it against the advisories; exits 0 only when that is known to be clean",
-     define_deps_scan},
+     reading<define_deps_inventory>},
+    {"scan", "compare all of it with the advisories; exits 0 only when that is known to be clean",
+     reading<define_deps_scan>},
+    {"baseline", "write down what is found and accepted: with a reason, an author and an expiry",
+     reading<define_deps_baseline>},
     {"db", "the advisories on disk: update, status, a feed of your own", define_deps_db},
-    {"lock", "write the exact versions and hashes of an environment or project", define_deps_lock},
-    {"check", "hold an environment against its lock", define_deps_check},
+    {"lock", "write the exact versions and hashes of an environment or project",
+     reading<define_deps_lock>},
+    {"check", "compare an environment with its lock", reading<define_deps_check>},
     {"updates", "the smallest upgrades that clear the findings and still resolve",
-     define_deps_updates},
+     reading<define_deps_updates>},
     {"watch", "scan again on schedule or when the advisories change; events for what is new",
-     define_deps_watch},
+     reading<define_deps_watch>},
     {"mirror", "a package index in front of another that scans before it serves",
      define_deps_mirror},
 };

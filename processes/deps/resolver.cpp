@@ -71,6 +71,10 @@ Result<std::vector<LockEntry>> with_pip(const std::vector<std::string>& requirem
   if (!options.uploaded_before.empty()) {
     return make_error(ErrorCode::kUsage, "a cooldown needs --resolver uv");
   }
+  if (!options.platform.empty()) {
+    return make_error(ErrorCode::kUsage, "--platform needs --resolver uv")
+        .hinting("pip judges markers for the platform that it runs on");
+  }
   // -I: nothing of the folder that it is called in is imported.
   std::vector<std::string> arguments{options.python,
                                      "-I",
@@ -127,6 +131,9 @@ Result<std::vector<LockEntry>> with_uv(const std::vector<std::string>& requireme
                                      "--quiet",     "--no-header", "--format",
                                      "pylock.toml", "--python",    options.python};
   if (!options.source_distributions) arguments.insert(arguments.end(), {"--only-binary", ":all:"});
+  if (!options.platform.empty()) {
+    arguments.insert(arguments.end(), {"--python-platform", options.platform});
+  }
   if (!options.dependencies) arguments.emplace_back("--no-deps");
   if (!options.uploaded_before.empty()) {
     arguments.insert(arguments.end(), {"--exclude-newer", options.uploaded_before});

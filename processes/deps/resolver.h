@@ -12,6 +12,7 @@ namespace mlxguard::cli {
 struct ResolverOptions {
   std::string tool = "pip";  ///< "pip" or "uv"
   std::string python = "python3";
+  std::string platform;  ///< uv's name of another platform than this one; empty: this one
   std::string index_url;        ///< empty: as the tool is configured
   std::string uploaded_before;  ///< RFC 3339: nothing newer is chosen; needs uv
   std::vector<std::string>

@@ -88,7 +88,7 @@ std::string_view name_of(Evidence::Kind kind) {
 std::string_view name_of(Observation::Kind kind) {
   constexpr std::string_view kNames[] = {"record-mismatch", "record-missing", "unrecorded",
                                          "path-code",       "install-hook",   "duplicate",
-                                         "unreadable",      "missing"};
+                                         "unreadable",      "missing",        "incomplete"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

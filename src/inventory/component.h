@@ -46,6 +46,7 @@ struct Component {
   std::map<std::string, std::string> need_markers;
   std::vector<std::string> hashes;  ///< "sha256:<hex>"; of the distribution files, where known
   std::string license;              ///< as declared; may be empty
+  std::size_t line = 0;             ///< in the lock file that names it; 0: not told
   std::string location;             ///< relative to the inventoried root; may be empty
   /// What else is known, by name: "installer", "source_url", "commit", "extras", "record_digest",
   /// "signer", "root_digest" ... Sorted by name.
@@ -67,6 +68,7 @@ struct Observation {
     kDuplicate,       ///< two dist-infos of one name
     kUnreadable,      ///< skipped: see the error
     kMissing,         ///< a requirement that nothing here provides
+    kIncomplete,      ///< a file that does not claim to list everything: see the error
   };
   Kind kind = Kind::kUnreadable;
   std::string component;  ///< purl; may be empty
@@ -76,7 +78,10 @@ struct Observation {
 
 /// What a lock file says about itself.
 struct LockTerms {
-  std::vector<std::string> default_groups;  ///< normalised; installed unless somebody opts out
+  std::string requires_python{};            ///< specifiers (PEP 440); empty: it does not say
+  std::vector<std::string> environments{};  ///< markers, one of which must hold; none: everywhere
+  std::vector<std::string> extras{}, groups{};
+  std::vector<std::string> default_groups{};  ///< normalised; installed unless somebody opts out
 };
 
 struct Inventory {

@@ -16,6 +16,7 @@
 #include "inventory/native_parts.h"
 #include "inventory/parallel.h"
 #include "inventory/requirement_graph.h"
+#include "inventory/vendored.h"
 #include "inventory/system_libraries.h"
 
 namespace mlxguard::inventory {
@@ -66,6 +67,7 @@ class EnvironmentReader {
     make_tasks();
     run_tasks();
     take_results();
+    add_copies();
     observe_unrecorded();
     observe_hooks();
     observe_elsewhere(place_, builder_);
@@ -99,6 +101,13 @@ class EnvironmentReader {
       }
       if (at->is_directory(ignored)) {
         const std::string name = at->path().filename().string();
+        if (at.depth() == 0 && name.starts_with('~')) {
+          builder_.observe(Kind::kUnrecorded, "", path,
+                           record_error("left over by pip from an installation that it replaced")
+                               .hinting("Python does not import it: remove the folder"));
+          at.disable_recursion_pending();
+          continue;
+        }
         if (at.depth() == 0 && is_info_folder(name)) infos_.push_back(path);
         if (at.depth() >= static_cast<int>(limits::kEnvironmentDepthMax)) {
           builder_.observe(Kind::kUnreadable, "", path,
@@ -285,6 +294,19 @@ class EnvironmentReader {
               [](const NativeEntry& a, const NativeEntry& b) { return a.path < b.path; });
     HostLibraries host;
     add_native_parts(builder_, owners, natives, host);
+  }
+
+  void add_copies() {
+    const FileReader read = [&](const std::string& path, std::uint64_t bytes_max) {
+      return read_file(absolute(path), bytes_max);
+    };
+    add_vendored(
+        files_,
+        [&](const std::string& path) {
+          const auto owner = owner_of_.find(path);
+          return owner == owner_of_.end() ? std::string() : distributions_[owner->second].purl;
+        },
+        read, builder_);
   }
 
   /// Byte code beside a known source is made by Python itself; other byte code can be imported

@@ -5,8 +5,13 @@
 #include <tuple>
 
 #include "inventory/builder.h"
+#include "inventory/files.h"
 #include "inventory/lock_wanted.h"
 #include "inventory/requirement_graph.h"
+#include "inventory/vendored.h"
+#include "packaging/marker.h"
+#include "packaging/specifier.h"
+#include "packaging/version.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -18,7 +23,7 @@ ByName packages_of(const Inventory& inventory) {
   ByName packages;
   for (const Component& component : inventory.components) {
     const bool pypi = component.purl.starts_with("pkg:pypi/");
-    if (component.kind == Component::Kind::kPackage && pypi) {
+    if (component.kind == Component::Kind::kPackage && pypi && !is_vendored(component)) {
       packages[component.name].push_back(&component);
     }
   }
@@ -42,8 +47,11 @@ class Checker {
 
   LockCheck run() {
     for (const Observation& one : lock_.observations) {
+      // What is not in the lock and is installed is a difference of its own.
+      if (one.kind == Observation::Kind::kIncomplete) continue;
       add(Kind::kUnreadable, "", one.where, "", "", "the lock: " + one.error.message);
     }
+    check_terms();
     for (const auto& [name, all] : installed_) check_installed(name, all);
     for (const auto& [name, all] : locked_) {
       if (!installed_.contains(name)) check_missing(name, all);
@@ -61,6 +69,38 @@ class Checker {
            std::string message) {
     result_.differences.push_back({kind, std::move(name), std::move(where), std::move(expected),
                                    std::move(actual), std::move(message)});
+  }
+
+  /// Whether the lock is for this Python and this platform at all.
+  void check_terms() {
+    const LockTerms& terms = lock_.terms;
+    const std::string& python = options_.python_version;
+    if (!terms.requires_python.empty()) check_python(terms.requires_python, python);
+    const auto markers = markers_of_this_machine(python);
+    bool told = terms.environments.empty();
+    std::string all;
+    for (const std::string& text : terms.environments) {
+      const auto marker = packaging::Marker::parse(text);
+      const auto holds = marker ? marker->evaluate(markers) : Result<bool>(false);
+      told = told || (holds && *holds);
+      all += (all.empty() ? "" : " or ") + text;
+    }
+    if (told) return;
+    add(Kind::kNotFor, "", "", all,
+        markers.values.at("sys_platform") + " on " + markers.values.at("platform_machine") +
+            (python.empty() ? "" : ", Python " + python),
+        "the lock is for other environments");
+  }
+
+  void check_python(const std::string& wanted, const std::string& python) {
+    const auto specifiers = packaging::SpecifierSet::parse(wanted);
+    const auto version = packaging::Version::parse(python);
+    if (!specifiers || !version) {
+      add(Kind::kUnreadable, "", "", wanted, python,
+          "whether the lock is for this Python could not be told");
+    } else if (!specifiers->contains(*version, packaging::SpecifierSet::Prereleases::kAllow)) {
+      add(Kind::kNotFor, "", "", wanted, python, "the lock is for another Python");
+    }
   }
 
   void check_installed(const std::string& name, const std::vector<const Component*>& all) {
@@ -173,6 +213,13 @@ class Checker {
     if (wanted_.possible.contains(all[0]->purl)) ++result_.optional;
   }
 
+  /// Which copies a package carries is its own matter: they are files of its RECORD.
+  static bool is_about_copies(const Observation& one) {
+    if (one.kind != Observation::Kind::kUnreadable) return false;
+    const std::string_view folder = base_name(one.where);
+    return folder == "_vendor" || folder == "_vendored";
+  }
+
   void check_files() {
     using Seen = Observation::Kind;
     std::map<std::string, std::string> names;
@@ -183,7 +230,7 @@ class Checker {
       if (unrecorded && options_.unrecorded == LockCheckOptions::Unrecorded::kAllowed) continue;
       // Code that runs by itself and belongs to a package is part of what was locked; other is
       // refused, whatever else may be there.
-      if (one.kind == Seen::kMissing) continue;
+      if (one.kind == Seen::kMissing || is_about_copies(one)) continue;
       const bool runs = one.kind == Seen::kPathCode || one.kind == Seen::kInstallHook;
       if (runs && !one.component.empty()) continue;
       const bool unreadable = one.kind == Seen::kUnreadable;
@@ -205,7 +252,7 @@ class Checker {
 
 std::string_view name_of(Difference::Kind kind) {
   constexpr std::string_view kNames[] = {"missing", "extra",   "version", "hash",
-                                         "source",  "content", "file",    "unreadable"};
+                                         "source",  "content", "file",    "unreadable", "not-for"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

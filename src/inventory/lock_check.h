@@ -23,6 +23,7 @@ struct Difference {
     kContent,     ///< files that are not those of the locked package
     kFile,        ///< a file that differs from its RECORD, is missing, or belongs to no package
     kUnreadable,  ///< could not be compared
+    kNotFor,      ///< the lock is for another Python or platform
   };
   Kind kind = Kind::kUnreadable;
   std::string name;      ///< of the package; may be empty

@@ -6,7 +6,7 @@
 #include "inventory/builder.h"
 #include "inventory/identity.h"
 #include "inventory/lock_files.h"
-#include "inventory/lock_write.h"
+#include "inventory/lock_platform.h"
 
 using namespace mlxguard;
 using namespace mlxguard::inventory;
@@ -314,48 +314,38 @@ TEST_CASE("lock check: a lock that could not be read in full passes nothing") {
   CHECK(kinds(lock, holding({package("a", "1", {})})) == Kinds{Kind::kUnreadable});
 }
 
-TEST_CASE("lock write: what is written reads back") {
-  const std::string report =
-      R"({"version":"1","install":[{"metadata":{"name":"B.b","version":"2.0","requires_dist":["a","x; extra=='e'"]},
-      "download_info":{"url":"https://u:p@h/B.b-2.0-py3-none-any.whl#f","archive_info":{"hashes":{"sha256":")" +
-      kHash +
-      R"("}}}},{"metadata":{"name":"a","version":"1"},"download_info":{"url":"https://h/a-1.tar.gz",
-      "archive_info":{"hashes":{"sha256":")" +
-      kOther + R"("}}},"is_yanked":true}]})";
-  auto entries = read_pip_report(report);
-  REQUIRE(entries);
-  REQUIRE(entries->size() == 2);
-  CHECK((*entries)[0].yanked);
-  (*entries)[1].record_digest = "sha256:d";
-  const auto lock = read_pylock(to_pylock(*entries, ">=3.11"), "x");
-  REQUIRE(lock);
-  REQUIRE(lock->components.size() == 2);
-  const Component& b = lock->components[1];
-  CHECK(b.purl == "pkg:pypi/b-b@2.0");
-  CHECK(b.needs == std::vector<std::string>{"pkg:pypi/a@1"});
-  CHECK(property_of(b, "record_digest") == "sha256:d");
-  CHECK(to_pylock(*entries, "").find("u:p@") == std::string::npos);
-  const std::string text = to_requirements(*entries);
-  const FileReader read = [&](const std::string&, std::uint64_t) -> Result<std::string> {
-    return text;
-  };
-  const auto requirements = read_requirements("r.txt", read, "r.txt");
-  REQUIRE(requirements);
-  CHECK(requirements->components[1].hashes == std::vector<std::string>{"sha256:" + kHash});
+TEST_CASE("lock check: a lock for another Python or platform is refused") {
+  Inventory lock = holding({package("a", "1")});
+  const Inventory environment = holding({package("a", "1", {})});
+  lock.terms.requires_python = ">=3.12";
+  CHECK(kinds(lock, environment) == Kinds{Kind::kNotFor});
+  CHECK(kinds(lock, environment, {}) == Kinds{Kind::kUnreadable});
+  lock.terms.requires_python = "==3.11.*";
+  CHECK(kinds(lock, environment) == Kinds{});
+  CHECK(kinds(lock, environment, {.python_version = "3.11"}) == Kinds{});
+  lock.terms.environments = {"sys_platform == 'darwin'"};
+  CHECK(kinds(lock, environment) == Kinds{Kind::kNotFor});
+  lock.terms.environments.emplace_back("sys_platform == 'linux'");
+  CHECK(kinds(lock, environment) == Kinds{});
+  CHECK(read_uv_lock("requires-python = \">=3.12\"\n" + uv_project(""), "x")
+            ->terms.requires_python == ">=3.12");
+  CHECK(read_pylock("lock-version = \"1.0\"\ncreated-by = \"t\"\nrequires-python = \"x\"\n"
+                    "packages = []\n",
+                    "x")
+            .error()
+            .code == ErrorCode::kDepsFile);
 }
 
-TEST_CASE("lock write: a resolver's answer is not believed blindly") {
-  const auto code = [](const std::string& text) { return read_pip_report(text).error().code; };
-  CHECK(code("[]") == ErrorCode::kJsonType);
-  CHECK(code(R"({"version":"2","install":[]})") == ErrorCode::kResolver);
-  const auto with = [](const std::string& name, const std::string& url, const std::string& hash) {
-    return R"({"version":"1","install":[{"metadata":{"name":")" + name +
-           R"(","version":"1"},"download_info":{"url":")" + url +
-           R"(","archive_info":{"hashes":{"sha256":")" + hash + R"("}}}}]})";
-  };
-  CHECK(code(with("a", "https://h/a.whl", "00")) == ErrorCode::kResolver);
-  CHECK(code(with("a", "a.whl", kHash)) == ErrorCode::kResolver);
-  CHECK(code(with("a", "https://h/a.exe", kHash)) == ErrorCode::kResolver);
-  CHECK(code(with("-a", "https://h/a.whl", kHash)) == ErrorCode::kResolver);
-  CHECK(read_resolved_pylock("packages = [1]").error().code == ErrorCode::kDepsFile);
+TEST_CASE("lock platform: names, and the terms of a lock for this machine") {
+  const auto rows = lock_platforms({"linux-x86_64", "macos-arm64", "linux-x86_64"});
+  REQUIRE(rows);
+  CHECK(rows->size() == 2);
+  CHECK(lock_platforms({"amiga"}).error().code == ErrorCode::kUsage);
+  CHECK(terms_for("3.11.7", *rows).requires_python == "==3.11.*");
+  CHECK(terms_for("3.11.7", *rows).environments.size() == 2);
+  Inventory lock = holding({});
+  lock.terms = terms_for("3.11.7", {});
+  CHECK(kinds(lock, holding({})) == Kinds{});
+  CHECK(kinds(lock, holding({}), {.python_version = "3.12.0"}) == Kinds{Kind::kNotFor});
+  CHECK(terms_for("", {}).requires_python.empty());
 }

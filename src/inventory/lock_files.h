@@ -5,9 +5,9 @@
 // Properties that they set beside the usual ones: "marker" (when the package is wanted at all),
 // "specifier" (no exact version), "source_url", "commit", "files" (how many are offered),
 // "optional" (asked for by an extra or group only), "asked_marker" (when the project itself asks
-// for it, of a lock whose needs decide), "own" (sources of the project itself), "requirement" and
-// "optional_requirement" (as pyproject.toml has it), "record_digest" (of a lock that mlxguard
-// wrote).
+// for it, of a lock whose needs decide), "own" (sources of the project itself), "requirement",
+// "extra:NAME" and "group:NAME" (as pyproject.toml has it), "record_digest" (of a lock that
+// mlxguard wrote).
 #pragma once
 
 #include <string>

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "inventory/builder.h"
@@ -116,15 +117,41 @@ TEST_CASE("requirements: what has no name is observed, not left out silently") {
       "./folder\n-r https://host/requirements.txt\n"
       "git+https://u:secret@host/x@abc#egg=named\n");
   REQUIRE(read);
-  CHECK(read->observations.size() == 2);
+  CHECK(read->observations.size() == 3);
   REQUIRE(find(*read, "named") != nullptr);
   CHECK(property_of(*find(*read, "named"), "source_url").find("secret") == std::string_view::npos);
+}
+
+TEST_CASE("requirements: the file names of archives tell a version") {
+  const auto read = one_file(
+      "./wheels/Some_Name-1.2+cpu-py3-none-any.whl\nother @ https://h/other-2.0.tar.gz\n"
+      "third @ https://h/third-1.0%2Bcpu-py3-none-any.whl#sha256=00\n"
+      "fourth @ https://h/archive/main.zip\n");
+  REQUIRE(read);
+  CHECK(find(*read, "some-name")->version == "1.2+cpu");
+  CHECK(find(*read, "other")->version == "2.0");
+  CHECK(find(*read, "third")->version == "1.0+cpu");
+  CHECK(find(*read, "fourth")->version.empty());
+}
+
+TEST_CASE("requirements: a file that does not claim to list everything is incomplete") {
+  const auto incomplete = [](const std::string& text) {
+    const auto read = one_file(text);
+    REQUIRE(read);
+    return std::any_of(
+        read->observations.begin(), read->observations.end(),
+        [](const Observation& one) { return one.kind == Observation::Kind::kIncomplete; });
+  };
+  CHECK(incomplete("a==1\nb==2\n"));
+  CHECK(incomplete("a==1 --hash=sha256:" + kHash + "\nb==2\n"));
+  CHECK_FALSE(incomplete("a==1 --hash=sha256:" + kHash + "\n"));
+  CHECK_FALSE(incomplete("a==1\n    # via b\nb==2\n    # via -r requirements.in\n"));
 }
 
 TEST_CASE("requirements: an absurd version is observed") {
   const auto read = one_file("a===not_a_version\n");
   REQUIRE(read);
-  REQUIRE(read->observations.size() == 1);
+  REQUIRE(read->observations.size() == 2);
   CHECK(read->observations[0].error.code == ErrorCode::kVersionInvalid);
 }
 
@@ -245,6 +272,8 @@ TEST_CASE("poetry.lock: both generations") {
   CHECK(find(*old, "a")->hashes.size() == 1);
   CHECK(property_of(*find(*old, "a"), "optional") == "true");
   CHECK(read_poetry_lock("", "x").error().code == ErrorCode::kDepsFile);
+  const auto ancient = read_poetry_lock("[metadata]\ncontent-hash = \"x\"\n", "x");
+  CHECK(ancient.error().message.find("Poetry 0.12") != std::string::npos);
   CHECK(read_poetry_lock("[metadata]\nlock-version = \"9.0\"\n", "x").error().code ==
         ErrorCode::kDepsFile);
 }
@@ -253,9 +282,16 @@ TEST_CASE("pyproject: what is asked for, and what code decides") {
   const auto read = read_pyproject(
       "[project]\nname = \"x\"\ndynamic = [\"dependencies\"]\ndependencies = [\"mlx==0.32.4\"]\n"
       "[project.optional-dependencies]\nt = [\"pytest>=8\"]\n[dependency-groups]\n"
-      "d = [{ include-group = \"e\" }, \"ruff\"]\n",
+      "d = [{ include-group = \"e\" }, \"ruff\"]\nE = [\"inner\"]\n",
       "x");
   REQUIRE(read);
+  CHECK(property_of(*find(*read, "ruff"), "group:d") == "ruff");
+  CHECK(property_of(*find(*read, "inner"), "group:d") == "inner");
+  CHECK(property_of(*find(*read, "inner"), "group:e") == "inner");
+  CHECK(property_of(*find(*read, "pytest"), "extra:t") == "pytest>=8");
+  CHECK(read_pyproject("[dependency-groups]\na = [{ include-group = \"b\" }]\n", "x")
+            .error()
+            .code == ErrorCode::kDepsFile);
   CHECK(find(*read, "mlx")->version == "0.32.4");
   CHECK(property_of(*find(*read, "pytest"), "optional") == "true");
   const auto both = read_pyproject(
@@ -265,8 +301,25 @@ TEST_CASE("pyproject: what is asked for, and what code decides") {
   REQUIRE(both);  // an extra makes nothing optional that the project needs anyway
   CHECK(property_of(*find(*both, "numpy"), "optional").empty());
   CHECK(property_of(*find(*both, "numpy"), "requirement") == "numpy>=1");
-  REQUIRE(read->observations.size() == 1);
-  CHECK(read->observations[0].kind == Observation::Kind::kInstallHook);
+  REQUIRE(read->observations.size() == 2);
+  CHECK(read->observations[0].kind == Observation::Kind::kUnreadable);
+  CHECK(read->observations[1].kind == Observation::Kind::kIncomplete);
+  const auto tools = read_pyproject(
+      "[build-system]\nrequires = [\"setuptools==70.0\"]\n[tool.poetry.dependencies]\n"
+      "python = \"^3.11\"\nexact = \"1.0\"\nrange = { version = \"^1.0\", optional = true }\n"
+      "[tool.poetry.group.dev.dependencies]\nchecker = \"==2.0\"\n"
+      "[tool.pdm.dev-dependencies]\ntest = [\"pdm-tool==1\"]\n"
+      "[tool.uv]\ndev-dependencies = [\"uv-tool==1\"]\n"
+      "[tool.hatch.envs.docs]\ndependencies = [\"hatch-tool==1\"]\n",
+      "x");
+  REQUIRE(tools);
+  CHECK(tools->components.size() == 7);
+  CHECK(find(*tools, "exact")->version == "1.0");
+  CHECK(find(*tools, "range")->version.empty());
+  CHECK(find(*tools, "checker")->version == "2.0");
+  for (const char* name : {"setuptools", "range", "checker", "pdm-tool", "uv-tool", "hatch-tool"}) {
+    CHECK(property_of(*find(*tools, name), "optional") == "true");
+  }
   CHECK(read_pyproject("[tool.x]\n", "x").error().code == ErrorCode::kDepsFile);
   CHECK(read_pyproject("[project]\ndependencies = [\"a b\"]\n", "x").error().code ==
         ErrorCode::kSpecifier);

@@ -10,8 +10,10 @@
 #include "inventory/builder.h"
 #include "inventory/files.h"
 #include "inventory/lock_files.h"
+#include "inventory/locked_package.h"
 #include "inventory/requirement_graph.h"
 #include "inventory/toml_file.h"
+#include "inventory/vendored.h"
 #include "packaging/name.h"
 #include "packaging/requirement.h"
 #include "packaging/version.h"
@@ -184,7 +186,7 @@ void add_installed(std::vector<LockEntry>& entries, const Inventory& environment
   std::map<std::string, const Component*> installed;
   std::map<std::string, std::string> names;
   for (const Component& component : environment.components) {
-    if (component.kind != Component::Kind::kPackage) continue;
+    if (component.kind != Component::Kind::kPackage || is_vendored(component)) continue;
     installed.emplace(component.name, &component);
     names.emplace(component.purl, component.name);
   }
@@ -200,13 +202,79 @@ void add_installed(std::vector<LockEntry>& entries, const Inventory& environment
   prune_needs(entries);
 }
 
-std::string to_pylock(const std::vector<LockEntry>& entries, std::string_view requires_python) {
+namespace {
+
+bool same_entry(const LockEntry& a, const LockEntry& b) {
+  return a.name == b.name && a.version == b.version;
+}
+
+/// Takes over the files that the other one has beside.
+void take_files(LockEntry& entry, const LockEntry& other) {
+  const auto take = [](std::vector<LockFile>& mine, const std::vector<LockFile>& more) {
+    for (const LockFile& file : more) {
+      const bool known = std::any_of(mine.begin(), mine.end(), [&](const LockFile& one) {
+        return one.sha256 == file.sha256;
+      });
+      if (!known) mine.push_back(file);
+    }
+  };
+  take(entry.wheels, other.wheels);
+  take(entry.sdists, other.sdists);
+  entry.needs.insert(entry.needs.end(), other.needs.begin(), other.needs.end());
+  entry.yanked = entry.yanked || other.yanked;
+}
+
+std::string texts_line(std::string_view key, const std::vector<std::string>& texts) {
+  if (texts.empty()) return {};
+  std::string line = std::string(key) + " = [";
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    line += (i == 0 ? "" : ", ") + toml_text(texts[i]);
+  }
+  return line + "]\n";
+}
+
+}  // namespace
+
+std::vector<LockEntry> joined_entries(
+    const std::vector<std::pair<std::string, std::vector<LockEntry>>>& by_environment) {
+  std::vector<LockEntry> entries;
+  std::vector<std::vector<std::string>> where;  // markers, side by side with the entries
+  for (const auto& [marker, resolved] : by_environment) {
+    for (const LockEntry& one : resolved) {
+      const auto known = std::find_if(entries.begin(), entries.end(), [&](const LockEntry& entry) {
+        return same_entry(entry, one);
+      });
+      if (known == entries.end()) {
+        entries.push_back(one);
+        where.push_back({marker});
+      } else {
+        take_files(*known, one);
+        where[static_cast<std::size_t>(known - entries.begin())].push_back(marker);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (where[i].size() == by_environment.size()) continue;
+    entries[i].marker = any_of_markers({where[i].begin(), where[i].end()});
+  }
+  prune_needs(entries);
+  return sorted(std::move(entries));
+}
+
+std::string to_pylock(const std::vector<LockEntry>& entries, const LockTerms& terms) {
   std::string out = "lock-version = \"1.0\"\ncreated-by = \"mlxguard\"\n";
-  if (!requires_python.empty()) out += "requires-python = " + toml_text(requires_python) + "\n";
+  if (!terms.requires_python.empty()) {
+    out += "requires-python = " + toml_text(terms.requires_python) + "\n";
+  }
+  out += texts_line("environments", terms.environments);
+  out += texts_line("extras", terms.extras);
+  out += texts_line("dependency-groups", terms.groups);
+  out += texts_line("default-groups", terms.default_groups);
   if (entries.empty()) out += "packages = []\n";
   for (const LockEntry& entry : entries) {
     out += "\n[[packages]]\nname = " + toml_text(entry.name) +
            "\nversion = " + toml_text(entry.version) + "\n";
+    if (!entry.marker.empty()) out += "marker = " + toml_text(entry.marker) + "\n";
     if (!entry.needs.empty()) {
       out += "dependencies = [";
       for (std::size_t i = 0; i < entry.needs.size(); ++i) {
@@ -231,6 +299,7 @@ std::string to_requirements(const std::vector<LockEntry>& entries) {
   std::string out = "# Written by mlxguard deps lock; install with --require-hashes.\n";
   for (const LockEntry& entry : entries) {
     out += entry.name + "==" + entry.version;
+    if (!entry.marker.empty()) out += " ; " + entry.marker;
     std::vector<std::string> hashes;
     for (const auto* files : {&entry.wheels, &entry.sdists}) {
       for (const LockFile& file : *files) hashes.push_back(file.sha256);

@@ -18,12 +18,13 @@ struct LockFile {
 };
 
 struct LockEntry {
-  std::string name;  ///< normalised
-  std::string version;
-  std::vector<LockFile> wheels;
-  std::vector<LockFile> sdists;    ///< at most one
-  std::vector<std::string> needs;  ///< normalised names, of what is locked too
-  std::string record_digest;       ///< of the installed files; may be empty
+  std::string name{};  ///< normalised
+  std::string version{};
+  std::vector<LockFile> wheels{};
+  std::vector<LockFile> sdists{};    ///< at most one
+  std::vector<std::string> needs{};  ///< normalised names, of what is locked too
+  std::string record_digest{};       ///< of the installed files; may be empty
+  std::string marker{};  ///< when it is wanted; empty: always
   bool yanked = false;
 };
 
@@ -35,8 +36,12 @@ struct LockEntry {
 /// Takes digests of installed files, and who needs whom, from an environment of the same versions.
 void add_installed(std::vector<LockEntry>& entries, const Inventory& environment);
 
-[[nodiscard]] std::string to_pylock(const std::vector<LockEntry>& entries,
-                                    std::string_view requires_python);
+/// One lock of what was resolved for several environments (markers, which exclude each other): what
+/// is the same everywhere has no marker.
+[[nodiscard]] std::vector<LockEntry> joined_entries(
+    const std::vector<std::pair<std::string, std::vector<LockEntry>>>& by_environment);
+
+[[nodiscard]] std::string to_pylock(const std::vector<LockEntry>& entries, const LockTerms& terms);
 [[nodiscard]] std::string to_requirements(const std::vector<LockEntry>& entries);
 
 }  // namespace mlxguard::inventory

@@ -57,6 +57,7 @@ Result<void> LockedPackages::add(LockedPackage package, std::size_t line) {
                      make_error(ErrorCode::kVersionInvalid,
                                 "the version of " + name + " is none that PEP 440 allows"));
   }
+  if (package.line == 0) package.line = line;
   by_name_[name].push_back(packages_.size());
   packages_.push_back({std::move(package), std::move(purl)});
   return {};
@@ -136,7 +137,8 @@ void LockedPackages::add_component(LockedPackage& package, const std::string& pu
       marker->second = "(" + marker->second + ") or (" + package.marker + ")";
     }
   }
-  builder_.evidence(purl, Evidence::Kind::kLockFile, where_,
+  if (is_new) component.line = package.line;
+  builder_.evidence(purl, Evidence::Kind::kLockFile, package.file.empty() ? where_ : package.file,
                     package.version.empty() ? "asked for" : "locked");
 }
 

@@ -30,6 +30,8 @@ struct LockedPackage {
   std::vector<std::pair<std::string, std::string>> properties;
   std::vector<std::string> hashes;
   std::vector<LockedNeed> needs;
+  std::string file;      ///< that names it; empty: the lock itself
+  std::size_t line = 0;  ///< in that file
   bool direct = false;
   bool optional = false;  ///< asked for by an extra or group only
 };

@@ -123,7 +123,13 @@ Result<LockedPackage> read_package(const toml::table& entry, const toml::table* 
 Result<void> check_lock_version(const toml::table& lock) {
   MLXGUARD_TRY_ASSIGN(const toml::table* metadata, table_at(lock, "metadata"));
   if (metadata == nullptr) return make_error(ErrorCode::kDepsFile, "expected a metadata table");
-  MLXGUARD_TRY_ASSIGN(const std::string version, required_text(*metadata, "lock-version"));
+  MLXGUARD_TRY_ASSIGN(const std::string version, text_or_empty(*metadata, "lock-version"));
+  if (version.empty()) {
+    return make_error(ErrorCode::kDepsFile,
+                      "a poetry.lock without lock-version, of Poetry 0.12 or older, which is not "
+                      "supported")
+        .hinting("write it again with a Poetry of today: poetry lock");
+  }
   if (version.starts_with("1.") || version.starts_with("2.")) return {};
   return make_error(ErrorCode::kDepsFile, "a poetry.lock of a version that is not understood")
       .compared("1.x or 2.x", version);

@@ -7,6 +7,7 @@
 #include "inventory/toml_file.h"
 #include "packaging/marker.h"
 #include "packaging/name.h"
+#include "packaging/specifier.h"
 
 namespace mlxguard::inventory {
 namespace {
@@ -132,16 +133,40 @@ Result<void> check_lock_version(const toml::table& lock) {
       .compared("1.0", version);
 }
 
-/// What installers take without being asked.
+Result<std::vector<std::string>> read_texts(const toml::table& lock, std::string_view key) {
+  std::vector<std::string> texts;
+  MLXGUARD_TRY_ASSIGN(const toml::array* array, array_at(lock, key));
+  if (array == nullptr) return texts;
+  for (const toml::node& node : *array) {
+    const auto text = node.value_exact<std::string>();
+    if (!text) return toml_error(node, "expected a text");
+    texts.push_back(*text);
+  }
+  return texts;
+}
+
+Result<std::vector<std::string>> read_names(const toml::table& lock, std::string_view key) {
+  MLXGUARD_TRY_ASSIGN(std::vector<std::string> names, read_texts(lock, key));
+  for (std::string& name : names) name = packaging::normalize_name(name);
+  return names;
+}
+
+/// For whom the lock is, and what installers take without being asked.
 Result<LockTerms> read_terms(const toml::table& lock) {
   LockTerms terms;
-  MLXGUARD_TRY_ASSIGN(const toml::array* groups, array_at(lock, "default-groups"));
-  if (groups == nullptr) return terms;
-  for (const toml::node& group : *groups) {
-    const auto name = group.value_exact<std::string>();
-    if (!name) return toml_error(group, "expected the name of a group");
-    terms.default_groups.push_back(packaging::normalize_name(*name));
+  MLXGUARD_TRY_ASSIGN(terms.requires_python, text_or_empty(lock, "requires-python"));
+  if (!packaging::SpecifierSet::parse(terms.requires_python)) {
+    return toml_error(lock, "expected versions of Python in requires-python");
   }
+  MLXGUARD_TRY_ASSIGN(terms.environments, read_texts(lock, "environments"));
+  for (const std::string& marker : terms.environments) {
+    if (!packaging::Marker::parse(marker)) {
+      return toml_error(lock, "expected markers (PEP 508) in environments");
+    }
+  }
+  MLXGUARD_TRY_ASSIGN(terms.extras, read_names(lock, "extras"));
+  MLXGUARD_TRY_ASSIGN(terms.groups, read_names(lock, "dependency-groups"));
+  MLXGUARD_TRY_ASSIGN(terms.default_groups, read_names(lock, "default-groups"));
   return terms;
 }
 

@@ -17,9 +17,13 @@ enum class RecordCheck : std::uint8_t { kFiles, kNone };
 /// Whether shared libraries are opened to find what is inside them.
 enum class NativeParts : std::uint8_t { kRead, kSkip };
 
+/// Of a folder with several lock and requirements files: the most exact one, or all of them.
+enum class Locks : std::uint8_t { kMostExact, kEvery };
+
 struct ReadOptions {
   RecordCheck records = RecordCheck::kFiles;
   NativeParts native = NativeParts::kRead;
+  Locks locks = Locks::kMostExact;
   unsigned threads = 0;  ///< 0: one a core
   /// Bytes done and in total, from any thread; may be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
@@ -27,10 +31,19 @@ struct ReadOptions {
 
 /// Reads what `path` is: a Python environment (its prefix or a site-packages folder), a project (a
 /// folder with pyproject.toml, a lock file or requirements.txt), a wheel, a source distribution, a
-/// requirements file, pylock.toml, uv.lock, poetry.lock, or a CycloneDX BOM.
+/// requirements file, pylock.toml, uv.lock, poetry.lock, or an SBOM (CycloneDX, SPDX). Of a
+/// project's folder what is not read is observed, by its name.
 /// Errors: kNotFound, kDepsEnvironment (nothing of these), and those of the one format.
 [[nodiscard]] Result<Inventory> read_inventory(const std::filesystem::path& path,
                                                const ReadOptions& options = {});
+
+/// Where the names in a requirements file start from: the project that it is in, so that a file in
+/// a folder of it may name one beside.
+struct RequirementsPlace {
+  std::filesystem::path root;
+  std::string name;  ///< of the file, relative to the root
+};
+[[nodiscard]] RequirementsPlace requirements_place(const std::filesystem::path& file);
 
 /// A wheel: its distribution as a component, its native parts, its observations (files that differ
 /// from RECORD, unrecorded files, .pth files with code). Refused as a whole (kWheel): paths that

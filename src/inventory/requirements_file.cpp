@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "codec/text.h"
+#include "inventory/archive_name.h"
 #include "inventory/files.h"
 #include "inventory/lock_files.h"
 #include "inventory/locked_package.h"
@@ -102,7 +103,8 @@ std::optional<std::string> option_value(std::string_view text, std::string_view 
 
 class Reader {
  public:
-  Reader(const FileReader& read, const std::string& first) : read_(read), locked_(first) {}
+  Reader(const FileReader& read, const std::string& first)
+      : read_(read), first_(first), locked_(first) {}
 
   Result<void> file(const std::string& path, bool constraint, std::size_t depth) {
     constexpr std::size_t kDepthMax = 16;
@@ -120,6 +122,8 @@ class Reader {
           .about(path)
           .hinting("write the file anew in UTF-8; PowerShell's > writes UTF-16");
     }
+    // pip-compile and uv say for each package who needs it.
+    says_who_needs_ = says_who_needs_ || content.find("# via") != std::string_view::npos;
     MLXGUARD_TRY_ASSIGN(const auto lines, split_lines(content));
     for (const Line& one : lines) {
       auto done = line(one, path, constraint, depth);
@@ -138,6 +142,17 @@ class Reader {
       if (found == constraints_.end() || !package.version.empty()) continue;
       // Of several, or under a marker, nobody can tell here which one holds.
       if (found->second.size() == 1) package.version = *found->second.begin();
+    }
+    const bool hashed =
+        std::all_of(packages_.begin(), packages_.end(),
+                    [](const auto& one) { return !one.second.hashes.empty(); });
+    if (!packages_.empty() && !hashed && !says_who_needs_) {
+      locked_.builder().observe(
+          Observation::Kind::kIncomplete, "", first_,
+          make_error(ErrorCode::kDepsFile,
+                     "only what it names was looked at, not what that needs: it does not say that "
+                     "it lists everything")
+              .hinting("a lock does, and so do requirements with hashes: mlxguard deps lock"));
     }
     for (auto& [name, package] : packages_) MLXGUARD_TRY(locked_.add(std::move(package), 0));
     return std::move(locked_).build(shown_root, "requirements", LockedPackages::Roots::kGuessed);
@@ -207,12 +222,17 @@ class Reader {
       name = where.substr(egg + 5);
       name.resize(std::min(name.find_first_of("[&; "), name.size()));
     }
+    const ArchiveName archive = archive_name(where);
+    if (name.empty()) name = archive.name;
     if (!packaging::is_name(name)) {
       observe(path, number, "a package by its place, whose name cannot be told");
       return {};
     }
     LockedPackage package;
+    package.file = path;
+    package.line = number;
     package.name = name;
+    package.version = archive.version;
     package.direct = true;
     package.properties = {{"source", source},
                           {"source_url", without_credentials(std::string(where.substr(0, egg)))}};
@@ -284,6 +304,8 @@ class Reader {
       return {};
     }
     LockedPackage package;
+    package.file = path;
+    package.line = number;
     package.name = read.name;
     package.version = pinned.value_or("");
     package.hashes = std::move(hashes);
@@ -298,6 +320,7 @@ class Reader {
       const std::string shown = without_credentials(read.url);
       const bool vcs = shown.starts_with("git+") || shown.starts_with("hg+");
       package.qualifiers.emplace_back(vcs ? "vcs_url" : "download_url", shown);
+      if (!vcs) package.version = archive_name(read.url).version;
       package.properties.emplace_back("source", vcs ? "vcs" : "archive");
       package.properties.emplace_back("source_url", shown);
     }
@@ -334,6 +357,8 @@ class Reader {
   }
 
   const FileReader& read_;
+  std::string first_;
+  bool says_who_needs_ = false;
   LockedPackages locked_;
   std::multimap<std::string, LockedPackage> packages_;
   std::map<std::string, std::set<std::string>> constraints_;  // name, pinned; "": by a marker

@@ -246,7 +246,7 @@ class SbomReader {
                                                   : Confidence::kHigh;
       } else if (own == "direct") {
         component.direct = text == "true";
-      } else {
+      } else if (own != "own") {  // what is not scanned is not for an SBOM to say
         component.properties.emplace_back(own, text);
       }
       return {};

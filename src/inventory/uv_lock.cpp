@@ -215,6 +215,20 @@ std::set<std::string> needed_names(const std::vector<Entry>& entries) {
   return names;
 }
 
+/// For whom the lock is.
+Result<LockTerms> read_terms(const toml::table& lock) {
+  LockTerms terms;
+  MLXGUARD_TRY_ASSIGN(terms.requires_python, text_or_empty(lock, "requires-python"));
+  MLXGUARD_TRY_ASSIGN(const toml::array* markers, array_at(lock, "supported-markers"));
+  if (markers == nullptr) return terms;
+  for (const toml::node& node : *markers) {
+    const auto text = node.value_exact<std::string>();
+    if (!text) return toml_error(node, "expected a marker");
+    terms.environments.push_back(*text);
+  }
+  return terms;
+}
+
 }  // namespace
 
 Result<Inventory> read_uv_lock(std::string_view text, const std::string& shown_root) {
@@ -248,7 +262,11 @@ Result<Inventory> read_uv_lock(std::string_view text, const std::string& shown_r
     }
     MLXGUARD_TRY(locked.add(std::move(entry.package), entry.line));
   }
-  return std::move(locked).build(shown_root, "uv", LockedPackages::Roots::kByNeeds);
+  MLXGUARD_TRY_ASSIGN(LockTerms terms, read_terms(lock));
+  Inventory inventory =
+      std::move(locked).build(shown_root, "uv", LockedPackages::Roots::kByNeeds);
+  inventory.terms = std::move(terms);
+  return inventory;
 }
 
 }  // namespace mlxguard::inventory

@@ -16,6 +16,7 @@
 #include "inventory/native_parts.h"
 #include "inventory/read.h"
 #include "inventory/requirement_graph.h"
+#include "inventory/vendored.h"
 #include "inventory/zip_file.h"
 
 namespace mlxguard::inventory {
@@ -78,6 +79,7 @@ class WheelReader {
     const std::vector<std::string> embedded = add_distribution(distribution_, builder_);
     builder_.component(distribution_.purl).direct = true;
     MLXGUARD_TRY(read_entries());
+    add_copies(reader);
     if (options_.native == NativeParts::kRead) {
       UnknownSystem system;
       add_native_parts(builder_,
@@ -101,6 +103,16 @@ class WheelReader {
     }
     if (info.empty()) return malformed("expected a .dist-info folder, found none");
     return info;
+  }
+
+  void add_copies(const FileReader& reader) {
+    std::vector<std::string> files;
+    for (const ZipEntry& entry : zip_.entries()) {
+      if (!entry.name.ends_with('/')) files.push_back(entry.name);
+    }
+    std::sort(files.begin(), files.end());
+    add_vendored(
+        files, [&](const std::string&) { return distribution_.purl; }, reader, builder_);
   }
 
   /// File name, folder and METADATA must speak of one package: an index trusts the file name.

@@ -7,6 +7,7 @@
 #include "codec/text.h"
 #include "crypto/digest.h"
 #include "inventory/read.h"
+#include "inventory/vendored.h"
 #include "inventory/zip_file.h"
 #include "packaging/name.h"
 
@@ -66,6 +67,7 @@ void judge(const Observation& observation, Judgement& judgement) {
       judgement.findings.push_back(unknown(Unknown::kNativePart, where(observation.error.message)));
       return;
     case Kind::kMissing:
+    case Kind::kIncomplete:
       return;  // a requirement: the installer asks for it next
   }
 }
@@ -78,7 +80,8 @@ void check_name(const Inventory& contents, std::string_view project, Judgement& 
                     [](const inventory::Evidence& evidence) {
                       return evidence.kind == inventory::Evidence::Kind::kMetadata;
                     });
-    if (installed && packaging::normalize_name(component.name) == project) return;
+    if (!installed || inventory::is_vendored(component)) continue;  // a copy is no proof
+    if (packaging::normalize_name(component.name) == project) return;
   }
   judgement.findings.push_back({Verdict::kQuarantined, "wheel.invalid",
                                 "its metadata is not that of " + std::string(project)});

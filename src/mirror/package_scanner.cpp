@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "advisories/scan.h"
+#include "inventory/vendored.h"
 #include "mirror/package_inspection.h"
 #include "packaging/purl.h"
 
@@ -186,10 +187,12 @@ Judgement PackageScanner::inspect(int fd, std::string_view project,
   PackageInspection inspection = inspect_package(fd, project, filename);
   const auto databases = impl_->databases();
   if (!databases->osv && !databases->feed) return std::move(inspection.judgement);
-  // The libraries inside, held against the same advisories; the package itself is
-  // judge_release()'s.
+  // The libraries and copies of packages inside, compared with the same advisories; the package
+  // itself is judge_release()'s.
   for (const inventory::Component& component : inspection.contents.components) {
-    if (component.kind != inventory::Component::Kind::kNative) continue;
+    const bool inside = component.kind == inventory::Component::Kind::kNative ||
+                        inventory::is_vendored(component);
+    if (!inside) continue;
     const auto report = advisories::judge(component, databases->knowledge(), {});
     if (!report) {
       inspection.judgement.findings.push_back(

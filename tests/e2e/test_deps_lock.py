@@ -109,6 +109,58 @@ def test_a_lock_of_a_project_is_resolved_by_pip_or_uv(cli, tmp_path, tool_env):
         assert packages == {("leaf", "2.0"), ("middle", "1.0")}, resolver
 
 
+def test_a_lock_says_for_whom_it_is_and_is_refused_by_others(cli, env, locked, tmp_path):
+    lock = tomllib.loads(locked.read_text())
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert lock["requires-python"] == f"=={minor}.*"
+    assert lock["environments"] == [f"sys_platform == 'linux' and platform_machine == '{os.uname().machine}'"]
+    text = locked.read_text()
+    locked.write_text(text.replace(f"=={minor}.*", "==3.99.*"))
+    assert differences(cli, locked, env) == [("not-for", "")]
+    locked.write_text(text.replace("'linux'", "'darwin'"))
+    assert differences(cli, locked, env) == [("not-for", "")]
+    assert "the lock is for other environments" in cli.run("deps", "check", locked, env).stdout
+
+
+@pytest.fixture
+def project(tmp_path, index):
+    wheel(index, "elsewhere", "1.0")
+    wheel(index, "tool", "1.0")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "0"\ndependencies = ["middle", "elsewhere; sys_platform == \'darwin\'"]\n'
+        '[project.optional-dependencies]\nfast = ["leaf<2"]\n'
+        '[dependency-groups]\ndev = [{ include-group = "test" }]\ntest = ["tool"]\n')
+    return folder
+
+
+def test_a_lock_for_several_platforms_with_extras_and_groups(cli, project, tmp_path, tool_env):
+    out = tmp_path / "pylock.toml"
+    command = ("deps", "lock", project, "-o", out, "--python", VENV / "bin/python")
+    cli.ok(*command, "--resolver", "uv", "--platform", "linux-x86_64", "--platform", "macos-arm64", "--extra", "Fast",
+           "--group", "dev", env=tool_env)
+    lock = tomllib.loads(out.read_text())
+    assert len(lock["environments"]) == 2 and lock["extras"] == ["fast"] and lock["dependency-groups"] == ["dev"]
+    packages = {p["name"]: (p["version"], p.get("marker", "")) for p in lock["packages"]}
+    darwin = "sys_platform == 'darwin' and platform_machine == 'arm64'"
+    assert packages == {"middle": ("1.0", ""), "leaf": ("1.0", ""), "tool": ("1.0", ""), "elsewhere": ("1.0", darwin)}
+    assert cli.json(*command, "--platform", "linux-x86_64", exit_code=2, env=tool_env)["error"]["code"] == "usage"
+    for bad in (("--platform", "amiga"), ("--extra", "none"), ("--group", "none")):
+        error = cli.json(*command, "--resolver", "uv", *bad, exit_code=2, env=tool_env)["error"]
+        assert error["code"] == "usage" and bad[1] in error["message"]
+
+
+def test_a_project_whose_needs_are_not_all_told_is_not_locked(cli, tmp_path, tool_env):
+    file = tmp_path / "pyproject.toml"
+    command = ("deps", "lock", file, "-o", tmp_path / "pylock.toml", "--python", VENV / "bin/python")
+    for text in ('[project]\nname = "x"\nversion = "0"\ndynamic = ["dependencies"]\n',
+                 '[tool.poetry.dependencies]\nleaf = "^1.0"\n'):
+        file.write_text(text)
+        assert cli.json(*command, exit_code=1, env=tool_env)["error"]["code"] == "deps.lock"
+        assert not (tmp_path / "pylock.toml").exists()
+
+
 UV = """version = 1
 [[package]]
 name = "app"
@@ -234,5 +286,5 @@ def test_what_no_index_has_is_not_locked(cli, env, tmp_path, tool_env):
 
 
 def test_a_lock_is_no_environment_and_an_environment_no_lock(cli, env, locked):
-    assert cli.json("deps", "check", env, env, exit_code=1)["error"]["code"] == "deps.file"
+    assert cli.json("deps", "check", env, env, exit_code=3)["error"]["code"] == "deps.file"
     assert cli.json("deps", "check", locked, locked, exit_code=3)["error"]["code"] == "deps.environment"
