@@ -23,7 +23,7 @@ bool is_unreadable(mlxguard::ErrorCode code) {
 /// A command that reads requirements, locks, SBOMs or VEX: where one of them cannot be read,
 /// nothing was found, and the exit status is that of what could not be carried out.
 template <Define define>
-void reading(CLI::App& app, const std::function<void(Action)>& chosen) {
+void reading(Arguments& app, const std::function<void(Action)>& chosen) {
   define(app, [chosen](const Action& action) {
     chosen([action](Session& session) -> mlxguard::Result<int> {
       auto ended = action(session);

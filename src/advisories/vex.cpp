@@ -6,12 +6,36 @@
 
 #include "advisories/osv.h"
 #include "base/limits.h"
+#include "base/ascii.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "packaging/purl.h"
 
 namespace mlxguard::advisories {
 namespace {
+
+/// A time as RFC 3339 writes it. Tools write local time with its offset from UTC: the offset is
+/// taken off, so that statements of different places can be put in order.
+Result<std::int64_t> moment_of(std::string_view text) {
+  constexpr std::size_t kOffsetBytes = 6;  // +02:00
+  const std::string_view offset =
+      text.size() > kOffsetBytes ? text.substr(text.size() - kOffsetBytes) : std::string_view();
+  const auto digit = [&](std::size_t at) { return is_ascii_digit(offset[at]); };
+  const bool has_offset = !offset.empty() && (offset[0] == '+' || offset[0] == '-') &&
+                          offset[3] == ':' && digit(1) && digit(2) && digit(4) && digit(5) &&
+                          text.find('T') != std::string_view::npos;
+  if (!has_offset) return codec::from_rfc3339(text);
+  MLXGUARD_TRY_ASSIGN(
+      const std::int64_t local,
+      codec::from_rfc3339(std::string(text.substr(0, text.size() - kOffsetBytes)) + "Z"));
+  const std::int64_t hours = (offset[1] - '0') * 10 + (offset[2] - '0');
+  const std::int64_t minutes = (offset[4] - '0') * 10 + (offset[5] - '0');
+  if (hours > 23 || minutes > 59) {
+    return make_error(ErrorCode::kJsonSyntax, "expected an offset from UTC below 24 hours");
+  }
+  const std::int64_t ahead_ms = (hours * 60 + minutes) * 60'000;
+  return offset[0] == '+' ? local - ahead_ms : local + ahead_ms;
+}
 
 using codec::JsonKind;
 using codec::JsonValue;
@@ -166,7 +190,7 @@ Result<std::vector<VexStatement>> parse_vex(std::string_view json) {
     std::string time = text_of(one, "timestamp");
     if (time.empty()) time = text_of(root, "timestamp");
     if (!time.empty()) {
-      const auto timestamp = codec::from_rfc3339(time);
+      const auto timestamp = moment_of(time);
       if (!timestamp) return broken("a time that is none").about(statement.vulnerabilities.front());
       statement.timestamp_ms = *timestamp;
     }

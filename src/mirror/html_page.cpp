@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // PEP 503, 592, 629, 658, 714: a project page in HTML.
+#include "base/ascii.h"
 #include "mirror/html.h"
 #include "mirror/page_entries.h"
 #include "packaging/scan.h"
@@ -21,7 +22,7 @@ std::string sha256_in(std::string_view text) {
 /// A page without files that does not say that it is an index: a project without files has a page
 /// without links, or with the title that indexes have; a page for people has forms or other links.
 bool looks_like_index(std::string_view text, const ProjectPage& page) {
-  const std::string lower = packaging::to_lower(text);
+  const std::string lower = ascii_lower(text);
   if (lower.find("links for ") != std::string::npos) return true;
   const bool has_form = lower.find("<form") != std::string::npos ||
                         lower.find("<input") != std::string::npos ||

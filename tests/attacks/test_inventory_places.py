@@ -147,7 +147,7 @@ def test_several_lines_may_ask_for_one_package(scan, tmp_path):
     assert code == 0 and [(one["name"], one["version"]) for one in report["components"]] == [("alpha", "2.0"), ("beta", "2.0")]
     file.write_text("alpha==2.0\nalpha==1.0\n")
     code, report = scan(file)
-    assert code == 1 and report["error"]["code"] == "deps.file"
+    assert code == 3 and report["error"]["code"] == "deps.file"
 
 
 def test_passwords_in_urls_are_in_no_output(cli, tmp_path):

@@ -139,7 +139,10 @@ def test_a_project_that_asks_for_what_is_built_is_not_handed_on(cli, tool, tmp_p
     (tmp_path / "project").mkdir()
     (tmp_path / "project/pyproject.toml").write_text('[project]\nname = "p"\nversion = "0"\ndependencies = ["alpha @ git+https://index.example/x"]\n')
     answer = cli.json("deps", "lock", tmp_path / "project", "-o", tmp_path / "pylock.toml", "--python", tool("exit 1"), exit_code=1)
-    assert answer["error"]["code"] == "deps.lock" and not (tmp_path / "arguments").exists()
+    assert answer["error"]["code"] == "deps.lock"
+    # The interpreter was asked for its version, and for nothing else.
+    asked = (tmp_path / "arguments").read_text().splitlines()
+    assert asked == ["-I", "-c", "import platform; print(platform.python_version())"]
 
 
 def test_two_files_are_written_or_none(cli, env, tool, tmp_path):

@@ -306,7 +306,7 @@ def test_sarif_has_every_finding(cli, know, pins, tmp_path):
     done = cli.run("deps", "scan", pins("alpha==1.0", "beta==1.0", "stranger==1"), "--sarif", "-")
     run, = json.loads(done.stdout)["runs"]
     assert done.returncode == 1
-    assert {one["ruleId"] for one in run["results"]} == {"GHSA-aaaa-0001", "GHSA-b", "deps.could_not_tell"}
+    assert {one["ruleId"] for one in run["results"]} == {"GHSA-aaaa-0001", "GHSA-b", "deps.could_not_tell", "deps.incomplete"}
     rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
     assert {one["ruleId"] for one in run["results"]} <= set(rules)
     assert "Fix: upgrade alpha to 2.0" in rules["GHSA-aaaa-0001"]["help"]["text"]

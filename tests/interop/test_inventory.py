@@ -22,8 +22,13 @@ VENV = ROOT / ".venv"
 
 
 def packages(found):
+    """What is installed. Copies inside of other packages are listed too, and marked."""
     return {(c["name"], c["version"]) for c in found["components"] if c["kind"] == "package" and
-            c["purl"].startswith("pkg:pypi/")}
+            c["purl"].startswith("pkg:pypi/") and not is_vendored(c)}
+
+
+def is_vendored(component):
+    return {"name": "vendored", "value": "true"} in component.get("properties", [])
 
 
 def by_name(found, name):
@@ -55,7 +60,8 @@ def test_the_packages_are_those_that_pip_lists(venv_inventory):
 def test_who_needs_whom_as_packaging_judges_the_markers(venv_inventory):
     installed = {canonicalize_name(d.metadata["Name"]): d
                  for d in importlib.metadata.distributions(path=[str(conftest.site_packages())])}
-    names = {c["purl"]: c["name"] for c in venv_inventory["components"] if c["kind"] == "package"}
+    names = {c["purl"]: c["name"] for c in venv_inventory["components"]
+             if c["kind"] == "package" and not is_vendored(c)}
     context = {**default_environment(), "extra": ""}
     for name, distribution in installed.items():
         always = set()
@@ -67,6 +73,13 @@ def test_who_needs_whom_as_packaging_judges_the_markers(venv_inventory):
         assert always & installed.keys() <= ours, name
         asked = {canonicalize_name(Requirement(t).name) for t in distribution.requires or []}
         assert ours <= asked, name
+
+
+def test_copies_inside_of_pip_are_those_of_its_own_list(venv_inventory):
+    vendored = {(c["name"], c["version"]) for c in venv_inventory["components"] if is_vendored(c)}
+    listed = conftest.site_packages() / "pip/_vendor/vendor.txt"
+    theirs = {tuple(line.split("#")[0].strip().split("==")) for line in listed.read_text().splitlines() if "==" in line}
+    assert {(canonicalize_name(name), version) for name, version in theirs} <= vendored
 
 
 def test_unmet_requirements_are_those_that_pip_reports(venv_inventory):

@@ -99,7 +99,7 @@ def test_invalid_files_of_the_specification_are_refused(cli, cyclonedx):
     files = sorted((DATA / "1.6").glob("invalid-*.json"))
     assert len(files) > 20
     for file in files:
-        answer = cli.json("deps", "inventory", file, exit_code=1)
+        answer = cli.json("deps", "inventory", file, exit_code=3)
         assert answer["error"]["code"] in ("sbom.invalid", "json.duplicate_key"), file.name
 
 
@@ -112,7 +112,7 @@ def test_models_are_components_with_digest_and_signer(cli, cyclonedx, signed_mod
     assert model["hashes"] == [{"alg": "SHA-256", "content": report["root_digest"]}]
     properties = {p["name"]: p["value"] for p in model["properties"]}
     assert properties["mlxguard:signer"] == report["signer"]
-    broken = tmp_path / "broken"
+    broken = tmp_path / "broken.cdx.json"
     subject = next(p for p in signed_model.rglob("*.safetensors"))
     data = subject.read_bytes()
     subject.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
