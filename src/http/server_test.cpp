@@ -90,7 +90,7 @@ class Fixture {
     address_.sin_family = AF_INET;
     address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::bind(listening.get(), raw(), size_) == 0);
-    REQUIRE(::listen(listening.get(), 16) == 0);
+    REQUIRE(::listen(listening.get(), 4096) == 0);
     REQUIRE(::getsockname(listening.get(), raw(), &size_) == 0);
     REQUIRE(server.listen(std::move(listening)).has_value());
   }
