@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& entries :
        {inventory::read_resolved_pylock(text), inventory::read_pip_report(text)}) {
     if (!entries) continue;
-    const auto lock = inventory::read_pylock(inventory::to_pylock(*entries, ""), "x");
+    const auto lock = inventory::read_pylock(inventory::to_pylock(*entries, {}), "x");
     MLXGUARD_CHECK(lock && lock->components.size() == entries->size());
     check(lock);
   }

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // Nothing suppresses without its justification.
     MLXGUARD_CHECK(one.status != "not_affected" || !one.justification.empty());
     const auto* found =
-        advisories::find_suppression(*statements, one.vulnerabilities, one.products.front());
+        advisories::find_suppression(*statements, one.vulnerabilities, one.products.front(), {});
     MLXGUARD_CHECK(found == nullptr || found->status == "not_affected" || found->status == "fixed");
   }
   return 0;
