@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for every pytest: the real programs, a signing key, the real model, a running server."""
 import json
+import math
 import os
 import pathlib
 import queue
@@ -187,6 +188,14 @@ class Server:
     def _read_stderr(self):
         for line in self.process.stderr:
             self.stderr_lines.append(line.rstrip())
+
+    def infer_body(self, model, data=None, shape=None) -> dict:
+        """A request to a function that takes one tensor: of `shape`, or the smallest that it takes."""
+        import httpx
+        spec, = httpx.get(f"{self.url}/v2/models/{model}", headers=self.headers).json()["inputs"]
+        shape = shape or [extent if extent > 0 else 1 for extent in spec["shape"]]
+        return {"inputs": [{"name": spec["name"], "shape": shape, "datatype": spec["datatype"],
+                            "data": data or [0.5] * math.prod(shape)}]}
 
     @property
     def headers(self):

@@ -14,6 +14,7 @@ from conftest import BIN, Cli, Server
 
 # A full window of events, what the log holds of it while it writes, and the index: it levels off at about 132 MiB.
 MEMORY_GROWTH_MAX = 192 << 20
+EVENT_WINDOW = 4098
 SECONDS = 20
 
 
@@ -37,6 +38,11 @@ def peak_memory(pid):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmHWM")
+
+
+def entries(server):
+    """How many events the log's checkpoint speaks of."""
+    return int((server.cli.state / "log/checkpoint").read_text().splitlines()[1])
 
 
 def deaths(server, model):
@@ -99,7 +105,8 @@ def test_a_hostile_gateway_is_replaced_and_recorded(install, session_cli, signed
 def test_a_gateway_that_reports_without_end_fills_no_memory(install, session_cli, signed_models, behaviour):
     with start(install("mlxguard-gateway", "hostile_gateway"), session_cli, signed_models, behaviour) as server:
         before = peak_memory(server.process.pid)
-        time.sleep(3)
+        # Three windows of events are in the log: a fourth adds nothing to what is held.
+        wait_for(lambda: entries(server) > 3 * EVENT_WINDOW, "three windows of events")
         assert peak_memory(server.process.pid) - before < MEMORY_GROWTH_MAX
         os.kill(server.workers()[behaviour], 0)
         stop_at_once(server)

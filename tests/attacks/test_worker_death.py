@@ -18,13 +18,7 @@ def victim(cli, session_cli, signed_models, start_server):
 
 
 def infer(server, model="mlp", data=None, shape=None, timeout=30):
-    metadata = httpx.get(f"{server.url}/v2/models/{model}", headers=server.headers).json()
-    spec = metadata["inputs"][0]
-    shape = shape or [extent if extent > 0 else 1 for extent in spec["shape"]]
-    count = 1
-    for extent in shape:
-        count *= extent
-    body = {"inputs": [{"name": spec["name"], "shape": shape, "datatype": spec["datatype"], "data": data or [0.5] * count}]}
+    body = server.infer_body(model, data, shape)
     return httpx.post(f"{server.url}/v2/models/{model}/infer", headers=server.headers, json=body, timeout=timeout)
 
 

@@ -114,17 +114,6 @@ def request(server, path, body=None, key=None):
         return answer.status, port
 
 
-def inference(server, model, shape=None):
-    import httpx
-    metadata = httpx.get(f"{server.url}/v2/models/{model}", headers=server.headers).json()
-    spec = metadata["inputs"][0]
-    shape = shape or [extent if extent > 0 else 1 for extent in spec["shape"]]
-    count = 1
-    for extent in shape:
-        count *= extent
-    return json.dumps({"inputs": [{"name": spec["name"], "shape": shape, "datatype": spec["datatype"], "data": [0.5] * count}]})
-
-
 def child(pid, program):
     """The newest child of a process that runs this program."""
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
@@ -141,7 +130,7 @@ def serving(session: Session):
     config.write_text("[limits]\nconnections_max = 4\n")
     served = {name: session.folder / "models" / name for name in ("mlp", "hog")}
     with conftest.Server(cli, served, "-c", config) as server:
-        body = inference(server, "mlp")
+        body = json.dumps(server.infer_body("mlp"))
         path = "/v2/models/mlp/infer"
         status, session.client_port = request(server, path, body, server.api_key)
         assert status == 200
@@ -151,7 +140,7 @@ def serving(session: Session):
         too_many_connections(server)
         # The worker passes its memory limit while it answers.
         session.worker_pid = server.workers()["hog"]
-        assert request(server, "/v2/models/hog/infer", inference(server, "hog", [32768]), server.api_key)[0] == 503
+        assert request(server, "/v2/models/hog/infer", json.dumps(server.infer_body("hog", shape=[32768])), server.api_key)[0] == 503
         wait_for(lambda: cli.events("--type", "worker.restarted"), "the worker's restart")
         session.gateway_pid = child(server.process.pid, "mlxguard-gateway")
         os.kill(session.gateway_pid, signal.SIGKILL)
