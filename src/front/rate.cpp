@@ -7,9 +7,10 @@ namespace mlxguard::front {
 
 Result<RateLimiter::Admission> RateLimiter::take(const std::string& identity) {
   const auto rate = static_cast<double>(settings_.requests_per_second_max);
+  const std::int64_t at_once = settings_.requests_concurrent_max;
+  if (rate == 0 && at_once == 0) return Admission();
   const auto now = clock_.steady();
   Share& share = shares_.try_emplace(identity, Share{rate, now}).first->second;
-  const std::int64_t at_once = settings_.requests_concurrent_max;
   if (at_once > 0 && share.running >= at_once) {
     return make_error(ErrorCode::kRateLimited, "too many requests at once with this API key");
   }
