@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "arguments.h"
+#include "base/ascii.h"
 #include "codec/text.h"
 
 namespace mlxguard::cli {
@@ -21,7 +22,7 @@ constexpr std::size_t kDateChars = 10;  // 2026-11-23
 Result<crypto::Curve> curve_of(std::string_view text) {
   std::string plain;
   for (const char c : text) {
-    if (c != '-') plain.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+    if (c != '-') plain.push_back(ascii_lower(c));
   }
   if (plain == "p256") return crypto::Curve::kP256;
   if (plain == "p384") return crypto::Curve::kP384;

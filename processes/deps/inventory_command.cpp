@@ -5,6 +5,7 @@
 
 #include "admission/model_line.h"
 #include "arguments.h"
+#include "base/ascii.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "crypto/key_store.h"
@@ -87,7 +88,7 @@ Result<inventory::SbomStamp> stamp_of(Session& session, const Options& options) 
   inventory::SbomStamp stamp;
   stamp.tool_version = MLXGUARD_VERSION;
   for (const char c : options.serial) {
-    stamp.serial_uuid += c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+    stamp.serial_uuid += ascii_lower(c);
   }
   if (!options.serial.empty() && !inventory::is_uuid_urn("urn:uuid:" + stamp.serial_uuid)) {
     return usage("expected a UUID after --serial-number");

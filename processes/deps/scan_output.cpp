@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <tuple>
 
+#include "base/ascii.h"
 #include "codec/json.h"
 #include "inventory/builder.h"
 
@@ -24,12 +26,6 @@ Style style_of(Verdict verdict) {
   if (verdict == Verdict::kClean) return Style::kGood;
   if (verdict <= Verdict::kAccepted) return Style::kDim;
   return verdict == Verdict::kVulnerable ? Style::kBad : Style::kWarn;
-}
-
-std::string joined(const std::vector<std::string>& texts, std::string_view between) {
-  std::string out;
-  for (const std::string& text : texts) out += (out.empty() ? "" : std::string(between)) + text;
-  return out;
 }
 
 std::string named(const ComponentReport& report) {
@@ -86,16 +82,15 @@ void print_component(const Output& output, const ComponentReport& report) {
   }
 }
 
-/// Components of which nothing is known, by reason: one line a reason, not one a component.
 /// The first few: a thousand names hide what else there is to read.
 std::string few_of(const std::vector<std::string>& names) {
   const std::size_t shown = names.size() <= kNamesShown + 1 ? names.size() : kNamesShown;
-  std::string text =
-      joined({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown)}, ", ");
+  std::string text = joined(std::span(names).first(shown), ", ");
   if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
   return text;
 }
 
+/// Components of which nothing is known, by reason: one line a reason, not one a component.
 void print_unknown(const Output& output, const Report& report) {
   std::map<std::pair<std::string_view, bool>, std::vector<std::string>> groups;
   for (const ComponentReport& one : report.components) {

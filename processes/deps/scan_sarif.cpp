@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/ascii.h"
 #include "inventory/builder.h"
 #include "inventory/read.h"
 #include "report/sarif.h"
@@ -35,12 +36,6 @@ Severity severity_of(const Finding& finding) {
   const auto score = highest_score(finding);
   return !score || *score >= kHigh || !finding.exploited_since.empty() ? Severity::kError
                                                                        : Severity::kWarning;
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + text;
-  return out;
 }
 
 /// The folder that places are relative to, and the path of the target below it.

@@ -11,6 +11,7 @@
 #include "advisories/accepted_names.h"
 #include "advisories/upgrade.h"
 #include "arguments.h"
+#include "base/ascii.h"
 #include "codec/json.h"
 #include "codec/text.h"
 #include "deps_commands.h"
@@ -183,12 +184,6 @@ Result<void> judge_result(const Inventory& found, const advisories::Knowledge& k
   }
   plan.passes = report.passes();
   return {};
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const std::string& one : texts) out += (out.empty() ? "" : ", ") + one;
-  return out;
 }
 
 void write_texts(codec::JsonWriter& json, const char* key, const std::vector<std::string>& texts) {

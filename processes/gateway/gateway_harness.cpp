@@ -38,6 +38,7 @@
 #include "crypto/digest.h"
 #include "ipc/messages.h"
 #include "task/test_counting.h"
+#include "task/test_messages.h"
 #include "validate/schema.h"
 #include "wire/channel.h"
 
@@ -96,40 +97,10 @@ validate::ModelSchema function_schema() {
     "outputs": [{"name": "y", "datatype": "FP32", "shape": [{"min": 1, "max": 4096}, 16]}]})"));
 }
 
-// The tasks' messages, as a worker that does not share our code would write them.
-struct Texts {
-  std::vector<std::string> texts;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(texts);
-  }
-};
-struct Vectors {
-  std::uint32_t dimension = 8;
-  std::vector<float> values{};
-  std::vector<std::uint32_t> token_counts{};
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(dimension), archive(values), archive(token_counts);
-  }
-};
-struct Tensor {
-  std::string name;
-  std::string dtype;
-  std::vector<std::int64_t> shape;
-  std::vector<std::uint8_t> data;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(name), archive(dtype), archive(shape), archive(data);
-  }
-};
-struct Tensors {
-  std::vector<Tensor> tensors;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(tensors);
-  }
-};
+using task::test::TensorOnWire;
+using task::test::TensorsOnWire;
+using task::test::TextsOnWire;
+using task::test::VectorsOnWire;
 
 template <class M>
 M decoded(Bytes bytes) {
@@ -146,8 +117,8 @@ std::vector<std::uint8_t> encoded(M message) {
   return std::move(encoder).take();
 }
 
-std::vector<std::uint8_t> embed(const std::string& evil, const Texts& request) {
-  Vectors answer;
+std::vector<std::uint8_t> embed(const std::string& evil, const TextsOnWire& request) {
+  VectorsOnWire answer{.dimension = 8};
   for (const std::string& text : request.texts) {
     const auto digest = crypto::sha256(as_bytes(text));
     for (std::size_t i = 0; i < 8; ++i) {
@@ -159,12 +130,12 @@ std::vector<std::uint8_t> embed(const std::string& evil, const Texts& request) {
   if (evil == "nan") answer.values[0] = std::numeric_limits<float>::quiet_NaN();
   if (evil == "dimension") answer.dimension = 4;
   if (evil == "count") answer.values.resize(answer.values.size() - 8);
-  if (evil == "kind") return encoded(Tensors{});
+  if (evil == "kind") return encoded(TensorsOnWire{});
   return encoded(std::move(answer));
 }
 
-std::vector<std::uint8_t> twice(const std::string& evil, Tensors message) {
-  for (Tensor& tensor : message.tensors) {
+std::vector<std::uint8_t> twice(const std::string& evil, TensorsOnWire message) {
+  for (TensorOnWire& tensor : message.tensors) {
     std::vector<float> values(tensor.data.size() / sizeof(float));
     std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
     for (float& value : values) value *= 2;
@@ -175,7 +146,7 @@ std::vector<std::uint8_t> twice(const std::string& evil, Tensors message) {
   if (evil == "shape") message.tensors[0].shape = {7, 16};
   if (evil == "count") message.tensors[0].data.resize(4);
   if (evil == "dtype") message.tensors[0].dtype = "WHAT";
-  if (evil == "kind") return encoded(Vectors{});
+  if (evil == "kind") return encoded(VectorsOnWire{.dimension = 8});
   return encoded(std::move(message));
 }
 
@@ -192,8 +163,8 @@ wire::Packet answer_of(const std::string& evil, const call::Open& open, Bytes pa
     return must(wire::pack(end));
   }
   end.has_part = true;
-  const auto part = open.task == "embeddings" ? embed(evil, decoded<Texts>(payload))
-                                              : twice(evil, decoded<Tensors>(payload));
+  const auto part = open.task == "embeddings" ? embed(evil, decoded<TextsOnWire>(payload))
+                                              : twice(evil, decoded<TensorsOnWire>(payload));
   return must(wire::pack_with_body(end, part));
 }
 

@@ -20,18 +20,6 @@ using namespace mlxguard;
 constexpr int kControlFd = 3;
 constexpr int kFailedExitStatus = 3;
 
-/// Why each mechanism holds this process, or does not: for the log.
-std::string to_json(const sandbox::IsolationReport& report) {
-  codec::JsonWriter writer;
-  writer.begin_object();
-  for (const sandbox::MechanismReport& row : report.mechanisms()) {
-    const bool active = row.state == sandbox::MechanismState::kActive;
-    writer.field(sandbox::name_of(row.mechanism), active ? "active" : "unavailable");
-  }
-  writer.end_object();
-  return std::move(writer).take();
-}
-
 int fail(const Error& error) {
   std::fprintf(stderr, "mlxguard-gateway: error: %s [%s]\n", error.message.c_str(),
                std::string(name_of(error.code)).c_str());
@@ -54,7 +42,7 @@ int mlxguard::gateway::gateway_main(std::span<const task::Row> rows) {
     fail(locked.error());
     return sandbox::kStartFailedExitStatus;
   }
-  const auto served = (*gateway)->run(to_json(*locked), locked->bits());
+  const auto served = (*gateway)->run(locked->to_json(), locked->bits());
   if (!served) return fail(served.error());
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
@@ -15,16 +16,6 @@ namespace {
 
 bool is_this_machine(const std::string& host) {
   return host == "localhost" || host == "127.0.0.1" || host == "::1";
-}
-
-Result<void> write_all(int fd, Bytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = ::write(fd, bytes.data(), bytes.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return os_error("write", "the download");
-    bytes = bytes.subspan(static_cast<std::size_t>(wrote));
-  }
-  return {};
 }
 
 }  // namespace
@@ -54,7 +45,7 @@ Result<void> fetch_to_file(const FetchOptions& options) {
     if (total > limits::kAdvisoryDatabaseBytesMax) {
       return make_error(ErrorCode::kTooLarge, "a download longer than any advisory database");
     }
-    return write_all(file.get(), bytes);
+    return write_all(file.get(), as_text(bytes), "the download");
   });
   if (fetched && ::fsync(file.get()) != 0) fetched = os_error("write", options.file.string());
   if (!fetched) ::unlink(options.file.c_str());

@@ -197,7 +197,7 @@ Result<void> serve(const ServeOptions& options) {
     drain_timer.expires_after(kDrainTime);
     drain_timer.async_wait([&io](boost::system::error_code) { io.stop(); });
   });
-  MLXGUARD_TRY(print_ready(options, scanner, url, to_json(isolation)));
+  MLXGUARD_TRY(print_ready(options, scanner, url, isolation.to_json()));
   io.run();
   pool.stop();
   pool.join();

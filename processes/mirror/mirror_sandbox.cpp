@@ -118,15 +118,4 @@ Result<sandbox::IsolationReport> lock_this_mirror(const MirrorSandboxOptions& op
   return report;
 }
 
-std::string to_json(const sandbox::IsolationReport& report) {
-  codec::JsonWriter writer;
-  writer.begin_object();
-  for (const sandbox::MechanismReport& row : report.mechanisms()) {
-    const bool active = row.state == sandbox::MechanismState::kActive;
-    writer.field(sandbox::name_of(row.mechanism), active ? "active" : "unavailable");
-  }
-  writer.end_object();
-  return std::move(writer).take();
-}
-
 }  // namespace mlxguard::mirror

@@ -31,6 +31,5 @@ struct MirrorSandboxOptions {
 /// Errors: kSandboxThreads, kUnsupportedPlatform (no Landlock), kSandbox.
 [[nodiscard]] Result<sandbox::IsolationReport> lock_this_mirror(
     const MirrorSandboxOptions& options);
-[[nodiscard]] std::string to_json(const sandbox::IsolationReport& report);
 
 }  // namespace mlxguard::mirror

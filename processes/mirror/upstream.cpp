@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "addresses.h"
+#include "base/ascii.h"
 #include "base/limits.h"
 
 namespace mlxguard::mirror {
@@ -37,14 +38,6 @@ using HeaderList = std::unique_ptr<curl_slist, ListCloser>;
 
 Error failed(std::string message) {
   return make_error(ErrorCode::kMirrorUpstream, std::move(message));
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  });
-  return out;
 }
 
 /// One exchange: what its callbacks need, and what came of it.
@@ -84,7 +77,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
   while (!value.empty() && static_cast<unsigned char>(value.back()) <= ' ') value.remove_suffix(1);
   if (value.size() > kHeaderValueBytesMax * 4) return line.size();
-  const std::string name = lowered(line.substr(0, colon));
+  const std::string name = ascii_lower(line.substr(0, colon));
   if (name == "location") exchange.location = value;
   if (value.size() > kHeaderValueBytesMax) return line.size();
   if (name == "content-type") exchange.content_type = value;

@@ -53,13 +53,10 @@ Result<void> write_new(const std::filesystem::path& file, const std::string& tex
   const UniqueFd fd(
       ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.is_open()) return os_error("create", file.string());
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::fsync(fd.get()) != 0) {
-    const Error error = os_error("write", file.string());
-    ::unlink(file.c_str());
-    return error;
-  }
-  return {};
+  auto written = write_all(fd.get(), text, file.string());
+  if (written && ::fsync(fd.get()) != 0) written = os_error("write", file.string());
+  if (!written) ::unlink(file.c_str());
+  return written;
 }
 
 }  // namespace

@@ -18,17 +18,6 @@ namespace {
 
 bool is_peer_gone(const Error& error) { return error.code == ErrorCode::kWorkerUnavailable; }
 
-/// {"landlock": "active", ...}. Names come from our own table and need no escaping.
-std::string to_json(const sandbox::IsolationReport& report) {
-  std::string text = "{";
-  for (const sandbox::MechanismReport& row : report.mechanisms()) {
-    if (text.size() > 1) text += ",";
-    text.append("\"").append(sandbox::name_of(row.mechanism)).append("\":");
-    text += row.state == sandbox::MechanismState::kActive ? "\"active\"" : "\"unavailable\"";
-  }
-  return text + "}";
-}
-
 Result<std::unique_ptr<engine::Model>> load(const ReceivedModel& received) {
   MLXGUARD_TRY(engine::start_runtime(received.threads));
   return engine::load(received.model);
@@ -80,7 +69,7 @@ class Server {
 Result<void> serve(wire::Channel control, const sandbox::IsolationReport& isolation,
                    const Clock& clock) {
   MLXGUARD_TRY(control.send(
-      ipc::WorkerLocked{.isolation = to_json(isolation), .mechanisms = isolation.bits()}));
+      ipc::WorkerLocked{.isolation = isolation.to_json(), .mechanisms = isolation.bits()}));
   MLXGUARD_TRY_ASSIGN(const ReceivedModel received, receive_model(control));
   const auto start = clock.steady();
   auto model = load(received);

@@ -23,16 +23,6 @@ constexpr std::string_view kKeyFile = "receipts.hmac";
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kMacHexBytes = 64;
 
-Result<void> write_all(int fd, Bytes bytes, const std::string& name) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return os_error("write", name);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
 /// Complete before it has its name: another process never reads half a key, and the first one wins.
 Result<void> make_key(const fs::path& path, crypto::Random& random) {
   crypto::Secret key(kKeyBytes);
@@ -43,7 +33,7 @@ Result<void> make_key(const fs::path& path, crypto::Random& random) {
     const UniqueFd fd(
         ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd.is_open()) return os_error("create", unfinished);
-    auto written = write_all(fd.get(), key.bytes(), unfinished);
+    auto written = write_all(fd.get(), as_text(key.bytes()), unfinished);
     if (written && ::fsync(fd.get()) != 0) written = os_error("sync", unfinished);
     if (!written) {
       ::unlink(unfinished.c_str());
@@ -134,7 +124,7 @@ Result<void> replace_file(const fs::path& path, std::string_view text) {
     const UniqueFd fd(::openat(folder.get(), unfinished.c_str(),
                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd.is_open()) return os_error("create", unfinished);
-    MLXGUARD_TRY(write_all(fd.get(), as_bytes(text), unfinished));
+    MLXGUARD_TRY(write_all(fd.get(), text, unfinished));
     if (::fsync(fd.get()) != 0) return os_error("sync", unfinished);
     if (::renameat(folder.get(), unfinished.c_str(), folder.get(), name.c_str()) != 0) {
       return os_error("rename", name);

@@ -20,4 +20,21 @@ std::string percent_encode(std::string_view text, std::string_view plain) {
   return out;
 }
 
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (text.size() - i < 3) return std::nullopt;
+    const auto high = hex_digit_value(text[i + 1]);
+    const auto low = hex_digit_value(text[i + 2]);
+    if (!high || !low) return std::nullopt;
+    out += static_cast<char>(*high * 16 + *low);
+    i += 2;
+  }
+  return out;
+}
+
 }  // namespace mlxguard

@@ -159,15 +159,6 @@ struct ServeConfig {
   }
 };
 
-struct ConfigKey {
-  std::string_view table;
-  std::string_view name;
-  std::string_view meaning;
-};
-
-/// Every key of mlxguard.toml but those of `[models]`.
-[[nodiscard]] std::vector<ConfigKey> keys();
-
 /// The text of mlxguard.toml.example: every key with what it means and its default. What is absent
 /// by default stands there as a comment, so the text is a configuration that works as it is.
 [[nodiscard]] std::string example_text();

@@ -47,55 +47,7 @@ class ExampleWriter {
   std::string_view table_;
 };
 
-/// Collects names and meanings.
-class KeyLister {
- public:
-  KeyLister(std::string_view table, std::vector<ConfigKey>& keys) : table_(table), keys_(keys) {}
-  template <class T>
-  void integer(SettingKey key, const T&, SettingBounds) {
-    add(key);
-  }
-  template <class... Rest>
-  void flag(SettingKey key, const Rest&...) {
-    add(key);
-  }
-  template <class... Rest>
-  void text(SettingKey key, const Rest&...) {
-    add(key);
-  }
-  template <class... Rest>
-  void path(SettingKey key, const Rest&...) {
-    add(key);
-  }
-  template <class... Rest>
-  void paths(SettingKey key, const Rest&...) {
-    add(key);
-  }
-  template <class... Rest>
-  void fingerprint(SettingKey key, const Rest&...) {
-    add(key);
-  }
-  template <class... Rest>
-  void choice(SettingKey key, const Rest&...) {
-    add(key);
-  }
-
- private:
-  void add(SettingKey key) { keys_.push_back({table_, key.name, key.meaning}); }
-  std::string_view table_;
-  std::vector<ConfigKey>& keys_;
-};
-
 }  // namespace
-
-std::vector<ConfigKey> keys() {
-  std::vector<ConfigKey> all;
-  ServeConfig().for_each_group([&](auto& group) {
-    KeyLister lister(group.kTable, all);
-    group.visit(lister);
-  });
-  return all;
-}
 
 std::string example_text() {
   ExampleWriter writer;

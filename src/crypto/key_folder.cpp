@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 
@@ -35,13 +36,8 @@ Error exists(const std::string& name) {
   return make_error(ErrorCode::kKeyExists, "a key of this name exists").about(name);
 }
 
-Result<void> write_all(int fd, Bytes bytes, const std::string& name) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os_error("write", name);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
+Result<void> write_and_sync(int fd, Bytes bytes, const std::string& name) {
+  MLXGUARD_TRY(write_all(fd, as_text(bytes), name));
   if (::fsync(fd) != 0) return os_error("write", name);
   return {};
 }
@@ -157,7 +153,7 @@ Result<void> KeyFolder::write_beside(const KeyFile& file) const {
   const UniqueFd fd(::openat(fd_.get(), name.c_str(),
                              O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, file.mode));
   if (!fd.is_open()) return os_error("create", file.name);
-  return write_all(fd.get(), file.content.bytes(), file.name);
+  return write_and_sync(fd.get(), file.content.bytes(), file.name);
 }
 
 Result<void> KeyFolder::put_in_place(std::string_view journal) const {
@@ -201,7 +197,7 @@ Result<void> KeyFolder::commit(const std::vector<KeyFile>& files) const {
     const UniqueFd fd(::openat(fd_.get(), kJournalUnfinished,
                                O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.is_open()) return os_error("create", kJournalUnfinished);
-    MLXGUARD_TRY(write_all(fd.get(), as_bytes(journal), kJournalUnfinished));
+    MLXGUARD_TRY(write_and_sync(fd.get(), as_bytes(journal), kJournalUnfinished));
     MLXGUARD_TRY(sync());
     if (::renameat(fd_.get(), kJournalUnfinished, fd_.get(), kJournal) != 0) {
       return os_error("rename", kJournal);

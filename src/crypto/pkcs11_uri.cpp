@@ -27,25 +27,14 @@ Error bad(std::string message) {
 }
 
 Result<std::string> unescape(std::string_view text, std::string_view also_free) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '%') {
-      const auto digit = [&](std::size_t at) {
-        return at < text.size() ? hex_digit_value(text[at]) : std::nullopt;
-      };
-      const auto high = digit(i + 1), low = digit(i + 2);
-      if (!high || !low) return bad("a '%' in a PKCS#11 URI that no two hex digits follow");
-      out.push_back(static_cast<char>(*high * 16 + *low));
-      i += 2;
-    } else if (is_ascii_alphanumeric(c) || kFree.find(c) != kFree.npos ||
-               also_free.find(c) != also_free.npos) {
-      out.push_back(c);
-    } else {
-      return bad("a character in a PKCS#11 URI that has to be written as %XX");
-    }
-  }
-  return out;
+  const bool plain = std::all_of(text.begin(), text.end(), [&](char c) {
+    return c == '%' || is_ascii_alphanumeric(c) || kFree.find(c) != kFree.npos ||
+           also_free.find(c) != also_free.npos;
+  });
+  if (!plain) return bad("a character in a PKCS#11 URI that has to be written as %XX");
+  auto decoded = percent_decode(text);
+  if (!decoded) return bad("a '%' in a PKCS#11 URI that no two hex digits follow");
+  return *std::move(decoded);
 }
 
 std::string escape(std::string_view text, std::string_view also_plain = {}) {

@@ -2,6 +2,7 @@
 // The request line's way in: from a head and a body to a call in a model's queue.
 #include "front/request_line.h"
 
+#include "base/ascii.h"
 #include "front/metadata.h"
 
 namespace mlxguard::front {
@@ -17,12 +18,7 @@ bool is_json(const http::RequestHead& head) {
     return protocol_of(head.target) == Protocol::kInference && !head.headers.has("origin");
   }
   constexpr std::string_view kJson = "application/json";
-  if (content_type.size() < kJson.size()) return false;
-  for (std::size_t i = 0; i < kJson.size(); ++i) {
-    const char c = content_type[i];
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (lower != kJson[i]) return false;
-  }
+  if (!equals_ignoring_case(content_type.substr(0, kJson.size()), kJson)) return false;
   const std::string_view rest = content_type.substr(kJson.size());
   return rest.empty() || rest.front() == ';' || rest.front() == ' ' || rest.front() == '\t';
 }

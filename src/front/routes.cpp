@@ -5,6 +5,8 @@
 #include <array>
 #include <optional>
 
+#include "base/percent.h"
+
 namespace mlxguard::front {
 namespace {
 
@@ -50,30 +52,6 @@ std::optional<std::string_view> fit(std::string_view pattern, std::string_view p
   return model;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (text.size() - i < 3) return std::nullopt;
-    const int high = hex_digit(text[i + 1]);
-    const int low = hex_digit(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return out;
-}
-
 std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
 
 }  // namespace
@@ -108,7 +86,7 @@ Result<Match> Router::find(std::string_view method, std::string_view target) con
       allowed.append(allowed.empty() ? "" : ", ").append(route.method);
       continue;
     }
-    auto decoded = percent_decoded(*model);
+    auto decoded = percent_decode(*model);
     if (!decoded) break;
     return Match{&route, std::move(*decoded)};
   }

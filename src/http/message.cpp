@@ -4,15 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
+
 namespace mlxguard::http {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
-}
 
 constexpr std::array<std::string_view, 18> kSingleHeaders{
     "host",          "content-length", "transfer-encoding", "authorization",
@@ -25,7 +20,7 @@ constexpr std::array<std::string_view, 18> kSingleHeaders{
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
   for (const Header& header : list_) {
-    if (same_name(header.name, name)) return header.value;
+    if (equals_ignoring_case(header.name, name)) return header.value;
   }
   return std::nullopt;
 }
@@ -38,7 +33,7 @@ std::string Headers::joined(std::string_view name) const {
   std::string all;
   bool first = true;
   for (const Header& header : list_) {
-    if (!same_name(header.name, name)) continue;
+    if (!equals_ignoring_case(header.name, name)) continue;
     if (!std::exchange(first, false)) all += ", ";
     all += header.value;
   }
@@ -46,8 +41,9 @@ std::string Headers::joined(std::string_view name) const {
 }
 
 bool is_single_header(std::string_view name) {
-  return std::any_of(kSingleHeaders.begin(), kSingleHeaders.end(),
-                     [name](std::string_view single) { return same_name(single, name); });
+  return std::any_of(
+      kSingleHeaders.begin(), kSingleHeaders.end(),
+      [name](std::string_view single) { return equals_ignoring_case(single, name); });
 }
 
 Error client_gone() {

@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "base/file.h"
 #include "base/os_error.h"
 #include "log/layout.h"
 
@@ -40,14 +41,7 @@ Result<bool> take(int fd, int operation) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-  MLXGUARD_TRY_ASSIGN(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
-  MLXGUARD_TRY_ASSIGN(const std::uint64_t size, size_of(fd.get()));
-  if (size > bytes_max) {
-    return make_error(ErrorCode::kTooLarge, "expected at most " + std::to_string(bytes_max) +
-                                                " bytes, found " + std::to_string(size))
-        .about(path);
-  }
-  return read_at(fd.get(), 0, static_cast<std::size_t>(size));
+  return mlxguard::read_file(path, bytes_max, FileKind::kRegular, Links::kRefuse);
 }
 
 Result<std::string> read_at(int fd, std::uint64_t offset, std::size_t size) {

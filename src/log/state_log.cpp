@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "log/log_key.h"
 
 namespace mlxguard::log {
@@ -19,10 +20,7 @@ std::string origin_of_machine() {
   std::string host(name.data());
   std::replace_if(
       host.begin(), host.end(),
-      [](char c) {
-        return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 c == '.' || c == '-');
-      },
+      [](char c) { return !is_ascii_alphanumeric(c) && c != '.' && c != '-'; },
       '-');
   return "mlxguard/" + (host.empty() ? "unnamed" : host);
 }

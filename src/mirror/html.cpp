@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "codec/text.h"
 
@@ -16,7 +17,6 @@ Error refused(std::string message) {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 void append_utf8(std::string& out, std::uint32_t point) {
   const auto byte = [&out](std::uint32_t value) { out += static_cast<char>(value); };
@@ -34,12 +34,12 @@ void append_utf8(std::string& out, std::uint32_t point) {
 
 /// "&#62;" and "&#x3e;": the code point, or nothing if it is none.
 std::optional<std::uint32_t> numeric_entity(std::string_view body) {
-  const bool hex = body.size() > 1 && lower(body[1]) == 'x';
+  const bool hex = body.size() > 1 && ascii_lower(body[1]) == 'x';
   body.remove_prefix(hex ? 2 : 1);
   if (body.empty() || body.size() > 7) return std::nullopt;
   std::uint32_t point = 0;
   for (const char c : body) {
-    const char l = lower(c);
+    const char l = ascii_lower(c);
     std::uint32_t digit = 0;
     if (c >= '0' && c <= '9') {
       digit = static_cast<std::uint32_t>(c - '0');
@@ -126,7 +126,7 @@ class Reader {
     std::string name;
     while (!at_end() && !is_space(text_[at_]) && text_[at_] != '>' && text_[at_] != '=' &&
            text_[at_] != '/' && text_[at_] != '<') {
-      if (name.size() < kNameBytesKept) name += lower(text_[at_]);
+      if (name.size() < kNameBytesKept) name += ascii_lower(text_[at_]);
       ++at_;
     }
     return name;

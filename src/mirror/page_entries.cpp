@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 
 namespace mlxguard::mirror {
@@ -20,8 +21,8 @@ Error left_out(std::string message) {
 bool is_version_text(std::string_view text) {
   return !text.empty() && text.size() <= kVersionBytesMax &&
          std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '.' || c == '-' || c == '_' || c == '+' || c == '!';
+           return is_ascii_alphanumeric(c) || c == '.' || c == '-' || c == '_' || c == '+' ||
+                  c == '!';
          });
 }
 

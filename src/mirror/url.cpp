@@ -7,6 +7,7 @@
 #include <charconv>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/percent.h"
 
 namespace mlxguard::mirror {
@@ -17,18 +18,6 @@ constexpr std::size_t kHostBytesMax = 253;
 
 Error refused(std::string message) {
   return make_error(ErrorCode::kMirrorPage, std::move(message));
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-bool is_alphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 /// Bytes that have no place in a URL, spaces and backslashes included: readers disagree about them.
@@ -71,16 +60,16 @@ Result<void> parse_authority(std::string_view authority, Credentials credentials
   if (authority.starts_with('[')) {
     const auto end = authority.find(']');
     if (end == std::string_view::npos) return refused("an IPv6 address without its bracket");
-    url.host = lowered(authority.substr(1, end - 1));
+    url.host = ascii_lower(authority.substr(1, end - 1));
     if (url.host.find_first_not_of("0123456789abcdef:.") != std::string::npos) {
       return refused("not an IPv6 address in a URL");
     }
     port = authority.substr(end + 1);
   } else {
     const auto colon = authority.find(':');
-    url.host = lowered(authority.substr(0, colon));
+    url.host = ascii_lower(authority.substr(0, colon));
     const bool plain = std::all_of(url.host.begin(), url.host.end(), [](char c) {
-      return is_alphanumeric(c) || c == '-' || c == '.' || c == '_';
+      return is_ascii_alphanumeric(c) || c == '-' || c == '.' || c == '_';
     });
     if (!plain) return refused("a host name with other than letters, digits, '-', '.' and '_'");
     if (is_ambiguous_address(url.host)) return refused("an IPv4 address in an unusual form");
@@ -141,7 +130,7 @@ Result<std::string_view> checked(std::string_view text) {
 std::string scheme_of(std::string_view text) {
   const auto colon = text.find_first_of(":/?");
   if (colon == std::string_view::npos || text[colon] != ':') return {};
-  return lowered(text.substr(0, colon));
+  return ascii_lower(text.substr(0, colon));
 }
 
 }  // namespace
@@ -188,26 +177,10 @@ Result<Url> resolve_url(const Url& base, std::string_view untrusted_reference) {
 }
 
 Result<std::string> percent_decode(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return refused("a percent escape that is cut off");
-    const int high = digit(text[i + 1]);
-    const int low = digit(text[i + 2]);
-    if (high < 0 || low < 0 || high + low == 0) return refused("a percent escape that is broken");
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return out;
+  auto decoded = mlxguard::percent_decode(text);
+  if (!decoded) return refused("a percent escape that is cut off or broken");
+  if (text.find("%00") != std::string_view::npos) return refused("a percent escape of NUL");
+  return *std::move(decoded);
 }
 
 std::string percent_encode(std::string_view text) { return mlxguard::percent_encode(text, "-._~"); }

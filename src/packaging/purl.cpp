@@ -23,20 +23,8 @@ Error invalid(std::string_view why, std::string_view text) {
 }
 
 std::optional<std::string> decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const auto high = hex_digit_value(text[i + 1]);
-    const auto low = hex_digit_value(text[i + 2]);
-    if (!high || !low || (*high == 0 && *low == 0)) return std::nullopt;
-    out += static_cast<char>(*high * 16 + *low);
-    i += 2;
-  }
-  return out;
+  if (text.find("%00") != std::string_view::npos) return std::nullopt;
+  return percent_decode(text);
 }
 
 std::string encode(std::string_view text) { return percent_encode(text, ".-_~:"); }

@@ -104,6 +104,17 @@ std::uint32_t IsolationReport::bits() const {
   return bits;
 }
 
+std::string IsolationReport::to_json() const {
+  // The names are our own table's: they need no escaping.
+  std::string text = "{";
+  for (const MechanismReport& row : mechanisms_) {
+    if (text.size() > 1) text += ",";
+    text.append("\"").append(name_of(row.mechanism)).append("\":");
+    text += row.state == MechanismState::kActive ? "\"active\"" : "\"unavailable\"";
+  }
+  return text + "}";
+}
+
 IsolationReport IsolationReport::from_bits(std::uint32_t bits) {
   IsolationReport report;
   for (unsigned bit = 0; bit < kMechanismNames.size(); ++bit) {

@@ -78,6 +78,8 @@ class IsolationReport {
   /// One bit for each active mechanism, for a message between our processes.
   [[nodiscard]] std::uint32_t bits() const;
   [[nodiscard]] static IsolationReport from_bits(std::uint32_t bits);
+  /// {"landlock":"active",...}: each mechanism as active or unavailable.
+  [[nodiscard]] std::string to_json() const;
 
  private:
   void add(MechanismReport row);

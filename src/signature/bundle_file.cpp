@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/os_error.h"
 #include "base/unique_fd.h"
@@ -29,16 +30,6 @@ fs::path without_trailing_slash(const fs::path& path) {
 
 /// "x/." rather than "x": the folder around a model may be a link, unlike the model itself.
 fs::path folder_around(const fs::path& file) { return file.parent_path() / "."; }
-
-Result<void> write_all(int fd, std::string_view text, const std::string& name) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return os_error("write", name);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
 
 /// Removes the unfinished file again unless it was put in place.
 class Unfinished {

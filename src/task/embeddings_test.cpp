@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "codec/json.h"
+#include "task/test_messages.h"
 #include "task/test_task.h"
 
 using namespace mlxguard;
@@ -13,24 +14,6 @@ using namespace mlxguard::task;
 using namespace mlxguard::task::test;
 
 namespace {
-
-/// The task's messages, as a process that does not share our code would write them.
-struct Texts {
-  std::vector<std::string> texts;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(texts);
-  }
-};
-struct Rows {
-  std::uint32_t dimension = 0;
-  std::vector<float> values;
-  std::vector<std::uint32_t> token_counts;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(dimension), archive(values), archive(token_counts);
-  }
-};
 
 validate::ModelSchema schema() {
   validate::ModelSchema schema;
@@ -152,7 +135,7 @@ TEST_CASE("embeddings: texts are checked before they are sent, and again in the 
   }
   Lengths model;
   const auto code = [&](std::vector<std::string> texts) {
-    return code_of(row.begin(model, encoded(Texts{std::move(texts)})));
+    return code_of(row.begin(model, encoded(TextsOnWire{std::move(texts)})));
   };
   CHECK(code({"a"}).empty());
   CHECK(model.steps == 1);
@@ -166,7 +149,7 @@ TEST_CASE("embeddings: texts are checked before they are sent, and again in the 
 
 TEST_CASE("embeddings: what a worker answers is checked") {
   const Row row = embeddings_row();
-  const auto code = [&](Rows rows, int parts = 1) {
+  const auto code = [&](VectorsOnWire rows, int parts = 1) {
     auto job = row.decode(incoming(row, 0, R"({"input": ["a", "b"]})", served(schema())));
     REQUIRE(job.has_value());
     REQUIRE((*job)->validate().has_value());
@@ -176,7 +159,7 @@ TEST_CASE("embeddings: what a worker answers is checked") {
       if (--parts == 0) return std::string();
     }
   };
-  const Rows good{2, {1, 2, 3, 4}, {1, 1}};
+  const VectorsOnWire good{2, {1, 2, 3, 4}, {1, 1}};
   CHECK(code(good).empty());
   CHECK(code(good, 2) == "worker.protocol");
   CHECK(code({1, {1, 2}, {1, 1}}) == "engine.output_invalid");
@@ -206,7 +189,7 @@ TEST_CASE("tasks: rows are found by name, and by path and kind") {
 TEST_CASE("tasks: a worker begins the tasks of its model and no other") {
   Lengths model;
   const call::Begin begin = begin_with(table(), model);
-  const auto payload = encoded(Texts{{"a"}});
+  const auto payload = encoded(TextsOnWire{{"a"}});
   CHECK(code_of(begin({"embeddings", payload, {}})).empty());
   CHECK(code_of(begin({"tensors", payload, {}})) == "request.type");
   CHECK(code_of(begin({"nothing", payload, {}})) == "worker.protocol");

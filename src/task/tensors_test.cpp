@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "codec/json.h"
+#include "task/test_messages.h"
 #include "task/test_task.h"
 
 using namespace mlxguard;
@@ -16,25 +17,6 @@ using validate::Dtype;
 
 namespace {
 
-/// The task's messages, as a process that does not share our code would write them.
-struct One {
-  std::string name;
-  std::string dtype;
-  std::vector<std::int64_t> shape;
-  std::vector<std::uint8_t> data;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(name), archive(dtype), archive(shape), archive(data);
-  }
-};
-struct All {
-  std::vector<One> tensors;
-  template <class Archive>
-  void visit(Archive& archive) {
-    archive(tensors);
-  }
-};
-
 validate::ModelSchema schema() {
   validate::ModelSchema schema;
   schema.inputs = {{"x", Dtype::kFp32, {{1, 4}}, 0.0, 100.0}};
@@ -42,8 +24,8 @@ validate::ModelSchema schema() {
   return schema;
 }
 
-One floats(const std::string& name, const std::vector<float>& values) {
-  One one{name, "FP32", {static_cast<std::int64_t>(values.size())}, {}};
+TensorOnWire floats(const std::string& name, const std::vector<float>& values) {
+  TensorOnWire one{name, "FP32", {static_cast<std::int64_t>(values.size())}, {}};
   one.data.resize(values.size() * sizeof(float));
   std::memcpy(one.data.data(), values.data(), one.data.size());
   return one;
@@ -105,8 +87,8 @@ TEST_CASE("tensors: from the body to the answer") {
 TEST_CASE("tensors: the worker checks again what a gateway claims to have checked") {
   const Row row = tensors_row();
   Doubler model;
-  const auto code = [&](std::vector<One> tensors) {
-    return code_of(row.begin(model, encoded(All{std::move(tensors)})));
+  const auto code = [&](std::vector<TensorOnWire> tensors) {
+    return code_of(row.begin(model, encoded(TensorsOnWire{std::move(tensors)})));
   };
   CHECK(code({floats("x", {1, 2})}).empty());
   CHECK(model.runs == 1);
@@ -114,13 +96,13 @@ TEST_CASE("tensors: the worker checks again what a gateway claims to have checke
   CHECK(code({floats("x", {101})}) == "request.range");
   CHECK(code({floats("x", {-1})}) == "request.range");
   CHECK(code({floats("x", {NAN})}) == "request.not_finite");
-  One short_data = floats("x", {1, 2});
+  TensorOnWire short_data = floats("x", {1, 2});
   short_data.data.pop_back();
   CHECK(code({short_data}) == "request.count");
-  One negative = floats("x", {1, 2});
+  TensorOnWire negative = floats("x", {1, 2});
   negative.shape = {-2};
   CHECK(code({negative}) == "request.shape");
-  One other_type = floats("x", {1, 2});
+  TensorOnWire other_type = floats("x", {1, 2});
   other_type.dtype = "INT32";
   CHECK(code({other_type}) == "request.type");
   other_type.dtype = "FP31";
@@ -133,8 +115,8 @@ TEST_CASE("tensors: the worker checks again what a gateway claims to have checke
 
 TEST_CASE("tensors: what a worker answers is checked") {
   const Row row = tensors_row();
-  const auto code = [&](std::vector<One> tensors) {
-    const auto text = job_of(row)->encode_part(encoded(All{std::move(tensors)}));
+  const auto code = [&](std::vector<TensorOnWire> tensors) {
+    const auto text = job_of(row)->encode_part(encoded(TensorsOnWire{std::move(tensors)}));
     return text ? std::string() : std::string(name_of(text.error().code));
   };
   CHECK(code({floats("y", {1, 2})}).empty());
@@ -143,10 +125,10 @@ TEST_CASE("tensors: what a worker answers is checked") {
   CHECK(code({floats("z", {1})}) == "engine.output_invalid");
   CHECK(code({}) == "engine.output_invalid");
   CHECK(code({floats("y", {1, 2, 3, 4, 5})}) == "engine.output_invalid");
-  One short_data = floats("y", {1, 2});
+  TensorOnWire short_data = floats("y", {1, 2});
   short_data.data.resize(4);
   CHECK(code({short_data}) == "engine.output_invalid");
-  One unknown = floats("y", {1});
+  TensorOnWire unknown = floats("y", {1});
   unknown.dtype = "WHAT";
   CHECK(code({unknown}) == "worker.protocol");
   CHECK(job_of(row)->encode_part(std::vector<std::uint8_t>{9}).error().code ==
